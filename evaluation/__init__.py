@@ -1,0 +1,1 @@
+"""Ratings, tournaments, replays and pages: works on `games.Policy` objects and payoff tensors."""

@@ -1,0 +1,127 @@
+"""Games by name: OpenSpiel's own strings, payoff files, and dotted paths to a user's own game."""
+
+import dataclasses
+import importlib
+from collections.abc import Callable
+
+from games.catalogue import describe_game, list_games
+from games.game_tree import GameTree
+from games.tree_compile import DEFAULT_MAX_NODES
+from games.types import Game, GameError, HostGame
+
+__all__ = ["describe_game", "list_games", "load_game", "load_tree"]
+
+PAYOFF_SUFFIXES = (".nfg", ".json", ".npz", ".npy")
+
+ALLOWED = (
+    "a game is an OpenSpiel string such as 'kuhn_poker(players=3)', a payoff file "
+    f"({', '.join(PAYOFF_SUFFIXES)}), or 'package.module:make' where make() returns a GameTree, "
+    "NormalForm, Game or HostGame"
+)
+
+
+def load_tree(
+    name: str,
+    *,
+    max_nodes: int = DEFAULT_MAX_NODES,
+    progress: Callable[[int], None] | None = None,
+    cache: bool = True,
+) -> GameTree:
+    """Loads the game `name` as a tree, for everything exact.
+
+    Args:
+      name: an OpenSpiel string, a payoff file, or `package.module:make`.
+      max_nodes: largest allowed number of nodes.
+      progress: called now and then with the number of nodes visited while OpenSpiel's game is
+        compiled.
+      cache: whether compiled trees may be read from and written to disk.
+
+    Raises:
+      GameError: nothing of that name, or it has no tree; the message says what is allowed.
+    """
+    made = _make(name, max_nodes=max_nodes, progress=progress, cache=cache)
+    if not isinstance(made, GameTree):
+        raise GameError(
+            f"{name} is a {type(made).__name__}, which has no game tree: exact methods do not apply"
+        )
+    return made
+
+
+def load_game(
+    name: str,
+    *,
+    max_nodes: int = DEFAULT_MAX_NODES,
+    progress: Callable[[int], None] | None = None,
+    cache: bool = True,
+) -> Game | HostGame:
+    """Loads the game `name` to be played: compiled into JAX where it fits, else on OpenSpiel's own
+    states.
+
+    Arguments and errors are those of `load_tree`; an OpenSpiel game without a tree becomes an
+    `OpenSpielHost`.
+    """
+    from games.tree_game import TreeGame
+
+    options = {"max_nodes": max_nodes, "progress": progress, "cache": cache}
+    if not _is_open_spiel(name):
+        made = _make(name, **options)
+        return TreeGame(made) if isinstance(made, GameTree) else made
+    from games.open_spiel_host import OpenSpielHost
+    from games.open_spiel_tree import UnknownGameError
+
+    try:
+        return TreeGame(_make(name, **options))
+    except UnknownGameError:
+        raise
+    except GameError as error:
+        try:
+            return OpenSpielHost(name)
+        except GameError as host_error:
+            raise GameError(f"{error}; and it cannot be played uncompiled: {host_error}") from None
+
+
+def _is_file(name: str) -> bool:
+    return name.lower().endswith(PAYOFF_SUFFIXES)
+
+
+def _is_dotted(name: str) -> bool:
+    module, colon, function = name.partition(":")
+    return bool(colon) and all(part.isidentifier() for part in [*module.split("."), function])
+
+
+def _is_open_spiel(name: str) -> bool:
+    return not _is_file(name) and not _is_dotted(name)
+
+
+def _make(name: str, **compile_options) -> GameTree | Game | HostGame:
+    if _is_file(name):
+        from games.payoff_files import read_payoffs
+
+        return read_payoffs(name).to_tree()
+    if _is_dotted(name):
+        return _make_own(name)
+    from games.open_spiel_tree import UnknownGameError, compile_open_spiel
+
+    try:
+        return compile_open_spiel(name, **compile_options)
+    except UnknownGameError as error:
+        raise UnknownGameError(f"{error}; {ALLOWED}") from None
+
+
+def _make_own(name: str) -> GameTree | Game | HostGame:
+    """Calls the function at a dotted path."""
+    from games.normal_form import NormalForm
+
+    module, _, function = name.partition(":")
+    try:
+        make = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise GameError(f"cannot load {name!r}: {error}; {ALLOWED}") from error
+    made = make()
+    if isinstance(made, NormalForm):
+        return made.to_tree(name)
+    if isinstance(made, GameTree):
+        return dataclasses.replace(made, name=name)
+    if isinstance(made, Game | HostGame):
+        return made
+    raise GameError(f"{name} returned a {type(made).__name__}; {ALLOWED}")

@@ -1,0 +1,119 @@
+"""`neupl info`: what a run folder holds and how far it got."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from neupl.cli.options import OutputOptions
+from neupl.cli.output import print_json, print_table
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Info(OutputOptions):
+    """Says what a run is: its game, configuration, steps done, certificate and files."""
+
+    run: tyro.conf.Positional[Path]
+    """The run folder."""
+
+
+def run(command: Info) -> int:
+    """Prints the summary."""
+    found = summary(command.run)
+    if command.json:
+        print_json(found)
+    else:
+        _print(found)
+    return 0
+
+
+def summary(path: Path) -> dict[str, Any]:
+    """What is known about the run at `path`, as plain JSON.
+
+    Raises:
+      UserError: there is no run, or one of its files is broken.
+    """
+    from neupl.checkpoint import saved_steps
+    from neupl.config_io import read_mapping
+    from neupl.run import CERTIFICATE_FILE, PROVENANCE_FILE, Run
+
+    run = Run.open(path)
+    config = read_mapping(run.config_path)
+    origin = run.read_json(PROVENANCE_FILE)
+    metrics = run.metrics()
+    certified = (path / CERTIFICATE_FILE).is_file()
+    return {
+        "run": str(path),
+        "game": config.get("game"),
+        "config": config,
+        "seed": origin["seed"],
+        "command": origin["command"],
+        "started_utc": origin["time_utc"],
+        "resumed": len(origin["resumed"]),
+        "git": origin["git"],
+        "steps_logged": metrics[-1]["step"] if metrics else None,
+        "last_metrics": metrics[-1] if metrics else None,
+        "checkpoints": saved_steps(run.checkpoints_path),
+        "finished": certified,
+        **(run.read_json(CERTIFICATE_FILE) if certified else {"certificate": None}),
+        "files": dict(_sizes(path)),
+    }
+
+
+def _sizes(path: Path) -> Iterator[tuple[str, int]]:
+    """Bytes of each entry of the folder, sub-folders summed."""
+    for entry in sorted(path.iterdir()):
+        if entry.is_dir():
+            inside = (file.stat().st_size for file in entry.rglob("*") if file.is_file())
+            yield f"{entry.name}/", sum(inside)
+        else:
+            yield entry.name, entry.stat().st_size
+
+
+def _print(found: dict[str, Any]) -> None:
+    rows = [
+        ("run", found["run"]),
+        ("game", found["game"]),
+        ("seed", found["seed"]),
+        ("started", f"{found['started_utc']}, resumed {found['resumed']} times"),
+        ("command", " ".join(found["command"])),
+        ("source", _source_text(found["git"])),
+        ("steps", "none yet" if found["steps_logged"] is None else found["steps_logged"]),
+        ("checkpoints", ", ".join(map(str, found["checkpoints"])) or "none"),
+        ("certificate", _certificate_text(found["certificate"])),
+    ]
+    print_table(rows)
+    print()
+    print_table(_flat(found["config"], ""), header=("configuration", "value"))
+    if found["last_metrics"]:
+        print()
+        rows = ((n, v) for n, v in found["last_metrics"].items() if n != "step")
+        print_table(rows, header=("last metrics", "value"))
+    print()
+    rows = ((name, f"{size / 1024:,.1f} KiB") for name, size in found["files"].items())
+    print_table(rows, header=("file", "size"))
+
+
+def _source_text(git: dict[str, Any] | None) -> str:
+    if git is None:
+        return "not a git checkout"
+    return f"commit {git['commit'] or '(none)'}{' with local changes' if git['dirty'] else ''}"
+
+
+def _certificate_text(certificate: dict[str, Any] | None) -> str:
+    if certificate is None:
+        return "none yet: the run has not finished; `neupl resume` continues it"
+    text = f"{certificate['quantity']} {certificate['value']:.6g} ({certificate['method']})"
+    if certificate["openspiel_value"] is not None:
+        text += f", by OpenSpiel {certificate['openspiel_value']:.6g}"
+    return f"{text}, of {certificate['object']}"
+
+
+def _flat(tree: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value

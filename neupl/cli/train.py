@@ -1,0 +1,128 @@
+"""`neupl train`: trains a population and certifies it."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from neupl.cli.options import Flag, RunOptions
+from neupl.cli.output import print_json, print_table
+from neupl.errors import UserError
+
+if TYPE_CHECKING:
+    from neupl.run import Run
+    from neupl.verification import Verification
+
+SMOKE = ("training.steps=200", "training.max_steps_per_row=20")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Train(RunOptions):
+    """Trains a population of strategies for a game, and certifies it by our solver and OpenSpiel's.
+
+    Give a configuration file, or a game to be trained with the defaults. All keys of the configuration, with their
+    defaults and meaning, are listed by `neupl train --keys`.
+    """
+
+    config: Annotated[Path | None, tyro.conf.arg(metavar="[CONFIG]"), tyro.conf.Positional] = None
+    """A YAML file such as `configs/kuhn_poker.yaml`."""
+
+    game: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """The game to train: an OpenSpiel string, a payoff file, or `package.module:make`."""
+
+    smoke: Flag = False
+    """Train for a few seconds only, to see that everything works."""
+
+    keys: Flag = False
+    """List the configuration keys and stop."""
+
+
+def run(command: Train) -> int:
+    """Trains and prints the certificate."""
+    from neupl.config import Config
+    from neupl.config_io import dump_config, load_config
+
+    if command.keys:
+        _print_keys()
+        return 0
+    if command.config is None and command.game is None:
+        raise UserError(
+            "nothing to train", hint="give a configuration file or --game NAME (see `neupl games`)"
+        )
+    overrides = list(SMOKE if command.smoke else ())
+    if command.game is not None:
+        overrides.append(f"game={_quoted(command.game)}")
+    if command.seed is not None:
+        overrides.append(f"seed={command.seed}")
+    config = load_config(Config, command.config, (*overrides, *command.overrides))
+
+    from neupl.run import Run
+    from neupl.training_run import start_run
+
+    path = command.out or _free_folder(config.game)
+    with Run.create(
+        path, config_text=dump_config(config), command=("neupl", *sys.argv[1:]), seed=config.seed
+    ) as run:
+        verification = start_run(run, config, quiet=command.quiet)
+        report(run, verification, as_json=command.json)
+    return 0
+
+
+def report(run: "Run", verification: "Verification", *, as_json: bool) -> None:
+    """Prints what a finished run is worth; used by `resume` as well."""
+    last = run.metrics()[-1]
+    content: dict[str, Any] = {
+        **verification.to_json(),
+        "run": str(run.path),
+        "steps": last["step"],
+        "final_nash_conv": last["eval/nash_conv"],
+        "seconds": last["time/elapsed_s"],
+        "picture": str(run.report_path / "summary.png"),
+    }
+    if as_json:
+        print_json(content)
+        return
+    certificate = verification.certificate
+    theirs = certificate.openspiel_value
+    agreement = (
+        "OpenSpiel does not know this game"
+        if theirs is None
+        else f"{theirs:.9f} by OpenSpiel: the two agree"
+    )
+    gains = ", ".join(f"{gain:.6f}" for gain in certificate.per_player)
+    print_table(
+        [
+            ("game", certificate.game),
+            ("certified", certificate.object),
+            ("NashConv", f"{certificate.value:.9f} exact, by our solver"),
+            ("", agreement),
+            ("per player", gains),
+            ("last step", f"NashConv {last['eval/nash_conv']:.6f} at step {last['step']}"),
+            ("picture", content["picture"]),
+            ("run", f"{run.path}  (neupl verify, info, export; tensorboard --logdir)"),
+        ]
+    )
+
+
+def _quoted(name: str) -> str:
+    # YAML would read a game such as `a: b` or `123` as something else.
+    return "'" + name.replace("'", "''") + "'"
+
+
+def _free_folder(game: str) -> Path:
+    """The first `runs/GAME-N` that is not there yet."""
+    stem = "".join(c if c.isalnum() else "_" for c in Path(game).stem).strip("_")[:40]
+    number = 1
+    while (path := Path("runs") / f"{stem}-{number}").exists():
+        number += 1
+    return path
+
+
+def _print_keys() -> None:
+    from neupl.config import Config
+    from neupl.config_io import describe_fields
+
+    rows = ((f.key, f.type, f.default, f.doc) for f in describe_fields(Config))
+    print_table(rows, header=("key", "type", "default", "meaning"))

@@ -1,0 +1,152 @@
+"""The configuration of a run: frozen dataclasses are the only schema.
+
+Every quantity in game points is given as a fraction of the game's payoff range, so that one set of defaults serves games
+of any scale. The text under a field is its help.
+"""
+
+import dataclasses
+from typing import Literal
+
+
+@dataclasses.dataclass(frozen=True)
+class PopulationConfig:
+    """Who is in the population."""
+
+    size: int = 8
+    """Strategies per seat, the sink (strategy 0) included."""
+    sink: str = "uniform"
+    """Strategy 0: `uniform` (legal actions with equal probability), `none` (strategy 0 is trained like the others), or a
+    policy to start from: a JSON file of `{information state: [probabilities]}` or `RUN#k`."""
+    symmetric: bool = False
+    """One table of strategies for all seats; an error unless the game is symmetric."""
+
+
+@dataclasses.dataclass(frozen=True)
+class GraphConfig:
+    """Which mixture of the others every strategy responds to."""
+
+    kind: Literal["psro", "rectified", "fictitious_play", "strategic_cycle", "self_play"] = "psro"
+    """`psro`: the meta-solver's mixture of the earlier strategies; `rectified`: that mixture restricted to opponents
+    that the strategy before it beats; `fictitious_play`: uniform over the earlier ones; `strategic_cycle`: the next
+    strategy in a circle; `self_play`: uniform over all strategies."""
+    meta_solver: str = "auto"
+    """Solves the payoffs of `psro` and `rectified`; `auto` is `nash` for two-player zero-sum games, else `uniform`."""
+    exploration: float = 0.5
+    """Share of the uniform mixture over the earlier strategies in `psro` and `rectified` rows; every other readmission
+    (`training.readmit`) responds to the meta-solver's mixture alone."""
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkConfig:
+    """The conditional network."""
+
+    hidden_sizes: tuple[int, ...] = (128, 128)
+    """Widths of the hidden layers of the policy."""
+    embedding_size: int = 64
+    """Width of the strategy embedding: the floats that each table gains with a strategy."""
+    use_index: bool = True
+    """Embed the index of a strategy beside its row of the graph."""
+    critic_hidden_size: int = 64
+    """Width of the critic's hidden layer."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TemperatureConfig:
+    """Entropy regularisation: response number i is trained at max(scale / i ** power, floor) x payoff range."""
+
+    scale: float = 0.154
+    """Temperature of the first response, as a fraction of the payoff range per nat."""
+    power: float = 1.0
+    """How fast the temperature falls with the number of responses so far."""
+    floor: float = 0.0001
+    """Least temperature, as a fraction of the payoff range per nat."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LearnerConfig:
+    """How the network learns."""
+
+    rule: Literal["soft_improvement", "policy_gradient"] = "soft_improvement"
+    """`soft_improvement`: cross-entropy to the entropy-regularised greedy policy of the current exact action values;
+    `policy_gradient`: the exact gradient of the entropy-regularised return, at every information state."""
+    learning_rate: float = 2e-3
+    """Adam's step size at the start; it falls linearly over the run."""
+    final_learning_rate: float = 2e-4
+    """Adam's step size at the end."""
+    max_gradient_norm: float = 1.0
+    """Gradients are clipped to this global norm."""
+    updates_per_target: int = 4
+    """Gradient steps on one evaluation of the tree."""
+    critic_weight: float = 0.1
+    """Weight of the critic's squared error, with values divided by the payoff range; 0 leaves the critic untrained."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """The population loop."""
+
+    steps: int = 4000
+    """Gradient steps of the run."""
+    evaluate_every: int = 20
+    """Gradient steps between evaluations (payoffs, certificate, admission); a multiple of `updates_per_target`."""
+    admission: Literal["gated", "concurrent"] = "gated"
+    """`gated`: a strategy is admitted when those before it are near-best responses, and its row is frozen;
+    `concurrent`: all strategies train from the start and the graph follows the payoffs."""
+    gate: float = 0.1
+    """Largest gain left to any training strategy in its own regularised objective when the next one is admitted, as a
+    multiple of its temperature (nats)."""
+    max_steps_per_row: int = 400
+    """Gradient steps after which the next strategy is admitted whether or not the gate is met."""
+    readmit: bool = True
+    """When the population is full, give the strategy with least weight in the meta-strategy a new row, again and again,
+    while the others are held in place (gated admission only)."""
+    checkpoint_every_s: float = 20.0
+    """Seconds between checkpoints."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A population run."""
+
+    game: str = "kuhn_poker"
+    """An OpenSpiel game string, a payoff file (.nfg, .json, .npz, .npy), or `pkg.mod:make`."""
+    seed: int = 0
+    """Seed of every random stream."""
+    population: PopulationConfig = PopulationConfig()
+    graph: GraphConfig = GraphConfig()
+    network: NetworkConfig = NetworkConfig()
+    temperature: TemperatureConfig = TemperatureConfig()
+    learner: LearnerConfig = LearnerConfig()
+    training: TrainingConfig = TrainingConfig()
+
+    def __post_init__(self) -> None:
+        _require(self.population.size >= 2, "population.size", self.population.size, "at least 2")
+        share = self.graph.exploration
+        _require(0 <= share <= 1, "graph.exploration", share, "in [0, 1]")
+        _require(bool(self.network.hidden_sizes), "network.hidden_sizes", (), "at least one layer")
+        for key in ("learning_rate", "final_learning_rate", "max_gradient_norm"):
+            value = getattr(self.learner, key)
+            _require(value > 0, f"learner.{key}", value, "positive")
+        for key, value in (
+            ("learner.updates_per_target", self.learner.updates_per_target),
+            ("training.steps", self.training.steps),
+            ("training.evaluate_every", self.training.evaluate_every),
+            ("training.max_steps_per_row", self.training.max_steps_per_row),
+            ("network.embedding_size", self.network.embedding_size),
+        ):
+            _require(value >= 1, key, value, "at least 1")
+        every, updates = self.training.evaluate_every, self.learner.updates_per_target
+        _require(
+            every % updates == 0,
+            "training.evaluate_every",
+            every,
+            f"a multiple of learner.updates_per_target ({updates})",
+        )
+        for key in ("scale", "floor"):
+            value = getattr(self.temperature, key)
+            _require(value >= 0, f"temperature.{key}", value, "at least 0")
+
+
+def _require(condition: bool, key: str, value: object, allowed: str) -> None:
+    if not condition:
+        raise ValueError(f"{key} is {value!r}: it must be {allowed}")

@@ -1,0 +1,77 @@
+"""What a population is worth, exactly: payoffs of all profiles, the meta-strategy, and what it can lose."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Float64
+
+from games.game_tree import GameTree
+from solvers.gaps import gains_of_plan
+from solvers.meta.registry import MetaSolver
+from solvers.sequence_form import mix_plans, realization_plan
+from solvers.values import payoffs_of_plans
+
+
+class Evaluation(NamedTuple):
+    """An exact evaluation of a population.
+
+    Attributes:
+      payoffs: `[K, ..., K, P]`, in game points.
+      meta_strategy: `[P, K]` each seat's mixture over its admitted strategies.
+      gains: `[P]` each seat's gain from a best response to the realised mixture, in game points.
+      member_distance: mean total-variation distance between two admitted strategies at an information state.
+    """
+
+    payoffs: Float64[np.ndarray, "..."]
+    meta_strategy: Float64[np.ndarray, "P K"]
+    gains: Float64[np.ndarray, "P"]
+    member_distance: float
+
+    @property
+    def nash_conv(self) -> float:
+        """Sum of the gains, in game points."""
+        return float(self.gains.sum())
+
+
+def evaluate_population(
+    tree: GameTree, policies: Float[np.ndarray, "K S A"], num_admitted: int, *, solver: MetaSolver
+) -> Evaluation:
+    """Evaluates the first `num_admitted` strategies of every seat; the others get no weight.
+
+    Raises:
+      SolverError: the meta-game could not be solved.
+      FloatingPointError: a probability is not finite.
+    """
+    if not np.isfinite(policies).all():
+        raise FloatingPointError("the network plays NaN")
+    num_strategies = len(policies)
+    plans = realization_plan(tree, normalise(policies))
+    payoffs = payoffs_of_plans(tree, [plans] * tree.num_players)
+    admitted = payoffs[(slice(num_admitted),) * tree.num_players]
+    meta_strategy = np.zeros((tree.num_players, num_strategies))
+    for player, marginal in enumerate(solver(admitted).marginals()):
+        meta_strategy[player, :num_admitted] = marginal / marginal.sum()
+    return Evaluation(
+        payoffs=payoffs,
+        meta_strategy=meta_strategy,
+        gains=gains_of_plan(tree, mix_plans(tree, plans, meta_strategy)),
+        member_distance=_member_distance(policies[:num_admitted]),
+    )
+
+
+def normalise(policies: Float[np.ndarray, "*batch A"]) -> Float64[np.ndarray, "*batch A"]:
+    """Float64 probabilities that sum to 1 to rounding; every certificate is about these."""
+    wide = np.asarray(policies, np.float64)
+    return wide / wide.sum(axis=-1, keepdims=True)
+
+
+def _member_distance(policies: Float[np.ndarray, "K S A"]) -> float:
+    num_members = len(policies)
+    if num_members < 2:
+        return 0.0
+    total = sum(
+        0.5 * np.abs(policies[i] - policies[j]).sum(axis=-1).mean()
+        for i in range(num_members)
+        for j in range(i)
+    )
+    return float(total / (num_members * (num_members - 1) / 2))

@@ -1,0 +1,212 @@
+"""The exact learner: every strategy is improved at every information state by exact action values on the game tree.
+
+`collect` evaluates the current population on the tree; `update` takes a few gradient steps on what it found. The default
+rule is soft policy improvement: with `q` the entropy-regularised action values of the *current* policy against its row,
+the network is drawn to `softmax(q / temperature)` by cross-entropy. The target is the regularised greedy policy (Haarnoja
+et al. 2018, arXiv 1801.01290, equation 4; with the direction of the divergence as in the M-step of MPO, Abdolmaleki et al.
+2018, arXiv 1806.06920), so that, unlike under the plain gradient, a saturated policy unlearns at full speed. The
+alternative is the exact policy gradient of the regularised return, summed over all actions and information states.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float
+
+from games.game_tree import GameTree
+from neupl.config import Config
+from neupl.networks import ConditionalNetwork, masked_log_probs
+from neupl.types import Learner, LearnerState, Objective, Rows
+from solvers.tree_jax import TreePasses
+
+# Below this reach an information state cannot matter, and values conditioned on it are noise.
+MIN_REACH = 1e-9
+
+
+class ExactExperience(NamedTuple):
+    """What one evaluation of the tree says to the gradient steps that follow.
+
+    Attributes:
+      rows: the strategies that were evaluated.
+      signal: `[S, A, K]` target probabilities (soft improvement) or advantages in payoff ranges (policy gradient).
+      weight: `[S, K]` importance of each information state; sums to the objective's `respond` over a seat.
+      teacher: `[S, A, K]` probabilities of the frozen copy.
+      teacher_weight: `[S, K]` importance of staying there; sums to the objective's `hold` over a seat.
+      coplayers: `[P, K, M]` the pure co-player profile that `value` is against.
+      value: `[S, K]` value of each information state against it, in payoff ranges.
+      value_weight: `[S, K]` its reach.
+    """
+
+    rows: Rows
+    signal: Float[Array, "S A K"]
+    weight: Float[Array, "S K"]
+    teacher: Float[Array, "S A K"]
+    teacher_weight: Float[Array, "S K"]
+    coplayers: Float[Array, "P K M"]
+    value: Float[Array, "S K"]
+    value_weight: Float[Array, "S K"]
+
+
+def make_exact_learner(
+    tree: GameTree, config: Config, *, sink: Float[np.ndarray, "S A"] | None
+) -> Learner:
+    """Builds the learner of one game.
+
+    Args:
+      tree: the compiled game.
+      config: network, learner and population are read.
+      sink: the fixed policy of strategy 0 of every seat; `None` trains it like the others.
+    """
+    passes = TreePasses(tree)
+    payoff_range = tree.payoff_range
+    num_tables = 1 if config.population.symmetric else tree.num_players
+    network = ConditionalNetwork(
+        num_actions=tree.num_actions,
+        hidden_sizes=config.network.hidden_sizes,
+        embedding_size=config.network.embedding_size,
+        use_index=config.network.use_index,
+        critic_hidden_size=config.network.critic_hidden_size,
+    )
+    observation = tree.observation
+    seat = np.eye(tree.num_players, dtype=np.float32)[tree.infoset_player]
+    table_of = seat if num_tables > 1 else np.ones((tree.num_infosets, 1), np.float32)
+    mask = tree.legal_mask[:, :, None]
+    rule, critic_weight = config.learner.rule, config.learner.critic_weight
+    optimizer = _make_optimizer(config)
+
+    def forward(params: Any, rows: Rows, coplayers: Array) -> tuple[Array, Array]:
+        """Log-probabilities `[S, A, K]` of the network, and values `[S, K]`."""
+        tables = Rows(rows.joint[:num_tables], rows.identity[:num_tables])
+        logits, value = network.apply(params, observation, table_of, tables, coplayers[:num_tables])
+        log_probs = masked_log_probs(logits, tree.legal_mask)
+        return jnp.transpose(log_probs, (1, 2, 0)), value.T
+
+    def policy_of(log_probs: Array) -> Array:
+        probabilities = jnp.where(mask, jnp.exp(log_probs), 0.0)
+        return probabilities if sink is None else probabilities.at[:, :, 0].set(sink)
+
+    def evaluate(params: Any, rows: Rows) -> tuple[Array, Array]:
+        log_probs, _ = forward(params, rows, rows.joint)
+        return log_probs, policy_of(log_probs)
+
+    def init(key: Any) -> LearnerState:
+        num_strategies = config.population.size
+        profiles = num_strategies ** (tree.num_players - 1)
+        rows = Rows(
+            jnp.zeros((num_tables, num_strategies, profiles)),
+            jnp.zeros((num_tables, num_strategies), jnp.int32),
+        )
+        params = network.init(key, observation, table_of, rows, rows.joint)
+        return LearnerState(params, optimizer.init(params), jnp.zeros((), jnp.int32))
+
+    def collect(params: Any, objective: Objective, key: Any) -> ExactExperience:
+        rows, temperature = objective.rows, objective.temperature
+        log_probs, policy = evaluate(params, rows)
+        # Only readmissions hold anyone; a forward pass is worth skipping.
+        teacher = jax.lax.cond(
+            jnp.any(objective.hold > 0),
+            lambda: evaluate(objective.teacher, rows)[1],
+            lambda: policy,
+        )
+        plans = passes.plans(policy)
+        values = passes.action_values(passes.coplayer_reach(plans, rows.joint), policy, temperature)
+        q = values.action / jnp.maximum(values.reach, MIN_REACH)[:, None]
+        tau = seat @ temperature
+        if rule == "soft_improvement":
+            scaled = jnp.where(mask, q / jnp.maximum(tau, 1e-6 * payoff_range)[:, None], -jnp.inf)
+            signal = jax.nn.softmax(scaled, axis=1)
+        else:
+            regularised = jnp.where(mask, q - tau[:, None] * log_probs, 0.0)
+            baseline = jnp.sum(policy * regularised, axis=1, keepdims=True)
+            signal = jnp.where(mask, regularised - baseline, 0.0) / payoff_range
+        coplayers = _draw_profiles(key, rows)
+        against = passes.action_values(
+            passes.coplayer_reach(plans, coplayers), policy, jnp.zeros_like(temperature)
+        )
+        value = jnp.sum(policy * against.action, axis=1) / jnp.maximum(against.reach, MIN_REACH)
+        spread = seat @ (1.0 / seat.sum(axis=0))
+        return ExactExperience(
+            rows=rows,
+            signal=signal,
+            weight=_normalise(values.reach, seat) * (seat @ objective.respond),
+            teacher=teacher,
+            # Half by reach, half everywhere: a strategy must also stay put where its own row never leads.
+            teacher_weight=0.5
+            * (_normalise(values.reach, seat) + spread[:, None])
+            * (seat @ objective.hold),
+            coplayers=coplayers,
+            value=value / payoff_range,
+            value_weight=_normalise(against.reach, seat),
+        )
+
+    def loss(params: Any, experience: ExactExperience) -> tuple[Array, dict[str, Array]]:
+        log_probs, value = forward(params, experience.rows, experience.coplayers)
+        if rule == "soft_improvement":
+            improvement = -jnp.sum(jnp.where(mask, experience.signal * log_probs, 0.0), axis=1)
+        else:
+            improvement = -jnp.sum(jnp.exp(log_probs) * experience.signal, axis=1)
+        holding = -jnp.sum(jnp.where(mask, experience.teacher * log_probs, 0.0), axis=1)
+        policy_loss = jnp.sum(experience.weight * improvement)
+        hold_loss = jnp.sum(experience.teacher_weight * holding)
+        critic_loss = jnp.sum(experience.value_weight * (value - experience.value) ** 2)
+        scale = 1.0 / (tree.num_players * config.population.size)
+        total = scale * (policy_loss + hold_loss + critic_weight * critic_loss)
+        return total, {"train/loss": total, "train/critic_loss": scale * critic_loss}
+
+    def update(
+        state: LearnerState, experience: ExactExperience, key: Any
+    ) -> tuple[LearnerState, dict[str, Array]]:
+        del key  # the whole tree is in every step
+
+        def one_step(state: LearnerState, _: None) -> tuple[LearnerState, dict[str, Array]]:
+            gradient, metrics = jax.grad(loss, has_aux=True)(state.params, experience)
+            change, opt_state = optimizer.update(gradient, state.optimizer, state.params)
+            params = optax.apply_updates(state.params, change)
+            return LearnerState(params, opt_state, state.step + 1), metrics
+
+        state, metrics = jax.lax.scan(
+            one_step, state, None, length=config.learner.updates_per_target
+        )
+        return state, jax.tree.map(lambda x: x[-1], metrics)
+
+    def policies(params: Any, rows: Rows) -> Float[Array, "K S A"]:
+        return jnp.transpose(evaluate(params, rows)[1], (2, 0, 1))
+
+    def row_gain(params: Any, objective: Objective) -> Float[Array, "P K"]:
+        _, policy = evaluate(params, objective.rows)
+        reach = passes.coplayer_reach(passes.plans(policy), objective.rows.joint)
+        temperature = jnp.maximum(objective.temperature, 1e-6 * payoff_range)
+        best = passes.action_values(reach, None, temperature).root
+        return best - passes.action_values(reach, policy, temperature).root
+
+    return Learner(
+        init=jax.jit(init),
+        collect=jax.jit(collect),
+        update=jax.jit(update),
+        policies=jax.jit(policies),
+        row_gain=jax.jit(row_gain),
+    )
+
+
+def _make_optimizer(config: Config) -> optax.GradientTransformation:
+    rate = optax.linear_schedule(
+        config.learner.learning_rate, config.learner.final_learning_rate, config.training.steps
+    )
+    return optax.chain(
+        optax.clip_by_global_norm(config.learner.max_gradient_norm), optax.adam(rate)
+    )
+
+
+def _draw_profiles(key: Any, rows: Rows) -> Float[Array, "P K M"]:
+    """One pure co-player profile per strategy, uniform over all of them."""
+    profile = jax.random.randint(key, rows.joint.shape[:2], 0, rows.joint.shape[2])
+    return jax.nn.one_hot(profile, rows.joint.shape[2])
+
+
+def _normalise(reach: Float[Array, "S K"], seat: Float[np.ndarray, "S P"]) -> Float[Array, "S K"]:
+    """Divides by the sum over each seat, so that every strategy counts alike."""
+    total = seat.T @ reach
+    return reach / jnp.maximum(seat @ total, MIN_REACH)

@@ -1,0 +1,256 @@
+"""A trained population as it lies on disk: load it, act with it, hand it to OpenSpiel. No trainer needed.
+
+A folder `population/` holds `population.json` (what it is), `arrays.safetensors` (parameters, rows, meta-strategy,
+payoffs, and for compiled games the policy tables) and `MODEL_CARD.md`.
+"""
+
+import dataclasses
+import functools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from games.registry import load_tree
+from games.types import Policy
+from neupl.config import NetworkConfig
+from neupl.errors import UserError
+from neupl.interaction_graph import first_equal_row
+from neupl.networks import ConditionalNetwork, masked_log_probs
+from neupl.types import Rows
+from solvers.sequence_form import mix
+
+SCHEMA_VERSION = 1
+MANIFEST_FILE = "population.json"
+ARRAYS_FILE = "arrays.safetensors"
+
+# A strategy by index, or the meta-strategy's mixture, drawn once per episode.
+Member = int | Literal["nash"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Population:
+    """`K` strategies per seat in one network, with the mixture over them that was certified.
+
+    Attributes:
+      game: what `games.load_game` accepts.
+      num_players: number of seats `P`.
+      num_actions: number of action ids `A`.
+      symmetric: whether all seats share one table of strategies.
+      sink: how strategy 0 plays: `"uniform"`, `"none"` (by the network), or `"table"`.
+      network: the network's configuration.
+      params: the network's parameters.
+      joint: `[P, K, M]` rows of the interaction graph.
+      meta_strategy: `[P, K]` each seat's mixture.
+      payoffs: `[K, ..., K, P]` in game points.
+      step: gradient steps of training.
+      sink_table: for `sink == "table"`: `player [S]`, `observation [S, O]`, `probabilities [S, A]`.
+    """
+
+    game: str
+    num_players: int
+    num_actions: int
+    symmetric: bool
+    sink: Literal["uniform", "none", "table"]
+    network: NetworkConfig
+    params: Any
+    joint: Float[np.ndarray, "P K M"]
+    meta_strategy: Float[np.ndarray, "P K"]
+    payoffs: Float[np.ndarray, "..."]
+    step: int
+    sink_table: Mapping[str, np.ndarray] | None = None
+
+    @property
+    def num_strategies(self) -> int:
+        """Number of strategies per seat `K`, the sink included."""
+        return self.joint.shape[1]
+
+    def probabilities(
+        self, seat: int, observation: Float[np.ndarray, "B O"], mask: Bool[np.ndarray, "B A"]
+    ) -> Float[np.ndarray, "K B A"]:
+        """Action probabilities of all strategies of a seat, float32.
+
+        Raises:
+          ValueError: the seat, the size of the observation or of the mask is not the game's.
+        """
+        if not 0 <= seat < self.num_players:
+            raise ValueError(f"seat is {seat}: {self.game} has seats 0 to {self.num_players - 1}")
+        size = self.params["params"]["hidden_0"]["kernel"].shape[0] - self._num_tables
+        if observation.shape[1:] != (size,) or mask.shape[1:] != (self.num_actions,):
+            raise ValueError(
+                f"observation and mask have shapes {observation.shape} and {mask.shape}: "
+                f"{self.game} takes [B, {size}] and [B, {self.num_actions}]"
+            )
+        return np.asarray(self._forward(seat, jnp.asarray(observation), jnp.asarray(mask)))
+
+    def policy(self, member: Member, *, seat: int) -> Policy:
+        """A strategy (or `"nash"`, the certified mixture) of a seat as a `games.Policy`.
+
+        Raises:
+          ValueError: there is no such member.
+        """
+        self._check(member)
+        if member == "nash":
+            weights = self.meta_strategy[seat]
+        else:
+            weights = np.eye(self.num_strategies)[member]
+        return _PopulationPolicy(self, seat, jnp.asarray(weights, jnp.float32))
+
+    def tabulate(self) -> Float[np.ndarray, "K S A"]:
+        """All strategies at all information states of the compiled game, normalised in float64."""
+        tree = load_tree(self.game)
+        tables = np.zeros((self.num_strategies, tree.num_infosets, tree.num_actions))
+        for seat in range(self.num_players):
+            own = tree.infoset_player == seat
+            tables[:, own] = self.probabilities(seat, tree.observation[own], tree.legal_mask[own])
+        return tables / tables.sum(axis=-1, keepdims=True)
+
+    def to_open_spiel(self, member: Member) -> Any:
+        """A strategy of every seat, or the exactly realised mixture, as OpenSpiel's `TabularPolicy`.
+
+        The policy belongs to the game in turn-based form.
+        """
+        from open_spiel.python.policy import TabularPolicy
+
+        from solvers.open_spiel_check import find_judge
+
+        self._check(member)
+        tree, tables = load_tree(self.game), self.tabulate()
+        table = mix(tree, tables, self.meta_strategy) if member == "nash" else tables[member]
+        judge = find_judge(tree)
+        policy = TabularPolicy(judge.game)
+        for row, name in enumerate(judge.names):
+            policy.action_probability_array[policy.state_lookup[name]] = table[row]
+        return policy
+
+    @property
+    def _num_tables(self) -> int:
+        return 1 if self.symmetric else self.num_players
+
+    def _check(self, member: Member) -> None:
+        if member != "nash" and not (isinstance(member, int) and 0 <= member < self.num_strategies):
+            raise ValueError(
+                f"member is {member!r}: it must be 'nash' or 0 to {self.num_strategies - 1}"
+            )
+
+    @functools.cached_property
+    def _forward(self) -> Any:
+        module = ConditionalNetwork(num_actions=self.num_actions, **vars(self.network))
+        joint = self.joint[: self._num_tables]
+        rows = Rows(jnp.asarray(joint, jnp.float32), jnp.asarray(first_equal_row(joint)))
+        table_of = np.eye(self._num_tables, dtype=np.float32)
+
+        @functools.partial(jax.jit, static_argnums=0)
+        def forward(seat: int, observation: Array, mask: Array) -> Array:
+            one_hot = jnp.tile(table_of[0 if self.symmetric else seat], (len(observation), 1))
+            logits, _ = module.apply(self.params, observation, one_hot, rows, rows.joint)
+            probabilities = jnp.where(mask, jnp.exp(masked_log_probs(logits, mask)), 0.0)
+            if self.sink == "none":
+                return probabilities
+            return probabilities.at[0].set(self._sink_rows(seat, observation, mask))
+
+        return forward
+
+    def _sink_rows(self, seat: int, observation: Array, mask: Array) -> Array:
+        if self.sink == "uniform":
+            return mask / mask.sum(axis=-1, keepdims=True)
+        own = self.sink_table["player"] == seat
+        known = jnp.asarray(self.sink_table["observation"][own])
+        same = jnp.argmin(jnp.abs(observation[:, None] - known[None]).sum(axis=-1), axis=-1)
+        return jnp.asarray(self.sink_table["probabilities"][own], jnp.float32)[same]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _PopulationPolicy:
+    """A mixture over the strategies of a seat; the memory is the strategy drawn, -1 before the first move."""
+
+    population: Population
+    seat: int
+    weights: Float[Array, "K"]
+
+    def initial_memory(self, batch: int) -> Int[Array, "B"]:
+        return jnp.full((batch,), -1, jnp.int32)
+
+    def act(self, memory: Array, observation: Array, mask: Array, key: Any) -> Any:
+        draw_key, action_key = jax.random.split(key)
+        drawn = jax.random.categorical(draw_key, jnp.log(self.weights), shape=memory.shape)
+        member = jnp.where(memory < 0, drawn.astype(jnp.int32), memory)
+        every = self.population._forward(self.seat, jnp.asarray(observation), jnp.asarray(mask))
+        probabilities = every[member, jnp.arange(len(member))]
+        action = jax.random.categorical(action_key, jnp.log(probabilities), axis=-1)
+        return action.astype(jnp.int32), probabilities, member
+
+
+def load_population(path: str | Path) -> Population:
+    """Loads a population from its folder, or from the run that trained it.
+
+    Raises:
+      UserError: there is no population, or its files are broken.
+    """
+    folder = Path(path)
+    if not (folder / MANIFEST_FILE).is_file() and (folder / "population").is_dir():
+        folder = folder / "population"
+    if not (folder / MANIFEST_FILE).is_file():
+        raise UserError(
+            f"there is no population at {path}",
+            hint="a run has one when it is done; `neupl export RUN --out DIR` writes one earlier",
+        )
+    try:
+        manifest = json.loads((folder / MANIFEST_FILE).read_text())
+        arrays = load_file(folder / ARRAYS_FILE)
+        if manifest["schema_version"] != SCHEMA_VERSION:
+            raise UserError(
+                f"{folder} has format {manifest['schema_version']}, this version reads {SCHEMA_VERSION}"
+            )
+        return _assemble(manifest, arrays)
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"the population at {folder} is broken: {error}") from error
+
+
+def load_policy(path: str, member: str) -> Policy:
+    """Loader of a `games.PolicySpec`: `member` is `seat:k` or `seat:nash`."""
+    seat, _, name = member.partition(":")
+    return load_population(path).policy("nash" if name == "nash" else int(name), seat=int(seat))
+
+
+def _assemble(manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Population:
+    network = dict(manifest["network"])
+    network["hidden_sizes"] = tuple(network["hidden_sizes"])
+    sink_table = {
+        name.removeprefix("sink/"): array
+        for name, array in arrays.items()
+        if name.startswith("sink/")
+    }
+    return Population(
+        game=manifest["game"],
+        num_players=manifest["num_players"],
+        num_actions=manifest["num_actions"],
+        symmetric=manifest["symmetric"],
+        sink=manifest["sink"],
+        network=NetworkConfig(**network),
+        params=_nest(arrays, "network/"),
+        joint=arrays["joint"],
+        meta_strategy=arrays["meta_strategy"],
+        payoffs=arrays["payoffs"],
+        step=manifest["step"],
+        sink_table=sink_table or None,
+    )
+
+
+def _nest(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for name, array in arrays.items():
+        if name.startswith(prefix):
+            *folders, leaf = name.removeprefix(prefix).split("/")
+            place = tree
+            for folder in folders:
+                place = place.setdefault(folder, {})
+            place[leaf] = array
+    return tree

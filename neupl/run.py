@@ -1,0 +1,263 @@
+"""The run folder: everything that a run leaves behind, readable without the program that wrote it.
+
+`config.yaml` (resolved), `provenance.json`, `metrics.jsonl`, `tensorboard/`, `checkpoints/`,
+`population/`, `certificate.json`, `report/`. A step's metrics are logged before its checkpoint is
+saved, so a checkpoint of step s covers all lines up to s, and a resumed run drops the lines after
+it.
+"""
+
+import fcntl
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, SupportsFloat
+
+import numpy as np
+
+from neupl import checkpoint
+from neupl.durable_files import write_durably
+from neupl.errors import UserError
+from neupl.provenance import provenance
+from neupl.tensorboard_file import TensorBoardFile
+
+CONFIG_FILE = "config.yaml"
+PROVENANCE_FILE = "provenance.json"
+METRICS_FILE = "metrics.jsonl"
+CERTIFICATE_FILE = "certificate.json"
+
+
+class Run:
+    """An open run folder. Reading is free; the first write locks it until `close` or exit."""
+
+    def __init__(self, path: Path) -> None:
+        """Use `Run.create` or `Run.open`."""
+        self.path = path
+        self._lock: int | None = None
+        self._metrics = None
+        self._tensorboard: TensorBoardFile | None = None
+        self._purge_step: int | None = None
+
+    @classmethod
+    def create(cls, path: Path, *, config_text: str, command: Sequence[str], seed: int) -> "Run":
+        """Starts a new run folder with its configuration and provenance.
+
+        Args:
+          path: a folder that is absent or empty.
+          config_text: the resolved configuration as YAML.
+          command: the command line, program included.
+          seed: the run's seed.
+
+        Raises:
+          UserError: the folder holds a run or other files, or cannot be written.
+        """
+        path = Path(path)
+        if (path / CONFIG_FILE).exists():
+            raise UserError(
+                f"{path} already holds a run",
+                hint=f"continue it with `neupl resume {path}`, or choose another --out",
+            )
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if any(path.iterdir()):
+                raise UserError(f"{path} is not empty and not a run", hint="choose another --out")
+            run = cls(path)
+            run._acquire()
+            run.write_json(PROVENANCE_FILE, {**provenance(command, seed=seed), "resumed": []})
+            # Last, because its presence makes the folder a run.
+            write_durably(path / CONFIG_FILE, config_text.encode())
+        except OSError as error:
+            raise UserError(f"cannot create the run folder {path}: {error.strerror}") from error
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> "Run":
+        """Opens an existing run folder.
+
+        Raises:
+          UserError: there is no run at `path`.
+        """
+        path = Path(path)
+        if not (path / CONFIG_FILE).is_file():
+            missing = "has no config.yaml" if path.is_dir() else "is not a folder"
+            raise UserError(f"there is no run at {path}: it {missing}")
+        return cls(path)
+
+    @property
+    def config_path(self) -> Path:
+        """The resolved configuration."""
+        return self.path / CONFIG_FILE
+
+    @property
+    def checkpoints_path(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def population_path(self) -> Path:
+        """Folder of the exported population."""
+        return self.path / "population"
+
+    @property
+    def report_path(self) -> Path:
+        """Folder of pictures and pages."""
+        return self.path / "report"
+
+    def log(self, step: int, metrics: Mapping[str, SupportsFloat | str | None]) -> None:
+        """Appends a line to `metrics.jsonl` and the numbers among `metrics` to TensorBoard.
+
+        Args:
+          step: iterations done.
+          metrics: `group/name` to a number, text or `None`; a number that is not finite is written
+            as `null`.
+
+        Raises:
+          OSError: the disk is full.
+        """
+        line = {"step": step} | {name: _plain_number(value) for name, value in metrics.items()}
+        if self._metrics is None:
+            self._acquire()
+            self._metrics = (self.path / METRICS_FILE).open("ab", buffering=0)
+        # One unbuffered write: a killed process leaves at most the last line torn, which `rewind`
+        # drops.
+        self._metrics.write((json.dumps(line, allow_nan=False) + "\n").encode())
+        numbers = {n: v for n, v in line.items() if type(v) in (int, float) and n != "step"}
+        if numbers:
+            self._event_file().scalars(step, numbers)
+
+    def image(self, step: int, tag: str, png: bytes) -> None:
+        """Adds a PNG picture to TensorBoard."""
+        self._event_file().image(step, tag, png)
+
+    def save_checkpoint(
+        self,
+        step: int,
+        *,
+        arrays: Mapping[str, np.ndarray | np.generic],
+        manifest: Mapping[str, Any],
+        keep: int = 2,
+    ) -> Path:
+        """Saves a checkpoint once all metrics logged so far are on disk; see `checkpoint.save`."""
+        self._acquire()
+        if self._metrics is not None:
+            os.fsync(self._metrics.fileno())
+        return checkpoint.save(
+            self.checkpoints_path, step=step, arrays=arrays, manifest=manifest, keep=keep
+        )
+
+    def rewind(self, step: int, *, command: Sequence[str] = ()) -> None:
+        """Forgets the metrics after `step`, so that going on from its checkpoint repeats nothing.
+
+        TensorBoard is told to forget them as well, in a new file.
+
+        Args:
+          step: the checkpoint's step.
+          command: the command line that resumes; recorded with versions and device under `resumed`.
+
+        Raises:
+          UserError: another process is writing to this run.
+        """
+        self._acquire()
+        self._close_files()
+        lines = zip(self._metric_lines(), self.metrics(), strict=True)
+        kept = [line for line, metrics in lines if metrics["step"] <= step]
+        write_durably(self.path / METRICS_FILE, b"".join(kept))
+        self._purge_step = step + 1
+        origin = self.read_json(PROVENANCE_FILE)
+        again = {"step": step, **provenance(command, seed=origin["seed"])}
+        self.write_json(PROVENANCE_FILE, {**origin, "resumed": [*origin["resumed"], again]})
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """All complete metric lines, oldest first.
+
+        Raises:
+          UserError: a line is not what `log` writes.
+        """
+        lines = []
+        for number, line in enumerate(self._metric_lines(), start=1):
+            try:
+                lines.append(json.loads(line))
+                lines[-1]["step"]
+            except (ValueError, TypeError, KeyError) as error:
+                path = self.path / METRICS_FILE
+                raise UserError(f"{path}, line {number} is not a metric line: {error}") from error
+        return lines
+
+    def write_json(self, name: str, content: Any) -> Path:
+        """Replaces the file `name` by an indented JSON object, whole or not at all."""
+        self._acquire()
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_durably(path, (json.dumps(content, indent=1) + "\n").encode())
+        return path
+
+    def read_json(self, name: str) -> Any:
+        """Returns the content of the JSON file `name`.
+
+        Raises:
+          UserError: the file is absent or broken.
+        """
+        path = self.path / name
+        try:
+            return json.loads(path.read_bytes())
+        except FileNotFoundError as error:
+            raise UserError(f"the run {self.path} has no {name}") from error
+        except ValueError as error:
+            raise UserError(f"{path} is not valid JSON: {error}") from error
+
+    def close(self) -> None:
+        """Closes the files and gives the lock back; the run can be used again."""
+        self._close_files()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _close_files(self) -> None:
+        if self._metrics is not None:
+            self._metrics.close()
+            self._metrics = None
+        if self._tensorboard is not None:
+            self._tensorboard.close()
+            self._tensorboard = None
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _acquire(self) -> None:
+        """Locks the folder itself: the lock needs no file and dies with the process."""
+        if self._lock is not None:
+            return
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise UserError(f"another process is writing to the run {self.path}") from error
+        self._lock = descriptor
+
+    def _event_file(self) -> TensorBoardFile:
+        if self._tensorboard is None:
+            self._acquire()
+            folder = self.path / "tensorboard"
+            self._tensorboard = TensorBoardFile(folder, purge_step=self._purge_step)
+        return self._tensorboard
+
+    def _metric_lines(self) -> list[bytes]:
+        path = self.path / METRICS_FILE
+        if not path.exists():
+            return []
+        lines = path.read_bytes().splitlines(keepends=True)
+        # What follows the last line end is a line that a killed process could not finish.
+        return [line for line in lines if line.endswith(b"\n")]
+
+
+def _plain_number(value: Any) -> Any:
+    """NumPy and JAX scalars as Python numbers; what JSON cannot say (NaN, infinity) as `None`."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    number = np.asarray(value).item()
+    return None if isinstance(number, float) and not math.isfinite(number) else number

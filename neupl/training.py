@@ -1,0 +1,272 @@
+"""NeuPL on one screen: train all admitted strategies, evaluate, admit the next one (arXiv 2202.07415, algorithm 1).
+
+Two schedules of the same loop. `concurrent` is the paper's: every row of the graph trains from the start and the graph
+follows the payoffs. `gated` admits a strategy once those before it are near-best responses in their own regularised
+objective, and freezes its row. When the population is full, the strategy with least weight in the meta-strategy gets a
+new row, again and again, while the others are held where a frozen copy of the network has them.
+"""
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from games.game_tree import GameTree
+from neupl.config import Config
+from neupl.errors import UserError
+from neupl.evaluation import Evaluation, evaluate_population
+from neupl.interaction_graph import (
+    GROUNDED,
+    effective_size,
+    first_equal_row,
+    graph_rows,
+    response_row,
+)
+from neupl.training_state import Snapshot, TrainingState
+from neupl.types import Learner, Objective, Rows
+from solvers.meta.registry import MetaSolver
+
+log = logging.getLogger(__name__)
+
+
+class TrainingError(UserError):
+    """Training cannot go on; what was saved before is intact."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """What is trained: a game, its learner and its meta-solver."""
+
+    tree: GameTree
+    config: Config
+    learner: Learner
+    solver: MetaSolver
+
+
+# Called after every evaluation with the new state and the metrics of the line.
+OnEvaluation = Callable[[TrainingState, Evaluation, dict[str, float]], None]
+
+
+def train(problem: Problem, state: TrainingState, *, on_evaluation: OnEvaluation) -> TrainingState:
+    """Runs the population loop from `state` to the configured number of gradient steps.
+
+    Raises:
+      TrainingError: the loss or the policy is not finite.
+      SolverError: the meta-game could not be solved.
+    """
+    learner, settings = problem.learner, problem.config.training
+    run_key = jax.random.key(problem.config.seed)
+    targets = settings.evaluate_every // problem.config.learner.updates_per_target
+    while (step := int(state.learner.step)) < settings.steps:
+        objective = objective_of(problem, state)
+        learner_state = state.learner
+        for target in range(targets):
+            key = jax.random.fold_in(jax.random.fold_in(run_key, step), target)
+            collect_key, update_key = jax.random.split(key)
+            experience = learner.collect(learner_state.params, objective, collect_key)
+            learner_state, metrics = learner.update(learner_state, experience, update_key)
+        state = state._replace(learner=learner_state)
+        evaluation = evaluate(problem, state)
+        row_gain = np.asarray(learner.row_gain(learner_state.params, objective))
+        regret = float((row_gain / objective.temperature * state.respond).max())
+        line = _metrics(problem, state, evaluation, regret, metrics)
+        state = keep_best(state._replace(payoffs=evaluation.payoffs), evaluation)
+        state = admit(problem, state, evaluation, regret)
+        on_evaluation(state, evaluation, line | {"eval/best_nash_conv": state.best.gains.sum()})
+    return state
+
+
+def initial_state(problem: Problem) -> TrainingState:
+    """The population before the first step: the sink and, when gated, the response to it."""
+    config, tree = problem.config, problem.tree
+    num_strategies, num_players = config.population.size, tree.num_players
+    learner = problem.learner.init(jax.random.fold_in(jax.random.key(config.seed), -1 % 2**32))
+    payoffs = np.zeros((*(num_strategies,) * num_players, num_players))
+    state = TrainingState(
+        learner=learner,
+        teacher=learner.params,
+        joint=np.zeros((num_players, num_strategies, num_strategies ** (num_players - 1))),
+        response_number=np.zeros(num_strategies, np.int64),
+        respond=np.zeros(num_strategies),
+        hold=np.zeros(num_strategies),
+        num_admitted=np.int64(1),
+        admitted_step=np.int64(0),
+        payoffs=payoffs,
+        best=Snapshot(
+            params=learner.params,
+            joint=np.zeros((num_players, num_strategies, num_strategies ** (num_players - 1))),
+            meta_strategy=np.tile(np.eye(num_strategies)[0], (num_players, 1)),
+            gains=np.full(num_players, np.inf),
+            payoffs=payoffs,
+            num_admitted=np.int64(1),
+            step=np.int64(0),
+        ),
+    )
+    if is_gated(config):
+        return admit(problem, state, evaluate(problem, state), regret=0.0)
+    trained = np.ones(num_strategies)
+    if config.population.sink != "none":
+        trained[0] = 0.0
+    state = state._replace(
+        num_admitted=np.int64(num_strategies),
+        respond=trained,
+        response_number=np.cumsum(trained).astype(np.int64),
+    )
+    evaluation = evaluate(problem, state)
+    return state._replace(joint=graph_rows(config.graph, evaluation.payoffs, solver=problem.solver))
+
+
+def is_gated(config: Config) -> bool:
+    """Whether strategies are admitted one by one; only grounded graphs can be."""
+    return config.training.admission == "gated" and config.graph.kind in GROUNDED
+
+
+def objective_of(problem: Problem, state: TrainingState) -> Objective:
+    """The training task that the state stands for."""
+    num_players = problem.tree.num_players
+    return Objective(
+        rows=rows_of(state.joint),
+        temperature=np.tile(temperatures(problem, state.response_number), (num_players, 1)),
+        respond=np.tile(state.respond, (num_players, 1)).astype(np.float32),
+        hold=np.tile(state.hold, (num_players, 1)).astype(np.float32),
+        teacher=state.teacher,
+    )
+
+
+def rows_of(joint: np.ndarray) -> Rows:
+    """Rows with their identities, as the network takes them."""
+    return Rows(joint.astype(np.float32), first_equal_row(joint))
+
+
+def temperatures(problem: Problem, response_number: np.ndarray) -> np.ndarray:
+    """`[K]` entropy weights, in game points per nat."""
+    schedule = problem.config.temperature
+    falling = schedule.scale / np.maximum(response_number, 1) ** schedule.power
+    share = np.maximum(falling, schedule.floor)
+    return (share * problem.tree.payoff_range).astype(np.float32)
+
+
+def evaluate(problem: Problem, state: TrainingState) -> Evaluation:
+    """Evaluates the admitted strategies exactly."""
+    policies = np.asarray(problem.learner.policies(state.learner.params, rows_of(state.joint)))
+    try:
+        return evaluate_population(
+            problem.tree, policies, int(state.num_admitted), solver=problem.solver
+        )
+    except FloatingPointError as error:
+        raise _diverged(state, str(error)) from error
+
+
+def keep_best(state: TrainingState, evaluation: Evaluation) -> TrainingState:
+    """Remembers the population if none before had a smaller NashConv."""
+    if evaluation.nash_conv >= state.best.gains.sum():
+        return state
+    best = Snapshot(
+        params=state.learner.params,
+        joint=state.joint,
+        meta_strategy=evaluation.meta_strategy,
+        gains=evaluation.gains,
+        payoffs=evaluation.payoffs,
+        num_admitted=state.num_admitted,
+        step=np.int64(state.learner.step),
+    )
+    return state._replace(best=best)
+
+
+def admit(
+    problem: Problem, state: TrainingState, evaluation: Evaluation, regret: float
+) -> TrainingState:
+    """Admits or readmits a strategy if the gate is open; refreshes the graph of a concurrent run."""
+    config, settings = problem.config, problem.config.training
+    if not is_gated(config):
+        return state._replace(
+            joint=graph_rows(config.graph, evaluation.payoffs, solver=problem.solver)
+        )
+    step = int(state.learner.step)
+    ready = regret <= settings.gate
+    overdue = step - state.admitted_step >= settings.max_steps_per_row
+    if not (ready or overdue):
+        return state
+    num_admitted, respond, hold = int(state.num_admitted), state.respond.copy(), state.hold.copy()
+    response = int(state.response_number.max()) + 1
+    exploration = config.graph.exploration
+    if num_admitted < config.population.size:
+        if not ready:
+            _explain_wait(problem, state, evaluation, regret)
+        slot, members = num_admitted, range(num_admitted)
+        respond[slot] = 1.0
+    elif settings.readmit:
+        slot = _least_used(state, evaluation)
+        members = [k for k in range(num_admitted) if k != slot]
+        hold[1:], respond[:] = 1.0, 0.0
+        hold[slot], respond[slot] = 0.0, 1.0
+        state = state._replace(teacher=state.learner.params)
+        # Exploration keeps the population broad; every other response closes the current exploit.
+        exploration *= response % 2
+    else:
+        return state
+    joint, response_number = state.joint.copy(), state.response_number.copy()
+    graph = dataclasses.replace(config.graph, exploration=exploration)
+    joint[:, slot] = response_row(graph, evaluation.payoffs, members, solver=problem.solver)
+    response_number[slot] = response
+    return state._replace(
+        joint=joint,
+        response_number=response_number,
+        respond=respond,
+        hold=hold,
+        num_admitted=np.int64(max(num_admitted, slot + 1)),
+        admitted_step=np.int64(step),
+    )
+
+
+def _least_used(state: TrainingState, evaluation: Evaluation) -> int:
+    """The strategy with least weight over all seats, the oldest among equals; never the sink."""
+    weight = np.round(evaluation.meta_strategy.sum(axis=0), 6)
+    return int(np.lexsort((state.response_number[1:], weight[1:]))[0]) + 1
+
+
+def _explain_wait(
+    problem: Problem, state: TrainingState, evaluation: Evaluation, regret: float
+) -> None:
+    alike = evaluation.member_distance < 0.02 and state.num_admitted > 2
+    log.warning(
+        "step %d: admitting a strategy after %d steps although one could still gain %.3g temperatures%s",
+        int(state.learner.step),
+        problem.config.training.max_steps_per_row,
+        regret,
+        "; all strategies play alike: the network ignores its conditioning (try a larger "
+        "network.embedding_size or network.use_index=true)"
+        if alike
+        else "",
+    )
+
+
+def _metrics(
+    problem: Problem,
+    state: TrainingState,
+    evaluation: Evaluation,
+    regret: float,
+    learner_metrics: dict[str, Any],
+) -> dict[str, float]:
+    line = {name: float(value) for name, value in learner_metrics.items()}
+    if not np.isfinite(line["train/loss"]):
+        raise _diverged(state, "the loss is not finite")
+    line |= {f"eval/gain_{player}": float(gain) for player, gain in enumerate(evaluation.gains)}
+    return line | {
+        "eval/nash_conv": evaluation.nash_conv,
+        "train/regret_nats": regret,
+        "population/num_admitted": int(state.num_admitted),
+        "population/num_responses": int(state.response_number.max()),
+        "population/effective_size": effective_size(state.joint, int(state.num_admitted)),
+        "population/member_distance": evaluation.member_distance,
+    }
+
+
+def _diverged(state: TrainingState, what: str) -> TrainingError:
+    return TrainingError(
+        f"{what} after {int(state.learner.step)} gradient steps; the last checkpoint is intact",
+        hint="a smaller learner.learning_rate or learner.max_gradient_norm may help",
+    )

@@ -1,0 +1,1 @@
+"""Humanoid soccer: robot, pitch, tasks and measurement protocols, on `games.mujoco_host`."""
