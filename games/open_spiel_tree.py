@@ -71,9 +71,11 @@ def load_open_spiel(name: str) -> LoadedGame:
         )
         raise UnknownGameError(f"unknown OpenSpiel game {short_name!r}: {hint}")
     try:
-        game = pyspiel.load_game(name)
+        game = pyspiel.load_game(name.strip())
     except (pyspiel.SpielError, RuntimeError, ValueError) as error:
-        raise GameError(f"OpenSpiel cannot load {name!r}: {str(error).strip()}") from error
+        raise GameError(
+            f"OpenSpiel cannot load {name!r}: {str(error).strip().splitlines()[0]}"
+        ) from error
     dynamics = game.get_type().dynamics
     if dynamics == pyspiel.GameType.Dynamics.MEAN_FIELD:
         raise GameError(

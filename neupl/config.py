@@ -95,7 +95,7 @@ class TrainingConfig:
     gate: float = 0.1
     """Largest gain left to any training strategy in its own regularised objective when the next one is admitted, as a
     multiple of its temperature (nats)."""
-    max_steps_per_row: int = 400
+    max_steps_per_row: int = 100
     """Gradient steps after which the next strategy is admitted whether or not the gate is met."""
     readmit: bool = True
     """When the population is full, give the strategy with least weight in the meta-strategy a new row, again and again,

@@ -104,16 +104,16 @@ def _rectify(
     solution: SolverResult,
     members: Sequence[int],
 ) -> Float64[np.ndarray, "P M"]:
-    """Keeps the opponents that the predecessor does not lose to (after Balduzzi et al. 2019, arXiv 1901.08106).
+    """Keeps the co-players that the predecessor does not lose to (after Balduzzi et al. 2019, arXiv 1901.08106).
 
     Losing is meant relative to the value of the game between the members; where nobody is left the row stays.
     """
-    predecessor = members[-1]
-    within = payoffs[np.ix_(*[list(members)] * 2)]
+    predecessor, num_players = members[-1], payoffs.shape[-1]
+    within = payoffs[np.ix_(*[list(members)] * num_players)]
     rectified = rows.copy()
-    for player in range(2):
+    for player in range(num_players):
         value = float(np.sum(solution.joint * within[..., player]))
-        against = np.take(payoffs[..., player], predecessor, axis=player)
+        against = np.take(payoffs[..., player], predecessor, axis=player).reshape(-1)
         kept = np.where(against >= value - 1e-9, rows[player], 0.0)
         if kept.sum() > 0:
             rectified[player] = kept / kept.sum()

@@ -23,7 +23,7 @@ from solvers.types import Certificate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
 DPI = 100
@@ -153,8 +153,6 @@ def save_summary(
     num_players, num_strategies = joint.shape[:2]
     if payoffs.shape != (num_strategies,) * num_players + (num_players,):
         raise ValueError(f"payoffs have shape {payoffs.shape}, the graph has {joint.shape}")
-    if meta_strategy.shape != (num_players, num_strategies):
-        raise ValueError(f"meta_strategy has shape {meta_strategy.shape}, graph {joint.shape}")
     _check_probabilities("meta_strategy", meta_strategy)
     if not (math.isfinite(payoff_range) and payoff_range >= 0):
         raise ValueError(f"payoff_range is {payoff_range}, allowed are finite numbers from 0 on")
@@ -169,7 +167,7 @@ def save_summary(
     with _style():
         figure = _new_figure(SUMMARY_INCHES)
         _write_strip(figure, game, metrics, certificate, payoff_range, num_admitted)
-        curve = figure.add_axes((0.065, 0.475, 0.545, 0.315))
+        curve = figure.add_axes((0.065, 0.475, 0.52, 0.315))
         _draw_nash_conv(curve, metrics, certificate, payoff_range, reference)
         _draw_payoffs(
             figure.add_axes((0.68, 0.455, 0.25, 0.335)), matrix, num_players=num_players, player=0
@@ -299,7 +297,9 @@ def _draw_graphs(
             axes, matrix, colours="Purples", limits=(0.0, 1.0), write=_share_text, small=small
         )
         axes.set_title(
-            f"Seat {player} meets seat {coplayer}" if small else f"Whom seat {player} responds to",
+            f"Seat {player} meets seat {coplayer}"
+            if small
+            else f"Interaction graph of seat {player}",
             fontsize=12 if small else None,
         )
         axes.set_xlabel(f"mixture of seat {coplayer}")
@@ -380,13 +380,11 @@ def _draw_nash_conv(
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
     current, best = (_series(metrics, f"eval/{name}") for name in ("nash_conv", "best_nash_conv"))
-    lines = [] if reference is None else [(reference, f"reference {reference:.3g}", _GREEN, ":")]
+    lines = [] if reference is None else [("reference", reference, _GREEN, ":")]
     if certificate.quantity == "nash_conv":
-        label = f"certificate {certificate.value:.3g}"
-        lines.append((certificate.value, label, "black", "--"))
-    place = _set_log_scale(
-        axes, [*current[1], *best[1], *(line[0] for line in lines)], payoff_range or 1.0
-    )
+        lines.append(("certificate", certificate.value, "black", "--"))
+    values = [*current[1], *best[1], *(value for _, value, *_ in lines)]
+    place = _set_log_scale(axes, values, payoff_range or 1.0)
     marker = "o" if len(current[0]) <= _MAX_MARKED else None
     axes.plot(
         current[0],
@@ -407,8 +405,20 @@ def _draw_nash_conv(
         drawstyle="steps-post",
         label="best so far",
     )
-    for value, label, colour, dashes in lines:
-        axes.axhline(place([value])[0], color=colour, linestyle=dashes, linewidth=1.6, label=label)
+    lines.sort(key=lambda line: line[1], reverse=True)
+    for index, (name, value, colour, dashes) in enumerate(lines):
+        (height,) = place([value])
+        axes.axhline(height, color=colour, linestyle=dashes, linewidth=1.6)
+        axes.text(
+            1.01,
+            height,
+            f"{name}\n{value:.3g}",
+            transform=axes.get_yaxis_transform(),
+            color=colour,
+            fontsize=11,
+            # Two labels grow apart from each other.
+            va="center" if len(lines) == 1 else ("bottom", "top")[index],
+        )
     if certificate.quantity == "nash_conv" and certificate.interval is not None:
         axes.axhspan(*place(certificate.interval), color="black", alpha=0.1, linewidth=0)
     _mark_admissions(axes, metrics)
@@ -419,7 +429,7 @@ def _draw_nash_conv(
     axes.set_title("NashConv (points)", pad=24)
     axes.set_xlabel("gradient steps")
     # On the title's line, where no curve can be.
-    axes.legend(loc="lower right", bbox_to_anchor=(1.01, 1.05), ncols=6, columnspacing=1.4)
+    axes.legend(loc="lower right", bbox_to_anchor=(1.01, 1.05), ncols=4, columnspacing=1.4)
 
 
 def _series(metrics: Sequence[Mapping[str, Any]], name: str) -> tuple[list[float], list[float]]:
@@ -450,9 +460,11 @@ def _set_log_scale(axes: "Axes", values: Sequence[float], payoff_range: float) -
     labels = [f"{tick:g}" for tick in ticks]
     minor = [f * 10.0**d for d in range(low, high) for f in range(1, 10)]
     axes.set_yscale("log")
-    axes.set_ylim(floor, 10.0**high)
+    # Room below, so that a line at the bottom does not lie on the frame.
+    bottom = floor / 10.0 ** (0.02 * (high - low))
+    axes.set_ylim(bottom, 10.0**high)
     if has_zero:
-        axes.axhspan(floor, 10.0**low, color="#EEEEEE", linewidth=0)
+        axes.axhspan(bottom, 10.0**low, color="#EEEEEE", linewidth=0)
         ticks, labels = [floor, *ticks], ["0", *labels]
     axes.yaxis.set_major_locator(FixedLocator(ticks))
     axes.yaxis.set_major_formatter(FixedFormatter(labels))
@@ -494,7 +506,7 @@ def _steps_of_growth(metrics: Sequence[Mapping[str, Any]], name: str) -> list[fl
 
 
 def _draw_meta_strategy(
-    figure: "Figure | SubFigure", grid: Any, meta_strategy: Float[np.ndarray, "P K"]
+    figure: "Figure", grid: Any, meta_strategy: Float[np.ndarray, "P K"]
 ) -> None:
     """Bars, one row per seat: strategy 3 of one seat is not strategy 3 of another."""
     from matplotlib.ticker import MaxNLocator

@@ -10,6 +10,7 @@ import fcntl
 import json
 import math
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, SupportsFloat
@@ -17,7 +18,7 @@ from typing import Any, SupportsFloat
 import numpy as np
 
 from neupl import checkpoint
-from neupl.durable_files import write_durably
+from neupl.durable_files import TEMPORARY_SUFFIX, write_durably
 from neupl.errors import UserError
 from neupl.provenance import provenance
 from neupl.tensorboard_file import TensorBoardFile
@@ -39,6 +40,21 @@ class Run:
         self._tensorboard: TensorBoardFile | None = None
         self._purge_step: int | None = None
 
+    @staticmethod
+    def check_free(path: Path) -> None:
+        """Makes sure that a new run can be created at `path`; writes nothing.
+
+        Raises:
+          UserError: the folder holds a run or other files.
+        """
+        if (path / CONFIG_FILE).exists():
+            raise UserError(
+                f"{path} already holds a run",
+                hint=f"continue it with `neupl resume {path}`, or choose another --out",
+            )
+        if path.is_dir() and any(path.iterdir()):
+            raise UserError(f"{path} is not empty and not a run", hint="choose another --out")
+
     @classmethod
     def create(cls, path: Path, *, config_text: str, command: Sequence[str], seed: int) -> "Run":
         """Starts a new run folder with its configuration and provenance.
@@ -53,17 +69,11 @@ class Run:
           UserError: the folder holds a run or other files, or cannot be written.
         """
         path = Path(path)
-        if (path / CONFIG_FILE).exists():
-            raise UserError(
-                f"{path} already holds a run",
-                hint=f"continue it with `neupl resume {path}`, or choose another --out",
-            )
+        cls.check_free(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
-                raise UserError(f"{path} is not empty and not a run", hint="choose another --out")
             run = cls(path)
-            run._acquire()
+            run.lock()
             run.write_json(PROVENANCE_FILE, {**provenance(command, seed=seed), "resumed": []})
             # Last, because its presence makes the folder a run.
             write_durably(path / CONFIG_FILE, config_text.encode())
@@ -117,11 +127,13 @@ class Run:
         """
         line = {"step": step} | {name: _plain_number(value) for name, value in metrics.items()}
         if self._metrics is None:
-            self._acquire()
+            self.lock()
             self._metrics = (self.path / METRICS_FILE).open("ab", buffering=0)
-        # One unbuffered write: a killed process leaves at most the last line torn, which `rewind`
-        # drops.
-        self._metrics.write((json.dumps(line, allow_nan=False) + "\n").encode())
+        # Unbuffered: a killed process leaves at most the last line torn, which `rewind` drops. On a
+        # nearly full disk the first write takes only a part, and the second says why.
+        rest = (json.dumps(line, allow_nan=False) + "\n").encode()
+        while rest:
+            rest = rest[self._metrics.write(rest) :]
         numbers = {n: v for n, v in line.items() if type(v) in (int, float) and n != "step"}
         if numbers:
             self._event_file().scalars(step, numbers)
@@ -139,7 +151,7 @@ class Run:
         keep: int = 2,
     ) -> Path:
         """Saves a checkpoint once all metrics logged so far are on disk; see `checkpoint.save`."""
-        self._acquire()
+        self.lock()
         if self._metrics is not None:
             os.fsync(self._metrics.fileno())
         return checkpoint.save(
@@ -149,7 +161,8 @@ class Run:
     def rewind(self, step: int, *, command: Sequence[str] = ()) -> None:
         """Forgets the metrics after `step`, so that going on from its checkpoint repeats nothing.
 
-        TensorBoard is told to forget them as well, in a new file.
+        TensorBoard is told to forget them as well, in a new file. What a killed process could not
+        finish writing is removed.
 
         Args:
           step: the checkpoint's step.
@@ -158,8 +171,9 @@ class Run:
         Raises:
           UserError: another process is writing to this run.
         """
-        self._acquire()
+        self.lock()
         self._close_files()
+        self._remove_leftovers()
         lines = zip(self._metric_lines(), self.metrics(), strict=True)
         kept = [line for line, metrics in lines if metrics["step"] <= step]
         write_durably(self.path / METRICS_FILE, b"".join(kept))
@@ -186,7 +200,7 @@ class Run:
 
     def write_json(self, name: str, content: Any) -> Path:
         """Replaces the file `name` by an indented JSON object, whole or not at all."""
-        self._acquire()
+        self.lock()
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         write_durably(path, (json.dumps(content, indent=1) + "\n").encode())
@@ -205,6 +219,24 @@ class Run:
             raise UserError(f"the run {self.path} has no {name}") from error
         except ValueError as error:
             raise UserError(f"{path} is not valid JSON: {error}") from error
+
+    def lock(self) -> None:
+        """Makes this process the run's only writer; every write does so by itself.
+
+        The folder itself is locked: that needs no file and dies with the process.
+
+        Raises:
+          UserError: another process is writing to this run.
+        """
+        if self._lock is not None:
+            return
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise UserError(f"another process is writing to the run {self.path}") from error
+        self._lock = descriptor
 
     def close(self) -> None:
         """Closes the files and gives the lock back; the run can be used again."""
@@ -227,21 +259,17 @@ class Run:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _acquire(self) -> None:
-        """Locks the folder itself: the lock needs no file and dies with the process."""
-        if self._lock is not None:
-            return
-        descriptor = os.open(self.path, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(descriptor)
-            raise UserError(f"another process is writing to the run {self.path}") from error
-        self._lock = descriptor
+    def _remove_leftovers(self) -> None:
+        for folder in (self.path, self.report_path):
+            for leftover in folder.glob(f"*{TEMPORARY_SUFFIX}"):
+                if leftover.is_dir():
+                    shutil.rmtree(leftover)
+                else:
+                    leftover.unlink()
 
     def _event_file(self) -> TensorBoardFile:
         if self._tensorboard is None:
-            self._acquire()
+            self.lock()
             folder = self.path / "tensorboard"
             self._tensorboard = TensorBoardFile(folder, purge_step=self._purge_step)
         return self._tensorboard

@@ -1,4 +1,4 @@
-"""A training run: the population loop with a folder, progress, checkpoints, and a certificate at the end."""
+"""A training run: the population loop with a folder, progress, checkpoints and a certificate."""
 
 import dataclasses
 import json
@@ -30,7 +30,7 @@ from neupl.run import CERTIFICATE_FILE, Run
 from neupl.training import Problem, initial_state, rows_of, train
 from neupl.training_state import TrainingState, from_arrays, to_arrays
 from neupl.verification import Verification, verify_population
-from solvers.meta.registry import meta_solver
+from solvers.meta.registry import MetaSolver, meta_solver
 from solvers.values import payoffs
 
 log = logging.getLogger(__name__)
@@ -58,17 +58,16 @@ def make_problem(config: Config, *, quiet: bool = True) -> tuple[Problem, np.nda
         sink = tree.uniform_policy()
     if sink is not None:
         sink = sink.astype(np.float32)
-    name = config.graph.meta_solver
-    if name == "auto":
-        name = "nash" if tree.zero_sum else "uniform"
     learner = make_exact_learner(tree, config, sink=sink)
-    return Problem(tree, config, learner, meta_solver(name)), table
+    return Problem(tree, config, learner, _meta_solver(config, tree)), table
 
 
-def start_run(run: Run, config: Config, *, quiet: bool = False) -> Verification:
-    """Trains from the beginning and certifies; see `resume_run` for errors."""
-    problem, sink = make_problem(config, quiet=quiet)
-    return _train_and_certify(run, problem, sink, initial_state(problem), quiet=quiet)
+def start_run(
+    run: Run, problem: Problem, sink: np.ndarray | None, *, quiet: bool = False
+) -> Verification:
+    """Trains a new problem from the beginning and certifies; see `resume_run` for errors."""
+    with _terminate_as_interrupt():
+        return _train_and_certify(run, problem, sink, initial_state(problem), quiet=quiet)
 
 
 def resume_run(run: Run, *, quiet: bool = False, command: tuple[str, ...] = ()) -> Verification:
@@ -80,18 +79,22 @@ def resume_run(run: Run, *, quiet: bool = False, command: tuple[str, ...] = ()) 
       TrainingError: training diverged; the last checkpoint is intact.
       CheckFailed: OpenSpiel disagrees with our certificate.
     """
-    config = load_config(Config, run.config_path, ())
-    problem, sink = make_problem(config, quiet=quiet)
-    state = initial_state(problem)
-    if checkpoint.saved_steps(run.checkpoints_path):
-        saved = checkpoint.load(run.checkpoints_path)
-        state = from_arrays(state, saved.arrays)
-    run.rewind(int(state.learner.step), command=command)
-    return _train_and_certify(run, problem, sink, state, quiet=quiet)
+    with _terminate_as_interrupt():
+        run.lock()
+        config = load_config(Config, run.config_path, ())
+        problem, sink = make_problem(config, quiet=quiet)
+        state = initial_state(problem)
+        if checkpoint.saved_steps(run.checkpoints_path):
+            saved = checkpoint.load(run.checkpoints_path)
+            state = from_arrays(state, saved.arrays)
+        elif run.metrics():
+            log.warning("%s holds no checkpoint: the run starts again", run.checkpoints_path)
+        run.rewind(int(state.learner.step), command=command)
+        return _train_and_certify(run, problem, sink, state, quiet=quiet)
 
 
 def export_run(run: Run, folder: Path) -> None:
-    """Exports the best-certified population of a run, finished or not, from its newest checkpoint."""
+    """Exports the best-certified population of a run from its newest checkpoint."""
     config = load_config(Config, run.config_path, ())
     problem, sink = make_problem(config)
     saved = checkpoint.load(run.checkpoints_path)
@@ -101,20 +104,29 @@ def export_run(run: Run, folder: Path) -> None:
 def _train_and_certify(
     run: Run, problem: Problem, sink: np.ndarray | None, state: TrainingState, *, quiet: bool
 ) -> Verification:
-    config, tree = problem.config, problem.tree
+    config = problem.config
     recorder = _Recorder(run, problem, state)
-    with Progress(f"training {config.game}", quiet=quiet) as progress, _terminate_as_interrupt():
-        try:
+    try:
+        with Progress(f"training {config.game}", quiet=quiet) as progress:
             recorder.progress = progress
             state = train(problem, state, on_evaluation=recorder.record)
-        except KeyboardInterrupt:
+        recorder.save()
+        recorder.draw(int(state.learner.step))
+        return _certify(run, problem, sink, state)
+    except KeyboardInterrupt:
+        with _ignored_interrupts():
             step = recorder.save()
-            raise Interrupted(
-                f"saved at step {step} of {config.training.steps}; "
-                f"continue with `neupl resume {run.path}`"
-            ) from None
-    recorder.save()
-    recorder.draw(int(state.learner.step))
+        raise Interrupted(
+            f"saved at step {step} of {config.training.steps}; "
+            f"continue with `neupl resume {run.path}`"
+        ) from None
+
+
+def _certify(
+    run: Run, problem: Problem, sink: np.ndarray | None, state: TrainingState
+) -> Verification:
+    """Exports the best population, certifies what was exported and draws the summary."""
+    config, tree = problem.config, problem.tree
     _export(run.population_path, problem, sink, state)
     population = load_population(run.population_path)
     verification = verify_population(population, tree, name=run.path.name)
@@ -216,6 +228,18 @@ def _terminate_as_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGTERM, previous)
 
 
+@contextmanager
+def _ignored_interrupts() -> Iterator[None]:
+    """Lets a short piece of work finish: impatience must not cost what is being saved."""
+    signals = (signal.SIGINT, signal.SIGTERM)
+    previous: list[Any] = [signal.signal(number, signal.SIG_IGN) for number in signals]
+    try:
+        yield
+    finally:
+        for number, handler in zip(signals, previous, strict=True):
+            signal.signal(number, handler)
+
+
 def _check_symmetry(config: Config, tree: GameTree) -> None:
     if not config.population.symmetric:
         return
@@ -234,6 +258,22 @@ def _is_symmetric(tree: GameTree) -> bool:
     pure = np.eye(tree.num_actions)[tree.legal_mask[0]]
     policies = np.tile(pure[:, None], (1, tree.num_infosets, 1))
     return NormalForm(payoffs(tree, policies)).symmetric
+
+
+def _meta_solver(config: Config, tree: GameTree) -> MetaSolver:
+    name = config.graph.meta_solver
+    if name == "auto":
+        name = "nash" if tree.zero_sum else "uniform"
+    opposed = tree.num_players == 2 and tree.utility in ("zero_sum", "constant_sum")
+    if name == "nash" and not opposed:
+        raise UserError(
+            f"graph.meta_solver is 'nash', but {config.game} is not a two-player zero-sum game",
+            hint="set graph.meta_solver to prd or uniform",
+        )
+    try:
+        return meta_solver(name)
+    except ValueError as error:
+        raise UserError(f"graph.meta_solver: {error}") from error
 
 
 def _sink_table(config: Config, tree: GameTree) -> np.ndarray | None:
@@ -273,9 +313,11 @@ def _file_table(path: Path, tree: GameTree) -> np.ndarray:
         content: dict[str, list[float]] = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise UserError(
-            f"population.sink is {str(path)!r}: not 'uniform', 'none', RUN#k or a readable JSON file "
-            f"({error})"
+            f"population.sink is {str(path)!r}: not 'uniform', 'none', RUN#k or a readable JSON "
+            f"file ({error})"
         ) from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} must hold a JSON object of information states and probabilities")
     table = tree.uniform_policy()
     unknown = [name for name in content if name not in tree.infoset_name]
     if unknown:
@@ -284,8 +326,17 @@ def _file_table(path: Path, tree: GameTree) -> np.ndarray:
             f"{path} names the information state {unknown[0]!r}; {tree.name} has {known}, ..."
         )
     for row, name in enumerate(tree.infoset_name):
-        if name in content:
-            table[row] = content[name]
+        if name not in content:
+            continue
+        try:
+            row_given = np.asarray(content[name], np.float64)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{path}: {name!r} is not a list of numbers: {error}") from error
+        if row_given.shape != (tree.num_actions,):
+            raise UserError(
+                f"{path}: {name!r} must have {tree.num_actions} probabilities, one per action id"
+            )
+        table[row] = row_given
     try:
         tree.check_policy(table)
     except ValueError as error:

@@ -10,6 +10,9 @@ import tyro
 from neupl.cli.options import OutputOptions
 from neupl.cli.output import print_json, print_table
 
+# What the population loop logs of its best-certified snapshot, in game points.
+_BEST_METRIC = "eval/best_nash_conv"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Info(OutputOptions):
@@ -57,7 +60,8 @@ def summary(path: Path) -> dict[str, Any]:
         "last_metrics": metrics[-1] if metrics else None,
         "checkpoints": saved_steps(run.checkpoints_path),
         "finished": certified,
-        **(run.read_json(CERTIFICATE_FILE) if certified else {"certificate": None}),
+        "best_nash_conv": metrics[-1].get(_BEST_METRIC) if metrics else None,
+        "certificate": run.read_json(CERTIFICATE_FILE)["certificate"] if certified else None,
         "files": dict(_sizes(path)),
     }
 
@@ -73,15 +77,17 @@ def _sizes(path: Path) -> Iterator[tuple[str, int]]:
 
 
 def _print(found: dict[str, Any]) -> None:
+    best = found["best_nash_conv"]
     rows = [
         ("run", found["run"]),
         ("game", found["game"]),
         ("seed", found["seed"]),
-        ("started", f"{found['started_utc']}, resumed {found['resumed']} times"),
+        ("started", f"{found['started_utc']}, resumptions: {found['resumed']}"),
         ("command", " ".join(found["command"])),
         ("source", _source_text(found["git"])),
         ("steps", "none yet" if found["steps_logged"] is None else found["steps_logged"]),
         ("checkpoints", ", ".join(map(str, found["checkpoints"])) or "none"),
+        ("best snapshot", "none yet" if best is None else f"NashConv {best:.6g}"),
         ("certificate", _certificate_text(found["certificate"])),
     ]
     print_table(rows)

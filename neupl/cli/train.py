@@ -22,8 +22,8 @@ SMOKE = ("training.steps=200", "training.max_steps_per_row=20")
 class Train(RunOptions):
     """Trains a population of strategies for a game, and certifies it by our solver and OpenSpiel's.
 
-    Give a configuration file, or a game to be trained with the defaults. All keys of the configuration, with their
-    defaults and meaning, are listed by `neupl train --keys`.
+    Give a configuration file, or a game to be trained with the defaults. All keys of the
+    configuration, with their defaults and meaning, are listed by `neupl train --keys`.
     """
 
     config: Annotated[Path | None, tyro.conf.arg(metavar="[CONFIG]"), tyro.conf.Positional] = None
@@ -59,13 +59,16 @@ def run(command: Train) -> int:
     config = load_config(Config, command.config, (*overrides, *command.overrides))
 
     from neupl.run import Run
-    from neupl.training_run import start_run
+    from neupl.training_run import make_problem, start_run
 
     path = command.out or _free_folder(config.game)
+    Run.check_free(path)
+    # Before the folder exists: bad input leaves nothing behind.
+    problem, sink = make_problem(config, quiet=command.quiet)
     with Run.create(
         path, config_text=dump_config(config), command=("neupl", *sys.argv[1:]), seed=config.seed
     ) as run:
-        verification = start_run(run, config, quiet=command.quiet)
+        verification = start_run(run, problem, sink, quiet=command.quiet)
         report(run, verification, as_json=command.json)
     return 0
 

@@ -56,20 +56,25 @@ def test_new_run_has_no_steps_and_no_certificate(neupl, run):
 
 def test_finished_run_shows_steps_checkpoints_certificate_and_files(neupl, run):
     run.log(10, {"eval/nash_conv": 0.5})
-    run.log(20, {"eval/nash_conv": 0.25})
+    run.log(20, {"eval/nash_conv": 0.25, "eval/best_nash_conv": 0.125})
     run.save_checkpoint(20, arrays={"x": np.zeros(100)}, manifest={})
     run.write_json("certificate.json", {"certificate": CERTIFICATE})
     run.close()
     found = info(neupl)
     assert found["steps_logged"] == 20
-    assert found["last_metrics"] == {"step": 20, "eval/nash_conv": 0.25}
+    assert found["last_metrics"]["eval/nash_conv"] == 0.25
+    assert found["best_nash_conv"] == 0.125
     assert found["checkpoints"] == [20]
     assert found["certificate"] == CERTIFICATE
     assert found["finished"] is True
     assert found["files"]["metrics.jsonl"] == (run.path / "metrics.jsonl").stat().st_size
     assert found["files"]["checkpoints/"] > 800
     text = neupl("info", "run").stdout
-    for expected in ("leduc_poker", "nash_conv 0.0123 (exact), by OpenSpiel 0.0123", "0.25"):
+    for expected in (
+        "leduc_poker",
+        "nash_conv 0.0123 (exact), by OpenSpiel 0.0123",
+        "NashConv 0.125",
+    ):
         assert expected in text
 
 

@@ -80,7 +80,7 @@ def test_open_spiel_reads_our_nfg_and_we_read_its(tmp_path):
     for i in range(3):
         for j in range(4):
             np.testing.assert_allclose(
-                [theirs.player_utility(p, (i, j)) for p in (0, 1)], game.payoffs[i, j], rtol=1e-12
+                [theirs.player_utility(p, i, j) for p in (0, 1)], game.payoffs[i, j], rtol=1e-12
             )
     text = pyspiel.game_to_nfg_string(pyspiel.load_matrix_game("matrix_bos"))
     np.testing.assert_array_equal(

@@ -24,6 +24,10 @@ GAMES = (
 )
 
 
+# One batch of episodes per game serves all tests, so that each game is compiled by JAX once.
+LANES = 4096
+
+
 @cache
 def _game(name):
     return TreeGame(compile_open_spiel(name, cache=False))
@@ -69,7 +73,7 @@ def test_a_kuhn_episode_by_hand():
 
 
 @cache
-def _play(name, lanes=256, seed=1):
+def _play(name):
     """Uniformly random episodes of all lanes: places `[T, B]`, actions `[T, B]`, time steps and
     observations.
     """
@@ -92,7 +96,7 @@ def _play(name, lanes=256, seed=1):
         keys = jax.random.split(play_key, game.info.max_steps)
         return jax.lax.scan(move, (state, game.restart(state)), keys)[1]
 
-    keys = jax.random.split(jax.random.key(seed), lanes)
+    keys = jax.random.split(jax.random.key(1), LANES)
     return jax.tree.map(np.asarray, jax.jit(jax.vmap(episode))(keys))
 
 
@@ -159,12 +163,12 @@ def _uniform_moments(tree):
 
 @pytest.mark.parametrize("name", GAMES)
 def test_mean_returns_under_uniform_play_are_the_exact_ones(name):
-    """4096 episodes; 5.2 standard errors for each of at most 3 seats: false alarm below 1e-6 per
+    """5.2 standard errors for each of at most 3 seats: false alarm below 1e-6 per
     game.
     """
     mean, variance = _uniform_moments(_game(name).tree)
-    rewards = _play(name, lanes=4096, seed=7)[-1].rewards.sum(axis=1)
-    error = np.sqrt(variance / 4096)
+    rewards = _play(name)[-1].rewards.sum(axis=1)
+    error = np.sqrt(variance / LANES)
     assert (np.abs(rewards.mean(axis=0) - mean) < 5.2 * error + 1e-6).all()
 
 
@@ -214,5 +218,5 @@ def test_uniform_index_stays_in_range_and_is_uniform(count, largest):
 
 
 def test_same_key_same_episode():
-    first, second = _play("leduc_poker"), _play.__wrapped__("leduc_poker")
+    first, second = _play(GAMES[0]), _play.__wrapped__(GAMES[0])
     np.testing.assert_array_equal(first[4], second[4])
