@@ -4,12 +4,9 @@ import dataclasses
 import importlib
 from collections.abc import Callable
 
-from games.catalogue import describe_game, list_games
 from games.game_tree import GameTree
 from games.tree_compile import DEFAULT_MAX_NODES
 from games.types import Game, GameError, HostGame
-
-__all__ = ["describe_game", "list_games", "load_game", "load_tree"]
 
 PAYOFF_SUFFIXES = (".nfg", ".json", ".npz", ".npy")
 

@@ -1,7 +1,7 @@
 """The configuration of a run: frozen dataclasses are the only schema.
 
-Every quantity in game points is given as a fraction of the game's payoff range, so that one set of defaults serves games
-of any scale. The text under a field is its help.
+Every quantity in game points is given as a fraction of the game's payoff range, so that one set of
+defaults serves games of any scale. The text under a field is its help.
 """
 
 import dataclasses
@@ -15,8 +15,10 @@ class PopulationConfig:
     size: int = 8
     """Strategies per seat, the sink (strategy 0) included."""
     sink: str = "uniform"
-    """Strategy 0: `uniform` (legal actions with equal probability), `none` (strategy 0 is trained like the others), or a
-    policy to start from: a JSON file of `{information state: [probabilities]}` or `RUN#k`."""
+    """Strategy 0: `uniform` (legal actions with equal probability), `none` (strategy 0 is trained
+    like the others), or a policy to start from: a JSON file of `{information state:
+    [probabilities]}` or `RUN#k`.
+    """
     symmetric: bool = False
     """One table of strategies for all seats; an error unless the game is symmetric."""
 
@@ -26,14 +28,19 @@ class GraphConfig:
     """Which mixture of the others every strategy responds to."""
 
     kind: Literal["psro", "rectified", "fictitious_play", "strategic_cycle", "self_play"] = "psro"
-    """`psro`: the meta-solver's mixture of the earlier strategies; `rectified`: that mixture restricted to opponents
-    that the strategy before it beats; `fictitious_play`: uniform over the earlier ones; `strategic_cycle`: the next
-    strategy in a circle; `self_play`: uniform over all strategies."""
+    """`psro`: the meta-solver's mixture of the earlier strategies; `rectified`: that mixture
+    restricted to opponents that the strategy before it beats; `fictitious_play`: uniform over the
+    earlier ones; `strategic_cycle`: the next strategy in a circle; `self_play`: uniform over all
+    strategies.
+    """
     meta_solver: str = "auto"
-    """Solves the payoffs of `psro` and `rectified`; `auto` is `nash` for two-player zero-sum games, else `uniform`."""
+    """Solves the payoffs of `psro` and `rectified`; `auto` is `nash` for two-player zero-sum games,
+    else `uniform`.
+    """
     exploration: float = 0.5
-    """Share of the uniform mixture over the earlier strategies in `psro` and `rectified` rows; every other readmission
-    (`training.readmit`) responds to the meta-solver's mixture alone."""
+    """Share of the uniform mixture over the earlier strategies in `psro` and `rectified` rows;
+    every other readmission (`training.readmit`) responds to the meta-solver's mixture alone.
+    """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +59,9 @@ class NetworkConfig:
 
 @dataclasses.dataclass(frozen=True)
 class TemperatureConfig:
-    """Entropy regularisation: response number i is trained at max(scale / i ** power, floor) x payoff range."""
+    """Entropy regularisation: response number i is trained at max(scale / i ** power, floor) x
+    payoff range.
+    """
 
     scale: float = 0.154
     """Temperature of the first response, as a fraction of the payoff range per nat."""
@@ -67,8 +76,10 @@ class LearnerConfig:
     """How the network learns."""
 
     rule: Literal["soft_improvement", "policy_gradient"] = "soft_improvement"
-    """`soft_improvement`: cross-entropy to the entropy-regularised greedy policy of the current exact action values;
-    `policy_gradient`: the exact gradient of the entropy-regularised return, at every information state."""
+    """`soft_improvement`: cross-entropy to the entropy-regularised greedy policy of the current
+    exact action values; `policy_gradient`: the exact gradient of the entropy-regularised return, at
+    every information state.
+    """
     learning_rate: float = 2e-3
     """Adam's step size at the start; it falls linearly over the run."""
     final_learning_rate: float = 2e-4
@@ -78,28 +89,35 @@ class LearnerConfig:
     updates_per_target: int = 4
     """Gradient steps on one evaluation of the tree."""
     critic_weight: float = 0.1
-    """Weight of the critic's squared error, with values divided by the payoff range; 0 leaves the critic untrained."""
+    """Weight of the critic's squared error, with values divided by the payoff range; 0 leaves the
+    critic untrained.
+    """
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
     """The population loop."""
 
-    steps: int = 4000
+    steps: int = 3000
     """Gradient steps of the run."""
     evaluate_every: int = 20
-    """Gradient steps between evaluations (payoffs, certificate, admission); a multiple of `updates_per_target`."""
+    """Gradient steps between evaluations (payoffs, certificate, admission); a multiple of
+    `updates_per_target`.
+    """
     admission: Literal["gated", "concurrent"] = "gated"
-    """`gated`: a strategy is admitted when those before it are near-best responses, and its row is frozen;
-    `concurrent`: all strategies train from the start and the graph follows the payoffs."""
+    """`gated`: a strategy is admitted when those before it are near-best responses, and its row is
+    frozen; `concurrent`: all strategies train from the start and the graph follows the payoffs.
+    """
     gate: float = 0.1
-    """Largest gain left to any training strategy in its own regularised objective when the next one is admitted, as a
-    multiple of its temperature (nats)."""
-    max_steps_per_row: int = 100
+    """Largest gain left to any training strategy in its own regularised objective when the next one
+    is admitted, as a multiple of its temperature (nats).
+    """
+    max_steps_per_row: int = 60
     """Gradient steps after which the next strategy is admitted whether or not the gate is met."""
     readmit: bool = True
-    """When the population is full, give the strategy with least weight in the meta-strategy a new row, again and again,
-    while the others are held in place (gated admission only)."""
+    """When the population is full, give the strategy with least weight in the meta-strategy a new
+    row, again and again, while the others are held in place (gated admission only).
+    """
     checkpoint_every_s: float = 20.0
     """Seconds between checkpoints."""
 

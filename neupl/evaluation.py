@@ -1,4 +1,6 @@
-"""What a population is worth, exactly: payoffs of all profiles, the meta-strategy, and what it can lose."""
+"""What a population is worth, exactly: payoffs of all profiles, the meta-strategy, and what it can
+lose.
+"""
 
 from typing import NamedTuple
 
@@ -19,7 +21,8 @@ class Evaluation(NamedTuple):
       payoffs: `[K, ..., K, P]`, in game points.
       meta_strategy: `[P, K]` each seat's mixture over its admitted strategies.
       gains: `[P]` each seat's gain from a best response to the realised mixture, in game points.
-      member_distance: mean total-variation distance between two admitted strategies at an information state.
+      member_distance: mean total-variation distance between two admitted strategies at an
+        information state.
     """
 
     payoffs: Float64[np.ndarray, "..."]

@@ -128,6 +128,7 @@ The mixture that was certified, drawn once per episode by every seat:
 
 Load it with `neupl.load_population(folder)`; check it with `neupl verify folder`.
 
-Limits: the certificate is about the mixture, not about any single strategy; strategies other than those with weight in the
-mixture may be far from optimal on their own. Nothing is claimed for other games or other rules of this one.
+Limits: the certificate is about the mixture, not about any single strategy; strategies other than
+those with weight in the mixture may be far from optimal on their own. Nothing is claimed for other
+games or other rules of this one.
 """

@@ -1,7 +1,9 @@
-"""Interaction graphs: payoffs in, the mixture that every strategy responds to out (arXiv 2202.07415, figure 1).
+"""Interaction graphs: payoffs in, the mixture that every strategy responds to out (arXiv
+2202.07415, figure 1).
 
-A row is a distribution over the *joint* profiles of the co-players' strategies, `M = K ** (P - 1)` of them in ascending
-seat order, last co-player fastest; for two players it is a mixture of the opponent's strategies.
+A row is a distribution over the *joint* profiles of the co-players' strategies, `M = K ** (P - 1)`
+of them in ascending seat order, last co-player fastest; for two players it is a mixture of the
+opponent's strategies.
 """
 
 from collections.abc import Sequence
@@ -72,7 +74,9 @@ def response_row(
 
 
 def first_equal_row(rows: Float[np.ndarray, "P K M"]) -> Int[np.ndarray, "P K"]:
-    """For every strategy the first of its seat with an equal row, so that equal rows are one strategy."""
+    """For every strategy the first of its seat with an equal row, so that equal rows are one
+    strategy.
+    """
     distance = np.abs(rows[:, :, None] - rows[:, None]).max(axis=-1)
     return np.argmax(distance <= SAME_ROW, axis=-1).astype(np.int32)
 
@@ -90,7 +94,9 @@ def _uniform_joint(members: Sequence[int], num_players: int) -> Float64[np.ndarr
 def _coplayer_rows(
     joint: Float[np.ndarray, "..."], members: Sequence[int], payoffs: Float[np.ndarray, "..."]
 ) -> Float64[np.ndarray, "P M"]:
-    """Per seat, the marginal of a joint over `members` on its co-players, spread over all `K` strategies."""
+    """Per seat, the marginal of a joint over `members` on its co-players, spread over all `K`
+    strategies.
+    """
     num_players, num_strategies = payoffs.shape[-1], payoffs.shape[0]
     rows = np.zeros((num_players, *(num_strategies,) * (num_players - 1)))
     for player in range(num_players):
@@ -104,9 +110,11 @@ def _rectify(
     solution: SolverResult,
     members: Sequence[int],
 ) -> Float64[np.ndarray, "P M"]:
-    """Keeps the co-players that the predecessor does not lose to (after Balduzzi et al. 2019, arXiv 1901.08106).
+    """Keeps the co-players that the predecessor does not lose to (after Balduzzi et al. 2019, arXiv
+    1901.08106).
 
-    Losing is meant relative to the value of the game between the members; where nobody is left the row stays.
+    Losing is meant relative to the value of the game between the members; where nobody is left the
+    row stays.
     """
     predecessor, num_players = members[-1], payoffs.shape[-1]
     within = payoffs[np.ix_(*[list(members)] * num_players)]

@@ -1,8 +1,9 @@
 """The conditional network: one set of parameters plays every strategy of every seat.
 
-A strategy enters as an embedding of its row of the interaction graph (Liu et al. 2022, arXiv 2202.07415, section 1) and,
-optionally, of its index; the embedding is injected at every hidden layer. Adding a strategy adds one row to each
-embedding table and nothing else. The critic also sees the embeddings of the co-players it is asked about.
+A strategy enters as an embedding of its row of the interaction graph (Liu et al. 2022, arXiv
+2202.07415, section 1) and, optionally, of its index; the embedding is injected at every hidden
+layer. Adding a strategy adds one row to each embedding table and nothing else. The critic also sees
+the embeddings of the co-players it is asked about.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,8 @@ ILLEGAL_LOGIT = -1e9
 
 
 class ConditionalNetwork(nn.Module):
-    """Policy logits and co-player-conditioned values of `K` strategies per seat at `S` observations.
+    """Policy logits and co-player-conditioned values of `K` strategies per seat at `S`
+    observations.
 
     Attributes:
       num_actions: number of action ids `A`.
@@ -49,11 +51,12 @@ class ConditionalNetwork(nn.Module):
           observation: flat observations.
           seat: one-hot seat of each observation.
           rows: the strategies.
-          coplayers: whom the values are against: for each seat and strategy, a distribution over the joint profiles
-            of the others.
+          coplayers: whom the values are against: for each seat and strategy, a distribution over
+            the joint profiles of the others.
         """
         marginals = coplayer_marginals(rows.joint)
-        # One entry of a row shrinks as the population grows; the factor keeps the signal at unit size.
+        # One entry of a row shrinks as the population grows; the factor keeps the signal at unit
+        # size.
         gain = jnp.sqrt(jnp.float32(marginals.shape[-1]))
         embedding = jnp.einsum(
             "pkj,pje->pke",
@@ -74,7 +77,8 @@ class ConditionalNetwork(nn.Module):
 
         def inject(name: str, size: int, of_strategy: Array) -> Array:
             injected = nn.Dense(size, use_bias=False, name=name)(of_strategy)
-            # A one-hot product: the backward pass of a gather is a scatter, several times slower on CPU.
+            # A one-hot product: the backward pass of a gather is a scatter, several times slower on
+            # CPU.
             return jnp.einsum("sp,pkh->ksh", seat, injected)
 
         hidden = jnp.concatenate([observation, seat], axis=-1)[None]
@@ -87,8 +91,12 @@ class ConditionalNetwork(nn.Module):
             name="policy",
         )(hidden)
 
-        # The critic reads the policy's features without shaping them.
-        met = inject("inject_critic", self.critic_hidden_size, _embedding_met(embedding, coplayers))
+        # The critic reads the policy's features and embeddings without shaping them.
+        met = inject(
+            "inject_critic",
+            self.critic_hidden_size,
+            _embedding_met(jax.lax.stop_gradient(embedding), coplayers),
+        )
         features = nn.Dense(self.critic_hidden_size, name="critic_hidden")(
             jax.lax.stop_gradient(hidden)
         )
@@ -97,7 +105,9 @@ class ConditionalNetwork(nn.Module):
 
 
 def coplayer_marginals(joint: Float[Array, "P K M"]) -> Float[Array, "P K J"]:
-    """Marginals of each co-player, side by side: `J = (P - 1) * K`; for two players the rows themselves."""
+    """Marginals of each co-player, side by side: `J = (P - 1) * K`; for two players the rows
+    themselves.
+    """
     num_seats, num_strategies, _ = joint.shape
     num_coplayers = _num_coplayers(joint)
     cube = joint.reshape(num_seats, num_strategies, *(num_strategies,) * num_coplayers)
@@ -108,16 +118,20 @@ def coplayer_marginals(joint: Float[Array, "P K M"]) -> Float[Array, "P K J"]:
 
 
 def masked_log_probs(
-    logits: Float[Array, "*batch A"], mask: Bool[Array, "*batch A"]
+    logits: Float[Array, "*batch A"], mask: Bool[Array, "... A"]
 ) -> Float[Array, "*batch A"]:
-    """Log-probabilities over the legal actions; about `ILLEGAL_LOGIT` elsewhere."""
+    """Log-probabilities over the legal actions (`mask` broadcasts); about `ILLEGAL_LOGIT`
+    elsewhere.
+    """
     return jax.nn.log_softmax(jnp.where(mask, logits, ILLEGAL_LOGIT))
 
 
 def _embedding_met(
     embedding: Float[Array, "P K E"], coplayers: Float[Array, "P K M"]
 ) -> Float[Array, "P K G"]:
-    """Mean embeddings of the co-players, side by side in ascending seat order: `G = (P - 1) * E`."""
+    """Mean embeddings of the co-players, side by side in ascending seat order: `G = (P - 1) *
+    E`.
+    """
     num_seats = embedding.shape[0]
     if num_seats == 1:  # one table for all seats: the co-players' strategies are the same rows
         others = [[0] * _num_coplayers(coplayers)]

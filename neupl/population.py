@@ -1,7 +1,8 @@
-"""A trained population as it lies on disk: load it, act with it, hand it to OpenSpiel. No trainer needed.
+"""A trained population as it lies on disk: load it, act with it, hand it to OpenSpiel. No trainer
+needed.
 
-A folder `population/` holds `population.json` (what it is), `arrays.safetensors` (parameters, rows, meta-strategy,
-payoffs, and for compiled games the policy tables) and `MODEL_CARD.md`.
+A folder `population/` holds `population.json` (what it is), `arrays.safetensors` (parameters, rows,
+meta-strategy, payoffs, and for compiled games the policy tables) and `MODEL_CARD.md`.
 """
 
 import dataclasses
@@ -113,7 +114,8 @@ class Population:
         return tables / tables.sum(axis=-1, keepdims=True)
 
     def to_open_spiel(self, member: Member) -> Any:
-        """A strategy of every seat, or the exactly realised mixture, as OpenSpiel's `TabularPolicy`.
+        """A strategy of every seat, or the exactly realised mixture, as OpenSpiel's
+        `TabularPolicy`.
 
         The policy belongs to the game in turn-based form.
         """
@@ -169,7 +171,9 @@ class Population:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _PopulationPolicy:
-    """A mixture over the strategies of a seat; the memory is the strategy drawn, -1 before the first move."""
+    """A mixture over the strategies of a seat; the memory is the strategy drawn, -1 before the
+    first move.
+    """
 
     population: Population
     seat: int

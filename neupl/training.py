@@ -1,9 +1,11 @@
-"""NeuPL on one screen: train all admitted strategies, evaluate, admit the next one (arXiv 2202.07415, algorithm 1).
+"""NeuPL on one screen: train all admitted strategies, evaluate, admit the next one (arXiv
+2202.07415, algorithm 1).
 
-Two schedules of the same loop. `concurrent` is the paper's: every row of the graph trains from the start and the graph
-follows the payoffs. `gated` admits a strategy once those before it are near-best responses in their own regularised
-objective, and freezes its row. When the population is full, the strategy with least weight in the meta-strategy gets a
-new row, again and again, while the others are held where a frozen copy of the network has them.
+Two schedules of the same loop. `concurrent` is the paper's: every row of the graph trains from the
+start and the graph follows the payoffs. `gated` admits a strategy once those before it are
+near-best responses in their own regularised objective, and freezes its row. When the population is
+full, the strategy with least weight in the meta-strategy gets a new row, again and again, while the
+others are held where a frozen copy of the network has them.
 """
 
 import dataclasses
@@ -30,6 +32,9 @@ from neupl.types import Learner, Objective, Rows
 from solvers.meta.registry import MetaSolver
 
 log = logging.getLogger(__name__)
+
+# What a temperature of zero counts as, in payoff ranges, where gains are told in temperatures.
+LEAST_TEMPERATURE = 1e-6
 
 
 class TrainingError(UserError):
@@ -71,7 +76,8 @@ def train(problem: Problem, state: TrainingState, *, on_evaluation: OnEvaluation
         state = state._replace(learner=learner_state)
         evaluation = evaluate(problem, state)
         row_gain = np.asarray(learner.row_gain(learner_state.params, objective))
-        regret = float((row_gain / objective.temperature * state.respond).max())
+        nats = np.maximum(objective.temperature, LEAST_TEMPERATURE * problem.tree.payoff_range)
+        regret = float((row_gain / nats * state.respond).max())
         line = _metrics(problem, state, evaluation, regret, metrics)
         state = keep_best(state._replace(payoffs=evaluation.payoffs), evaluation)
         state = admit(problem, state, evaluation, regret)
@@ -179,7 +185,9 @@ def keep_best(state: TrainingState, evaluation: Evaluation) -> TrainingState:
 def admit(
     problem: Problem, state: TrainingState, evaluation: Evaluation, regret: float
 ) -> TrainingState:
-    """Admits or readmits a strategy if the gate is open; refreshes the graph of a concurrent run."""
+    """Admits or readmits a strategy if the gate is open; refreshes the graph of a concurrent
+    run.
+    """
     config, settings = problem.config, problem.config.training
     if not is_gated(config):
         return state._replace(

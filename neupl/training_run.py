@@ -5,11 +5,7 @@ import json
 import logging
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import numpy as np
 
@@ -22,6 +18,7 @@ from neupl.config_io import load_config
 from neupl.errors import Interrupted, UserError
 from neupl.evaluation import Evaluation
 from neupl.export import export_population
+from neupl.interrupts import StopRequest, interrupts_handled_by, raise_interrupt
 from neupl.learners import make_exact_learner
 from neupl.pictures import graph_image, payoff_image, save_summary
 from neupl.population import load_population
@@ -66,7 +63,7 @@ def start_run(
     run: Run, problem: Problem, sink: np.ndarray | None, *, quiet: bool = False
 ) -> Verification:
     """Trains a new problem from the beginning and certifies; see `resume_run` for errors."""
-    with _terminate_as_interrupt():
+    with interrupts_handled_by(raise_interrupt):
         return _train_and_certify(run, problem, sink, initial_state(problem), quiet=quiet)
 
 
@@ -79,7 +76,7 @@ def resume_run(run: Run, *, quiet: bool = False, command: tuple[str, ...] = ()) 
       TrainingError: training diverged; the last checkpoint is intact.
       CheckFailed: OpenSpiel disagrees with our certificate.
     """
-    with _terminate_as_interrupt():
+    with interrupts_handled_by(raise_interrupt):
         run.lock()
         config = load_config(Config, run.config_path, ())
         problem, sink = make_problem(config, quiet=quiet)
@@ -107,14 +104,16 @@ def _train_and_certify(
     config = problem.config
     recorder = _Recorder(run, problem, state)
     try:
-        with Progress(f"training {config.game}", quiet=quiet) as progress:
+        progress = Progress(f"training {config.game}", quiet=quiet)
+        with progress, interrupts_handled_by(recorder.stop):
             recorder.progress = progress
             state = train(problem, state, on_evaluation=recorder.record)
+        recorder.stop.check()
         recorder.save()
         recorder.draw(int(state.learner.step))
         return _certify(run, problem, sink, state)
     except KeyboardInterrupt:
-        with _ignored_interrupts():
+        with interrupts_handled_by(signal.SIG_IGN):
             step = recorder.save()
         raise Interrupted(
             f"saved at step {step} of {config.training.steps}; "
@@ -168,6 +167,7 @@ class _Recorder:
     problem: Problem
     state: TrainingState
     progress: Progress | None = None
+    stop: StopRequest = dataclasses.field(default_factory=StopRequest)
 
     def __post_init__(self) -> None:
         self._started = self._saved = self._drawn = time.monotonic()
@@ -194,6 +194,7 @@ class _Recorder:
             self.draw(step)
         if now - self._saved > self.problem.config.training.checkpoint_every_s:
             self.save()
+        self.stop.check()
 
     def save(self) -> int:
         """Saves the last state; returns its step."""
@@ -212,32 +213,6 @@ class _Recorder:
         self.run.image(step, "population/payoffs", matrix)
         self.run.image(step, "population/graph", graph)
         self._drawn = time.monotonic()
-
-
-@contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
-    """Treats SIGTERM, as schedulers send it, like Ctrl-C."""
-
-    def interrupt(signal_number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    previous: Any = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-
-
-@contextmanager
-def _ignored_interrupts() -> Iterator[None]:
-    """Lets a short piece of work finish: impatience must not cost what is being saved."""
-    signals = (signal.SIGINT, signal.SIGTERM)
-    previous: list[Any] = [signal.signal(number, signal.SIG_IGN) for number in signals]
-    try:
-        yield
-    finally:
-        for number, handler in zip(signals, previous, strict=True):
-            signal.signal(number, handler)
 
 
 def _check_symmetry(config: Config, tree: GameTree) -> None:

@@ -1,4 +1,6 @@
-"""What the population loop carries from one evaluation to the next, and how it becomes a checkpoint."""
+"""What the population loop carries from one evaluation to the next, and how it becomes a
+checkpoint.
+"""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -23,19 +25,18 @@ class Snapshot(NamedTuple):
 
 
 class TrainingState(NamedTuple):
-    """Everything that the loop carries; arrays throughout, so that a checkpoint is this and nothing else.
+    """Everything that the loop carries; arrays throughout, so that a checkpoint is this and nothing
+    else.
 
     Attributes:
       learner: parameters and optimiser.
       teacher: frozen copy of the parameters from the last readmission.
       joint: `[P, K, M]` rows of the interaction graph.
-      response_number: `[K]` counts admissions and readmissions from 1; 0 for the sink and for strategies still outside.
-      respond: `[K]` 1 for strategies that improve against their row.
-      hold: `[K]` 1 for strategies that stay where the teacher has them.
-      num_admitted: strategies in the population.
-      admitted_step: gradient step of the last admission.
-      payoffs: `[K, ..., K, P]` of the last evaluation.
-      best: the population with the least NashConv so far.
+      response_number: `[K]` counts admissions and readmissions from 1; 0 for the sink and for
+      strategies still outside. respond: `[K]` 1 for strategies that improve against their row.
+      hold: `[K]` 1 for strategies that stay where the teacher has them. num_admitted: strategies in
+      the population. admitted_step: gradient step of the last admission. payoffs: `[K, ..., K, P]`
+      of the last evaluation. best: the population with the least NashConv so far.
     """
 
     learner: LearnerState

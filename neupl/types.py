@@ -10,8 +10,8 @@ class Rows(NamedTuple):
     """What every strategy of every seat is, and whom it meets.
 
     Attributes:
-      joint: `[P, K, M]` distribution over the `M = K ** (P - 1)` joint profiles of the co-players, in ascending seat
-        order, last co-player fastest; zero where nothing has been assigned.
+      joint: `[P, K, M]` distribution over the `M = K ** (P - 1)` joint profiles of the co-players,
+        in ascending seat order, last co-player fastest; zero where nothing has been assigned.
       identity: `[P, K]` first strategy of the seat with an equal row: equal rows are one strategy.
     """
 
@@ -20,7 +20,8 @@ class Rows(NamedTuple):
 
 
 class Objective(NamedTuple):
-    """One training task for the whole population: best response, distillation and regularisation alike.
+    """One training task for the whole population: best response, distillation and regularisation
+    alike.
 
     Attributes:
       rows: whom each strategy meets.
@@ -38,7 +39,9 @@ class Objective(NamedTuple):
 
 
 class LearnerState(NamedTuple):
-    """What a learner carries: parameters, optimiser state, and the number of gradient steps so far."""
+    """What a learner carries: parameters, optimiser state, and the number of gradient steps so
+    far.
+    """
 
     params: Any
     optimizer: Any
@@ -52,8 +55,9 @@ class Learner(NamedTuple):
       init: `(key) -> LearnerState`.
       collect: `(params, objective, key) -> experience`; consumes `key`.
       update: `(state, experience, key) -> (state, metrics)`: some gradient steps; consumes `key`.
-      policies: `(params, rows) -> [K, S, A]` float32 probabilities of every strategy at every information state.
-      row_gain: `(params, objective) -> [P, K]` what each strategy could still gain in its own objective, in game points.
+      policies: `(params, rows) -> [K, S, A]` float32 probabilities of every strategy at every
+      information state. row_gain: `(params, objective) -> [P, K]` what each strategy could still
+      gain in its own objective, in game points.
     """
 
     init: Callable[[Any], LearnerState]

@@ -1,7 +1,8 @@
 """Certifies a population from its files alone, by OpenSpiel and by us.
 
-The network is reloaded and queried on tensors of live OpenSpiel states; OpenSpiel rebuilds the mixture with its own
-aggregator and measures it with its own best responses; our arrays do the same; the two must agree.
+The network is reloaded and queried on tensors of live OpenSpiel states; OpenSpiel rebuilds the
+mixture with its own aggregator and measures it with its own best responses; our arrays do the same;
+the two must agree.
 """
 
 import dataclasses
@@ -93,7 +94,9 @@ def verify_population(population: Population, tree: GameTree, *, name: str) -> V
 
 
 def _ask_live_states(population: Population, tree: GameTree) -> np.ndarray:
-    """The tables of all strategies; the network answers once per batch of states for all of them."""
+    """The tables of all strategies; the network answers once per batch of states for all of
+    them.
+    """
     answers: dict[tuple[int, bytes], np.ndarray] = {}
 
     def ask(k: int):

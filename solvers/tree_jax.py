@@ -31,7 +31,9 @@ class ActionValues(NamedTuple):
 
 
 class TreePasses:
-    """The passes over one tree, with its constants; build it once and call its methods inside `jit`."""
+    """The passes over one tree, with its constants; build it once and call its methods inside
+    `jit`.
+    """
 
     def __init__(self, tree: GameTree):
         P, S, A = tree.num_players, tree.num_infosets, tree.num_actions

@@ -11,7 +11,9 @@ from neupl.cli.options import OutputOptions
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Resume(OutputOptions):
-    """Continues a run that was interrupted or killed; the result is that of an undisturbed run, bit for bit."""
+    """Continues a run that was interrupted or killed; the result is that of an undisturbed run, bit
+    for bit.
+    """
 
     run: tyro.conf.Positional[Path]
     """The run folder."""

@@ -127,5 +127,5 @@ def _print_keys() -> None:
     from neupl.config import Config
     from neupl.config_io import describe_fields
 
-    rows = ((f.key, f.type, f.default, f.doc) for f in describe_fields(Config))
+    rows = ((f.key, f.type, f.default, f.docstring) for f in describe_fields(Config))
     print_table(rows, header=("key", "type", "default", "meaning"))

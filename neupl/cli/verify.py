@@ -13,8 +13,9 @@ from neupl.cli.output import print_json, print_table
 class Verify(OutputOptions):
     """Reloads a population from disk and certifies its mixture, by our solver and by OpenSpiel's.
 
-    The network is asked on tensors of live OpenSpiel states, OpenSpiel rebuilds the mixture with its own aggregator, and
-    both measure NashConv per player. Exit code 1 if they disagree by more than 1e-6.
+    The network is asked on tensors of live OpenSpiel states, OpenSpiel rebuilds the mixture with
+    its own aggregator, and both measure NashConv per player. Exit code 1 if they disagree by more
+    than 1e-6.
     """
 
     population: tyro.conf.Positional[Path]

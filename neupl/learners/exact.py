@@ -1,11 +1,14 @@
-"""The exact learner: every strategy is improved at every information state by exact action values on the game tree.
+"""The exact learner: every strategy is improved at every information state by exact action values
+on the game tree.
 
-`collect` evaluates the current population on the tree; `update` takes a few gradient steps on what it found. The default
-rule is soft policy improvement: with `q` the entropy-regularised action values of the *current* policy against its row,
-the network is drawn to `softmax(q / temperature)` by cross-entropy. The target is the regularised greedy policy (Haarnoja
-et al. 2018, arXiv 1801.01290, equation 4; with the direction of the divergence as in the M-step of MPO, Abdolmaleki et al.
-2018, arXiv 1806.06920), so that, unlike under the plain gradient, a saturated policy unlearns at full speed. The
-alternative is the exact policy gradient of the regularised return, summed over all actions and information states.
+`collect` evaluates the current population on the tree; `update` takes a few gradient steps on what
+it found. The default rule is soft policy improvement: with `q` the entropy-regularised action
+values of the *current* policy against its row, the network is drawn to `softmax(q / temperature)`
+by cross-entropy. The target is the regularised greedy policy (Haarnoja et al. 2018, arXiv
+1801.01290, equation 4; with the direction of the divergence as in the M-step of MPO, Abdolmaleki et
+al. 2018, arXiv 1806.06920), so that, unlike under the plain gradient, a saturated policy unlearns
+at full speed. The alternative is the exact policy gradient of the regularised return, summed over
+all actions and information states.
 """
 
 from typing import Any, NamedTuple
@@ -31,13 +34,13 @@ class ExactExperience(NamedTuple):
 
     Attributes:
       rows: the strategies that were evaluated.
-      signal: `[S, A, K]` target probabilities (soft improvement) or advantages in payoff ranges (policy gradient).
-      weight: `[S, K]` importance of each information state; sums to the objective's `respond` over a seat.
-      teacher: `[S, A, K]` probabilities of the frozen copy.
-      teacher_weight: `[S, K]` importance of staying there; sums to the objective's `hold` over a seat.
-      coplayers: `[P, K, M]` the pure co-player profile that `value` is against.
-      value: `[S, K]` value of each information state against it, in payoff ranges.
-      value_weight: `[S, K]` its reach.
+      signal: `[S, A, K]` target probabilities (soft improvement) or advantages in payoff ranges
+      (policy gradient). weight: `[S, K]` importance of each information state; sums to the
+      objective's `respond` over a seat. teacher: `[S, A, K]` probabilities of the frozen copy.
+      teacher_weight: `[S, K]` importance of staying there; sums to the objective's `hold` over a
+      seat. coplayers: `[P, K, M]` the pure co-player profile that `value` is against. value: `[S,
+      K]` value of each information state against it, in payoff ranges. value_weight: `[S, K]` its
+      reach.
     """
 
     rows: Rows
@@ -70,10 +73,10 @@ def make_exact_learner(
         use_index=config.network.use_index,
         critic_hidden_size=config.network.critic_hidden_size,
     )
-    observation = tree.observation
+    observation, legal_mask = jnp.asarray(tree.observation), jnp.asarray(tree.legal_mask)
     seat = np.eye(tree.num_players, dtype=np.float32)[tree.infoset_player]
-    table_of = seat if num_tables > 1 else np.ones((tree.num_infosets, 1), np.float32)
-    mask = tree.legal_mask[:, :, None]
+    table_of = jnp.asarray(seat) if num_tables > 1 else jnp.ones((tree.num_infosets, 1))
+    mask = legal_mask[:, :, None]
     rule, critic_weight = config.learner.rule, config.learner.critic_weight
     optimizer = _make_optimizer(config)
 
@@ -81,7 +84,7 @@ def make_exact_learner(
         """Log-probabilities `[S, A, K]` of the network, and values `[S, K]`."""
         tables = Rows(rows.joint[:num_tables], rows.identity[:num_tables])
         logits, value = network.apply(params, observation, table_of, tables, coplayers[:num_tables])
-        log_probs = masked_log_probs(logits, tree.legal_mask)
+        log_probs = masked_log_probs(logits, legal_mask)
         return jnp.transpose(log_probs, (1, 2, 0)), value.T
 
     def policy_of(log_probs: Array) -> Array:
@@ -133,7 +136,8 @@ def make_exact_learner(
             signal=signal,
             weight=_normalise(values.reach, seat) * (seat @ objective.respond),
             teacher=teacher,
-            # Half by reach, half everywhere: a strategy must also stay put where its own row never leads.
+            # Half by reach, half everywhere: a strategy must also stay put where its own row never
+            # leads.
             teacher_weight=0.5
             * (_normalise(values.reach, seat) + spread[:, None])
             * (seat @ objective.hold),

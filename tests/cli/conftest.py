@@ -3,8 +3,11 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from safetensors.numpy import load_file
 
 ROOT = Path(__file__).parents[2]
 
-STEPS, EVALUATE_EVERY = 1200, 20
+STEPS, EVALUATE_EVERY = 1000, 20
 SETTINGS = {
     "population.size": 3,
     "network.hidden_sizes": "[8]",
@@ -25,6 +28,45 @@ SETTINGS = {
     # A checkpoint after every evaluation.
     "training.checkpoint_every_s": 0,
 }
+
+
+# Imports what a command needs and then forks one process per request, which costs a second less
+# than a new interpreter. A process can be told to kill itself on the way into its n-th access to a
+# file under some path: before the file is made, renamed or removed.
+FORK_SERVER = """
+import json, os, signal, sys
+import neupl.cli, neupl.cli.resume, neupl.cli.train, neupl.training_run, tyro
+
+def kill_at(start, left):
+    def watch(event, arguments):
+        nonlocal left
+        if event not in ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir"):
+            return
+        path = os.path.abspath(arguments[0]) if isinstance(arguments[0], str) else ""
+        if path.startswith(start):
+            left -= 1
+        if left < 0:
+            os.write(2, f"killed in {event} of {path}\\n".encode())
+            os.kill(os.getpid(), signal.SIGKILL)
+    sys.addaudithook(watch)
+
+for line in sys.stdin:
+    request = json.loads(line)
+    pid = os.fork()
+    if pid == 0:
+        null = os.open(os.devnull, os.O_RDWR)
+        errors = os.open(request["errors"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        for target, source in enumerate((null, null, errors)):
+            os.dup2(source, target)
+        sys.argv[1:] = request["arguments"]
+        if request["kill"]:
+            kill_at(*request["kill"])
+        code = neupl.cli.main()
+        sys.stderr.flush()
+        os._exit(code)
+    print(pid, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
 
 
 class TinyRuns:
@@ -47,6 +89,42 @@ class TinyRuns:
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             "OPENBLAS_NUM_THREADS": "1",
         }
+        self._errors = compiled_path / "stderr"
+        self._server: subprocess.Popen[str] | None = None
+
+    def fork(self, *arguments: str | Path, kill: tuple[Path, int] | None = None) -> int:
+        """Starts `neupl ARGUMENTS` in a forked process and returns its id; `reap` must follow.
+
+        Args:
+          arguments: the command line.
+          kill: a path and a number: the access to a file under it at which to be killed.
+        """
+        if self._server is None:
+            self._server = subprocess.Popen(
+                [sys.executable, "-c", FORK_SERVER],
+                env=self.environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        request = {
+            "arguments": [str(argument) for argument in arguments],
+            "errors": str(self._errors),
+            "kill": kill and (str(kill[0]), kill[1]),
+        }
+        print(json.dumps(request), file=self._server.stdin, flush=True)
+        return int(self._server.stdout.readline())
+
+    def reap(self) -> tuple[int, str]:
+        """Waits for the forked process; returns its exit code and what it wrote to stderr."""
+        code = int(self._server.stdout.readline())
+        return code, self._errors.read_text()
+
+    def close(self) -> None:
+        """Ends the fork server."""
+        if self._server is not None:
+            with self._server:
+                self._server.stdin.close()
 
     def start(
         self, *arguments: str | Path, preexec_fn: Any = None, **environment: str
@@ -78,14 +156,16 @@ class TinyRuns:
         settings = [f"--set={key}={value}" for key, value in SETTINGS.items()]
         return ["train", "--game", "kuhn_poker", "--out", str(path), *settings, *more]
 
-    def wait_for_lines(self, process: subprocess.Popen[str], path: Path, num_lines: int) -> None:
+    def wait_for_lines(self, path: Path, num_lines: int) -> None:
         """Waits until the run at `path` has logged `num_lines` evaluations in all."""
-        while num_logged(path) < num_lines:
-            try:
-                process.wait(0.002)
-            except subprocess.TimeoutExpired:
-                continue
-            pytest.fail(f"ended before line {num_lines}: {process.stderr.read()}")
+        self.wait_until(lambda: num_logged(path) >= num_lines)
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Looks again and again; gives up after a minute."""
+        give_up = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < give_up, "waited for a minute in vain"
+            time.sleep(0.001)
 
     def results(self, path: Path) -> dict[str, Any]:
         """Everything of a finished run that must not depend on how often it was interrupted."""
@@ -102,9 +182,11 @@ class TinyRuns:
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyRuns:
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyRuns]:
     """Tiny runs that share their compiled code."""
-    return TinyRuns(tmp_path_factory.mktemp("compiled"))
+    runs = TinyRuns(tmp_path_factory.mktemp("compiled"))
+    yield runs
+    runs.close()
 
 
 @pytest.fixture(scope="session")
@@ -121,10 +203,10 @@ def _killed_half_way(
     tiny: TinyRuns, whole: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     path = tmp_path_factory.mktemp("half") / "run"
-    process = tiny.start(*tiny.training(path, "--quiet"))
-    tiny.wait_for_lines(process, path, STEPS // EVALUATE_EVERY // 2)
-    process.kill()
-    tiny.finish(process)
+    pid = tiny.fork(*tiny.training(path))
+    tiny.wait_for_lines(path, STEPS // EVALUATE_EVERY // 2)
+    os.kill(pid, signal.SIGKILL)
+    assert tiny.reap()[0] == -signal.SIGKILL
     return path
 
 

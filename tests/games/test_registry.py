@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 import games
+from games.catalogue import describe_game, list_games
 from games.game_tree import GameTree
 from games.normal_form import NormalForm
 from games.open_spiel_host import OpenSpielHost
 from games.payoff_files import write_payoffs
-from games.registry import describe_game, list_games, load_game, load_tree
+from games.registry import load_game, load_tree
 from games.tree_game import TreeGame
 from games.types import Game, GameError, HostGame
 

@@ -1,5 +1,6 @@
 """Small populations, each built or trained once for all tests that look at it."""
 
+import contextlib
 import dataclasses
 import functools
 from typing import Any, NamedTuple
@@ -17,10 +18,10 @@ from neupl.training_state import TrainingState
 
 # One small network for all; sections of the configuration by name.
 SMALL = {
-    "population": {"size": 4},
+    "population": {"size": 5},
     "network": {"hidden_sizes": (32,), "embedding_size": 16, "critic_hidden_size": 16},
-    "learner": {"learning_rate": 1e-2, "final_learning_rate": 2e-3},
-    "training": {"steps": 400, "max_steps_per_row": 80},
+    "learner": {"learning_rate": 1e-2, "final_learning_rate": 1e-3},
+    "training": {"steps": 800, "max_steps_per_row": 80},
 }
 
 
@@ -51,7 +52,13 @@ def _small_config(game: str, **sections: dict[str, Any]) -> Config:
     return config
 
 
-def _train(config: Config, *, state: TrainingState | None = None) -> Trained:
+class _EnoughError(Exception):
+    """Ends a run after the evaluations that a test needs."""
+
+
+def _train(
+    config: Config, *, state: TrainingState | None = None, num_evaluations: int | None = None
+) -> Trained:
     problem, sink = make_problem(config)
     state = initial_state(problem) if state is None else state
     run = Trained(problem, sink, [state], [], [])
@@ -60,8 +67,11 @@ def _train(config: Config, *, state: TrainingState | None = None) -> Trained:
         run.states.append(state)
         run.evaluations.append(evaluation)
         run.lines.append(line)
+        if len(run.lines) == num_evaluations:
+            raise _EnoughError
 
-    train(problem, state, on_evaluation=record)
+    with contextlib.suppress(_EnoughError):
+        train(problem, state, on_evaluation=record)
     return run
 
 
@@ -79,13 +89,13 @@ def _export(run: Trained, folder) -> None:
 
 @pytest.fixture(scope="session")
 def small_config():
-    """`(game, **sections) -> Config`: a network of one small layer, four strategies."""
+    """`(game, **sections) -> Config`: a network of one small layer, five strategies."""
     return _small_config
 
 
 @pytest.fixture(scope="session")
 def train_config():
-    """`(config, *, state=None) -> Trained`."""
+    """`(config, *, state=None, num_evaluations=None) -> Trained`."""
     return _train
 
 
@@ -104,7 +114,7 @@ def kuhn_run():
 @pytest.fixture(scope="session")
 def three_player_run():
     """Gated training on three-player Kuhn poker with the uniform meta-solver."""
-    return _train(_small_config("kuhn_poker(players=3)", population={"size": 3}))
+    return _train(_small_config("kuhn_poker(players=3)", population={"size": 3}, training={"steps": 240}))
 
 
 @pytest.fixture(scope="session")

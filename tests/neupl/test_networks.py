@@ -1,5 +1,6 @@
 """The conditional network: what it is told decides what it plays, and nothing else does."""
 
+import functools
 import itertools
 
 import jax
@@ -44,13 +45,19 @@ def make_inputs(num_players, num_strategies, *, num_tables=None, seed=0):
     return jnp.asarray(observation), jnp.asarray(seat), rows, jnp.asarray(met)
 
 
+@functools.cache
+def apply_fn(network):
+    """`(params, observation, seat, rows, coplayers) -> (logits, values)`, compiled."""
+    return jax.jit(network.apply)
+
+
 def make_params(network, inputs, *, seed=0):
     """Parameters of which none is near zero: at the start the last layer is."""
-    params = network.init(jax.random.key(seed), *inputs)
-    leaves, structure = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(seed + 1), len(leaves))
-    drawn = [0.5 * jax.random.normal(k, leaf.shape) for k, leaf in zip(keys, leaves, strict=True)]
-    return jax.tree.unflatten(structure, drawn)
+    rng = np.random.default_rng(seed)
+    shapes = jax.eval_shape(network.init, jax.random.key(0), *inputs)
+    return jax.tree.map(
+        lambda leaf: jnp.asarray(rng.normal(0.0, 0.5, leaf.shape), jnp.float32), shapes
+    )
 
 
 def num_parameters(num_players, num_strategies, *, network, num_tables=None):
@@ -92,7 +99,9 @@ def slow_forward(params, observation, seat, rows, coplayers):
         logits[k, s] = hidden @ p["policy"]["kernel"] + p["policy"]["bias"]
         others = [q for q in range(num_seats) if q != own] or [0] * num_others
         shares = marginals(np.asarray(coplayers[own, k], np.float64))
-        met = np.concatenate([share @ embedding[q] for share, q in zip(shares, others, strict=True)])
+        met = np.concatenate(
+            [share @ embedding[q] for share, q in zip(shares, others, strict=True)]
+        )
         features = hidden @ p["critic_hidden"]["kernel"] + p["critic_hidden"]["bias"]
         features = np.maximum(features + met @ p["inject_critic"]["kernel"], 0)
         values[k, s] = (features @ p["critic"]["kernel"] + p["critic"]["bias"])[0]
@@ -106,7 +115,7 @@ def test_forward_is_the_definition(num_players, num_tables, use_index):
     network = make_network(use_index=use_index)
     inputs = make_inputs(num_players, 3, num_tables=num_tables)
     params = make_params(network, inputs)
-    logits, values = network.apply(params, *inputs)
+    logits, values = apply_fn(network)(params, *inputs)
     expected_logits, expected_values = slow_forward(params, *inputs)
     np.testing.assert_allclose(logits, expected_logits, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(values, expected_values, rtol=1e-4, atol=1e-5)
@@ -125,13 +134,13 @@ def test_marginals_of_a_correlated_joint():
 def test_row_embedding_has_unit_size_whatever_the_population(num_strategies):
     """At the start every component of a pure row's embedding is standard normal.
 
-    What reaches the first layer is read off through identities, two components at a time. The mean
-    square of 2 * 2 * 64 = 256 or more of them deviates from 1 by 0.6 with a probability below 1e-6
-    (chi-square).
+    What reaches the first layer is read off through identities, since relu(x) - relu(-x) = x. The
+    mean square of 2 * 2 * 64 = 256 or more components deviates from 1 by 0.6 with a probability
+    below 1e-6 (chi-square).
     """
     size = 64
     network = ConditionalNetwork(
-        num_actions=2,
+        num_actions=size,
         hidden_sizes=(2 * size,),
         embedding_size=size,
         use_index=False,
@@ -139,22 +148,15 @@ def test_row_embedding_has_unit_size_whatever_the_population(num_strategies):
     )
     identity = jnp.tile(jnp.arange(num_strategies, dtype=jnp.int32), (2, 1))
     rows = Rows(jnp.tile(jnp.eye(num_strategies), (2, 1, 1)), identity)
-    observation, seat = jnp.zeros((2, 1)), jnp.eye(2)
-    params = network.init(jax.random.key(0), observation, seat, rows, rows.joint)["params"]
-    eye = jnp.eye(size)
-    params["inject_0"]["kernel"] = jnp.concatenate([eye, -eye], axis=1)
-    params["hidden_0"] = jax.tree.map(jnp.zeros_like, params["hidden_0"])
-    # relu(x) - relu(-x) = x.
-    total = []
-    for component in range(0, size, 2):
-        readout = jnp.zeros((2 * size, 2))
-        for action in range(2):
-            readout = readout.at[component + action, action].set(1.0)
-            readout = readout.at[size + component + action, action].set(-1.0)
-        params["policy"]["kernel"] = readout
-        logits, _ = network.apply({"params": params}, observation, seat, rows, rows.joint)
-        total.append(np.asarray(logits))
-    assert np.mean(np.square(total)) == pytest.approx(1.0, abs=0.6)
+    inputs = (jnp.zeros((2, 1)), jnp.eye(2), rows, rows.joint)
+    params = jax.jit(network.init)(jax.random.key(0), *inputs)["params"]
+    there_and_back = np.concatenate([np.eye(size), -np.eye(size)], axis=1, dtype=np.float32)
+    params["inject_0"]["kernel"] = there_and_back
+    params["policy"]["kernel"] = there_and_back.T
+    params["hidden_0"] = jax.tree.map(np.zeros_like, params["hidden_0"])
+    embedding, _ = apply_fn(network)({"params": params}, *inputs)
+    assert embedding.shape == (num_strategies, 2, size)
+    assert np.mean(np.square(embedding)) == pytest.approx(1.0, abs=0.6)
 
 
 def test_illegal_actions_have_no_probability_and_legal_ones_are_not_disturbed():
@@ -177,7 +179,7 @@ def test_equal_rows_play_identically_and_different_rows_differently(use_index):
     joint = rows.joint.at[:, 3].set(rows.joint[:, 1])
     rows = Rows(joint, jnp.array([[0, 1, 2, 1]] * 2, jnp.int32))
     params = make_params(network, (observation, seat, rows, met))
-    logits, _ = network.apply(params, observation, seat, rows, met)
+    logits, _ = apply_fn(network)(params, observation, seat, rows, met)
     np.testing.assert_array_equal(logits[3], logits[1])
     for k in (0, 2):
         assert np.abs(logits[k] - logits[1]).max() > 1e-2
@@ -190,7 +192,7 @@ def test_index_tells_apart_what_rows_do_not():
     for use_index in (False, True):
         network = make_network(use_index=use_index)
         params = make_params(network, (observation, seat, rows, met))
-        logits, _ = network.apply(params, observation, seat, rows, met)
+        logits, _ = apply_fn(network)(params, observation, seat, rows, met)
         assert (np.abs(logits[2] - logits[1]).max() > 1e-2) == use_index
 
 
@@ -199,9 +201,9 @@ def test_row_of_a_strategy_reaches_no_other_strategy_or_seat(num_players):
     network = make_network()
     observation, seat, rows, met = make_inputs(num_players, 3)
     params = make_params(network, (observation, seat, rows, met))
-    before, _ = network.apply(params, observation, seat, rows, met)
+    before, _ = apply_fn(network)(params, observation, seat, rows, met)
     changed = rows._replace(joint=rows.joint.at[1, 2].set(rows.joint[1, 2, ::-1]))
-    after, _ = network.apply(params, observation, seat, changed, met)
+    after, _ = apply_fn(network)(params, observation, seat, changed, met)
     difference = np.abs(after - before).max(axis=-1)
     of_seat = seat[:, 1] > 0
     assert difference[2, of_seat].min() > 0
@@ -213,18 +215,19 @@ def test_co_players_change_values_and_leave_the_policy_alone():
     network = make_network()
     observation, seat, rows, met = make_inputs(2, 3)
     params = make_params(network, (observation, seat, rows, met))
-    logits, values = network.apply(params, observation, seat, rows, met)
-    other_logits, other_values = network.apply(params, observation, seat, rows, met[:, ::-1])
+    logits, values = apply_fn(network)(params, observation, seat, rows, met)
+    other_logits, other_values = apply_fn(network)(params, observation, seat, rows, met[:, ::-1])
     np.testing.assert_array_equal(logits, other_logits)
     assert np.abs(values - other_values).max() > 1e-2
 
 
-def test_critic_does_not_shape_the_features_of_the_policy():
+def test_critic_shapes_neither_features_nor_embeddings_of_the_policy():
     network = make_network()
     inputs = make_inputs(2, 3)
     params = make_params(network, inputs)
-    gradient = jax.grad(lambda p: network.apply(p, *inputs)[1].sum())(params)["params"]
-    for name in ("hidden_0", "hidden_1", "inject_0", "policy"):
+    gradient = jax.jit(jax.grad(lambda p: network.apply(p, *inputs)[1].sum()))(params)["params"]
+    policy_side = ("row_embedding", "index_embedding", "hidden_0", "hidden_1", "inject_0", "policy")
+    for name in policy_side:
         assert not any(np.any(leaf) for leaf in jax.tree.leaves(gradient[name])), name
     assert np.any(gradient["critic_hidden"]["kernel"])
 
@@ -267,9 +270,13 @@ def test_reordering_the_strategies_with_their_embeddings_reorders_the_policies(n
     blocks = tables["row_embedding"].reshape(num_players, num_players - 1, 3, EMBEDDING)
     tables["row_embedding"] = blocks[:, :, order].reshape(tables["row_embedding"].shape)
     tables["index_embedding"] = tables["index_embedding"][:, order]
-    logits, values = network.apply(params, observation, seat, rows, met)
-    reordered = network.apply(
-        {"params": tables}, observation, seat, rows._replace(joint=reorder(rows.joint)), reorder(met)
+    logits, values = apply_fn(network)(params, observation, seat, rows, met)
+    reordered = apply_fn(network)(
+        {"params": tables},
+        observation,
+        seat,
+        rows._replace(joint=reorder(rows.joint)),
+        reorder(met),
     )
     np.testing.assert_allclose(reordered[0], logits[order], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(reordered[1], values[order], rtol=1e-4, atol=1e-5)

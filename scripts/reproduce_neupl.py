@@ -1,0 +1,282 @@
+"""Trains populations on exact game trees, compares them with exact PSRO, and draws rock-paper-scissors.
+
+Two parts: NashConv against a target on four presets and five games without one, through the command
+line as a user would (`neupl train`, then `neupl verify` on the run folder); and the trajectories of
+the strategies of rock-paper-scissors under four interaction graphs (Liu et al. 2022, arXiv
+2202.07415, section 2.1). Writes `neupl.md`, `neupl.json` and two figures. Exit code 1 if a target or
+an expected fact is missed by a full run.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import reproduction_report as report
+from jaxtyping import Float
+
+ROOT = Path(__file__).resolve().parent.parent
+NFG_SIZE, NFG_SEED = 20, 2022
+
+# Misses of a target are judged relative to these (see `target_of`).
+REFERENCE_FACTOR, RANGE_SHARE = 1.3, 0.005
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A game to train.
+
+    Attributes:
+      preset: a file of `configs/`, or `None` for `--game` with its defaults.
+      game: an OpenSpiel string, or `None` for the random payoff file or the preset's game.
+      limit: NashConv that must be reached besides the relative target, in game points.
+      limit_s: wall-clock seconds in which it must be.
+    """
+
+    preset: str | None = None
+    game: str | None = None
+    limit: float = float("inf")
+    limit_s: float = float("inf")
+
+
+CASES = {
+    "kuhn_poker": Case(preset="kuhn_poker.yaml", limit=0.01, limit_s=30.0),
+    "goofspiel_4": Case(preset="goofspiel_4.yaml"),
+    "liars_dice_4": Case(preset="liars_dice_4.yaml"),
+    "leduc_poker": Case(preset="leduc_poker.yaml"),
+    "random_nfg": Case(),
+    "goofspiel_5": Case(game="goofspiel(imp_info=True,num_cards=5,points_order=descending)"),
+    "liars_dice_5": Case(game="liars_dice(numdice=1,dice_sides=5)"),
+    "dark_hex_2": Case(game="dark_hex(board_size=2)"),
+    "blotto_6_3": Case(game="blotto(coins=6,fields=3,players=2)"),
+}
+QUICK_CASES = ("kuhn_poker", "random_nfg")
+ROCK_PAPER_SCISSORS = "rock_paper_scissors"
+
+
+class CommandFailed(Exception):
+    """A command line of ours ended with an error."""
+
+
+def run_command(
+    arguments: Sequence[str], *, log_path: Path, single_core: bool
+) -> tuple[dict[str, Any], float, float]:
+    """Runs `neupl ARGUMENTS`.
+
+    Returns:
+      The JSON object it printed, and the wall-clock and CPU seconds of the whole process.
+
+    Raises:
+      CommandFailed: the exit code is not 0.
+    """
+    command = [sys.executable, "-m", "neupl", *arguments]
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    if single_core:
+        environment |= {"NPROC": "1", "OPENBLAS_NUM_THREADS": "1"}
+    output_path = log_path.with_suffix(".json")
+    start = time.perf_counter()
+    with output_path.open("wb") as output, log_path.open("wb") as log:
+        process = subprocess.Popen(command, stdout=output, stderr=log, env=environment)
+        # `wait4` is what tells the CPU time of this child alone.
+        _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.perf_counter() - start
+    if process.returncode:
+        last_words = log_path.read_text(errors="replace").strip().splitlines()[-3:]
+        raise CommandFailed(
+            f"neupl {' '.join(arguments)} ended with {process.returncode}: {' / '.join(last_words)}"
+        )
+    content = json.loads(output_path.read_text())
+    return content, seconds, usage.ru_utime + usage.ru_stime
+
+
+def train_once(
+    name: str, seed: int, *, runs: Path, smoke: bool, single_core: bool
+) -> dict[str, Any]:
+    """Trains and verifies one population; returns its results as plain JSON."""
+    case, path = CASES[name], runs / f"{name}-{seed}"
+    if case.preset is not None:
+        what = [str(ROOT / "configs" / case.preset)]
+    else:
+        what = ["--game", case.game or str(random_nfg_path(runs))]
+    options = ["--out", str(path), "--seed", str(seed), "--json", "--quiet"]
+    trained, wall_s, cpu_s = run_command(
+        ["train", *what, *options, *(["--smoke"] if smoke else [])],
+        log_path=runs / f"{name}-{seed}.train.log",
+        single_core=single_core,
+    )
+    verified, _, _ = run_command(
+        ["verify", str(path), "--json", "--quiet"],
+        log_path=runs / f"{name}-{seed}.verify.log",
+        single_core=single_core,
+    )
+    lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    steps, values = [line["step"] for line in lines], [line["eval/nash_conv"] for line in lines]
+    last_third = [v for s, v in zip(steps, values, strict=True) if s > 2 / 3 * steps[-1]]
+    certificate = verified["certificate"]
+    print(f"{name}, seed {seed}: {certificate['value']:.4g} in {wall_s:.0f} s", file=sys.stderr)
+    return {
+        "seed": seed,
+        "best": certificate["value"],
+        "final": trained["final_nash_conv"],
+        "last_third": statistics.median(last_third),
+        "openspiel": certificate["openspiel_value"],
+        "wall_s": wall_s,
+        "cpu_s": cpu_s,
+        "steps": steps[-1],
+        "certificate": certificate,
+        "curve": {"step": steps, "nash_conv": values},
+    }
+
+
+def random_nfg_path(runs: Path) -> Path:
+    """Where the random payoff file lies."""
+    return runs / f"random_{NFG_SIZE}x{NFG_SIZE}.nfg"
+
+
+def write_random_nfg(path: Path) -> None:
+    """Writes a zero-sum game with independent standard normal payoffs, the same every time."""
+    from games.normal_form import NormalForm
+    from games.payoff_files import write_payoffs
+
+    # Three decimals, so that a reader can check the file by eye.
+    first = np.random.default_rng(NFG_SEED).standard_normal((NFG_SIZE, NFG_SIZE)).round(3)
+    write_payoffs(NormalForm(np.stack([first, -first], axis=-1), name=path.stem), path)
+
+
+def assess(name: str, runs_of_case: list[dict[str, Any]], *, runs: Path) -> dict[str, Any]:
+    """Adds the exact reference at the same size, the target, and what was met in the worst seed."""
+    from games.registry import load_tree
+    from neupl.config import Config
+    from neupl.config_io import load_config
+    from solvers.psro import best_reference
+
+    case = CASES[name]
+    config = load_config(Config, runs / f"{name}-{runs_of_case[0]['seed']}" / "config.yaml", ())
+    tree = load_tree(config.game)
+    reference = best_reference(tree, num_strategies=config.population.size)
+    target = target_of(reference.nash_conv, tree.payoff_range, limit=case.limit)
+    measured = ("best", "final", "last_third", "wall_s", "cpu_s")
+    columns = {quantity: [run[quantity] for run in runs_of_case] for quantity in measured}
+    worst = {quantity: max(values) for quantity, values in columns.items()}
+    in_time = worst["wall_s"] <= case.limit_s
+    return {
+        "name": name,
+        "game": config.game if case.game or case.preset else random_nfg_path(runs).name,
+        "preset": case.preset,
+        "num_strategies": config.population.size,
+        "payoff_range": tree.payoff_range,
+        "reference": dataclasses.asdict(reference),
+        "target": target,
+        "limit_s": case.limit_s if np.isfinite(case.limit_s) else None,
+        "median": {quantity: statistics.median(values) for quantity, values in columns.items()},
+        "worst": worst,
+        "met": {q: in_time and worst[q] <= target for q in ("best", "final", "last_third")},
+        "runs": runs_of_case,
+    }
+
+
+def target_of(reference: float, payoff_range: float, *, limit: float) -> float:
+    """NashConv to reach, in game points."""
+    return min(max(REFERENCE_FACTOR * reference, RANGE_SHARE * payoff_range), limit)
+
+
+def measure(options: argparse.Namespace, runs: Path) -> dict[str, Any]:
+    """Runs everything that was asked for, writes the report and returns its content."""
+    from neupl.provenance import usable_cores, versions
+
+    names = [name for name in CASES if name in options.only]
+    if "random_nfg" in names:
+        write_random_nfg(random_nfg_path(runs))
+    tasks = [(name, seed) for name in names for seed in range(options.seeds)]
+
+    def work(task: tuple[str, int]) -> dict[str, Any]:
+        return train_once(*task, runs=runs, smoke=options.quick, single_core=options.jobs > 1)
+
+    pool = ThreadPoolExecutor(options.jobs)
+    try:
+        results = list(pool.map(work, tasks))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    rows = [
+        assess(name, results[i * options.seeds : (i + 1) * options.seeds], runs=runs)
+        for i, name in enumerate(names)
+    ]
+    facts, drawn = [], {}
+    if ROCK_PAPER_SCISSORS in options.only:
+        steps = RPS_QUICK_STEPS if options.quick else RPS_STEPS
+        facts, drawn = rock_paper_scissors(seeds=options.seeds, steps=steps, runs=runs)
+    content = {
+        "command": f"python scripts/reproduce_neupl.py {' '.join(sys.argv[1:])}".strip(),
+        "quick": options.quick,
+        "seeds": options.seeds,
+        "jobs": options.jobs,
+        "rows": rows,
+        "rock_paper_scissors": facts,
+        "versions": versions(),
+        "machine": {"processor": report.processor(), "cores": usable_cores()},
+    }
+    report.write(options.out, content, trajectories=drawn)
+    return content
+
+
+def parse_options() -> argparse.Namespace:
+    """Reads the command line; ends with code 2 where it cannot be followed."""
+    known = (*CASES, ROCK_PAPER_SCISSORS)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="under 50 s: a few steps on the smallest games"
+    )
+    parser.add_argument("--seeds", type=int, default=None, help="runs per game (3; quick: 1)")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results", help="report folder")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument(
+        "--only", nargs="+", choices=known, metavar="NAME", help=f"parts: {', '.join(known)}"
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, a core each")
+    parser.add_argument("--runs", type=Path, help="keep the run folders here")
+    options = parser.parse_args()
+    options.only = options.only or ((*QUICK_CASES, ROCK_PAPER_SCISSORS) if options.quick else known)
+    if options.seeds is None:
+        options.seeds = 1 if options.quick else 3
+    for name in ("seeds", "jobs"):
+        if getattr(options, name) < 1:
+            parser.error(f"--{name} is {getattr(options, name)}, expected at least 1")
+    for case in (CASES[name] for name in options.only if name in CASES):
+        if case.preset and not (ROOT / "configs" / case.preset).is_file():
+            parser.error(f"configs/{case.preset} does not exist; leave it out with --only")
+    return options
+
+
+def main() -> int:
+    """Runs the reproduction and prints where it is, or the whole of it as JSON."""
+    options = parse_options()
+    with tempfile.TemporaryDirectory(prefix="neupl-") as temporary:
+        runs = (options.runs or Path(temporary)).resolve()
+        runs.mkdir(parents=True, exist_ok=True)
+        try:
+            content = measure(options, runs)
+        except CommandFailed as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+    print(json.dumps(content) if options.json else report.summary(content))
+    missed = [row for row in content["rows"] if not all(row["met"].values())]
+    missed += [fact for fact in content["rock_paper_scissors"] if not fact["holds"]]
+    return int(bool(missed) and not options.quick)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
