@@ -44,7 +44,8 @@ def export_population(
     Raises:
       UserError: `folder` holds something that is not a population.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST_FILE).exists():
+    empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    if not empty and not (folder / MANIFEST_FILE).exists():
         raise UserError(f"{folder} is not empty and not a population", hint="choose another --out")
     num_admitted = int(best.num_admitted)
     leaves, _ = jax.tree_util.tree_flatten_with_path(best.params)
@@ -82,6 +83,7 @@ def export_population(
         "information_states": list(tree.infoset_name),
     }
     partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+    replaced = folder.with_name(f"{folder.name}.{os.getpid()}.replaced")
     try:
         partial.mkdir(parents=True)
         contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
@@ -89,11 +91,12 @@ def export_population(
         write_durably(partial / MODEL_CARD_FILE, _model_card(tree, config, best, sink).encode())
         write_durably(partial / MANIFEST_FILE, json.dumps(manifest, indent=1).encode())
         if folder.exists():
-            shutil.rmtree(folder)
+            folder.replace(replaced)
         partial.replace(folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+    shutil.rmtree(replaced, ignore_errors=True)
 
 
 def _model_card(tree: GameTree, config: Config, best: Snapshot, sink: str) -> str:

@@ -81,8 +81,7 @@ class Population:
         Raises:
           ValueError: the seat, the size of the observation or of the mask is not the game's.
         """
-        if not 0 <= seat < self.num_players:
-            raise ValueError(f"seat is {seat}: {self.game} has seats 0 to {self.num_players - 1}")
+        self._check_seat(seat)
         size = self.params["params"]["hidden_0"]["kernel"].shape[0] - self._num_tables
         if observation.shape[1:] != (size,) or mask.shape[1:] != (self.num_actions,):
             raise ValueError(
@@ -95,9 +94,10 @@ class Population:
         """A strategy (or `"nash"`, the certified mixture) of a seat as a `games.Policy`.
 
         Raises:
-          ValueError: there is no such member.
+          ValueError: there is no such member or seat.
         """
         self._check(member)
+        self._check_seat(seat)
         if member == "nash":
             weights = self.meta_strategy[seat]
         else:
@@ -142,6 +142,10 @@ class Population:
                 f"member is {member!r}: it must be 'nash' or 0 to {self.num_strategies - 1}"
             )
 
+    def _check_seat(self, seat: int) -> None:
+        if not 0 <= seat < self.num_players:
+            raise ValueError(f"seat is {seat}: {self.game} has seats 0 to {self.num_players - 1}")
+
     @functools.cached_property
     def _forward(self) -> Any:
         module = ConditionalNetwork(num_actions=self.num_actions, **vars(self.network))
@@ -165,7 +169,8 @@ class Population:
             return mask / mask.sum(axis=-1, keepdims=True)
         own = self.sink_table["player"] == seat
         known = jnp.asarray(self.sink_table["observation"][own])
-        same = jnp.argmin(jnp.abs(observation[:, None] - known[None]).sum(axis=-1), axis=-1)
+        # One observation at a time: all pairs at once would not fit in memory for larger games.
+        same = jax.lax.map(lambda seen: jnp.argmin(jnp.abs(known - seen).sum(axis=-1)), observation)
         return jnp.asarray(self.sink_table["probabilities"][own], jnp.float32)[same]
 
 
@@ -182,7 +187,13 @@ class _PopulationPolicy:
     def initial_memory(self, batch: int) -> Int[Array, "B"]:
         return jnp.full((batch,), -1, jnp.int32)
 
-    def act(self, memory: Array, observation: Array, mask: Array, key: Any) -> Any:
+    def act(
+        self,
+        memory: Int[Array, "B"],
+        observation: Float[Array | np.ndarray, "B O"],
+        mask: Bool[Array | np.ndarray, "B A"],
+        key: Any,
+    ) -> tuple[Int[Array, "B"], Float[Array, "B A"], Int[Array, "B"]]:
         draw_key, action_key = jax.random.split(key)
         drawn = jax.random.categorical(draw_key, jnp.log(self.weights), shape=memory.shape)
         member = jnp.where(memory < 0, drawn.astype(jnp.int32), memory)
@@ -208,19 +219,24 @@ def load_population(path: str | Path) -> Population:
         )
     try:
         manifest = json.loads((folder / MANIFEST_FILE).read_text())
-        arrays = load_file(folder / ARRAYS_FILE)
         if manifest["schema_version"] != SCHEMA_VERSION:
-            raise UserError(
-                f"{folder} has format {manifest['schema_version']}, this version reads {SCHEMA_VERSION}"
-            )
-        return _assemble(manifest, arrays)
+            found = manifest["schema_version"]
+            raise UserError(f"{folder} has format {found}, this version reads {SCHEMA_VERSION}")
+        return _assemble(manifest, load_file(folder / ARRAYS_FILE))
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"the population at {folder} is broken: {error}") from error
 
 
 def load_policy(path: str, member: str) -> Policy:
-    """Loader of a `games.PolicySpec`: `member` is `seat:k` or `seat:nash`."""
+    """Loader of a `games.PolicySpec`: `member` is `seat:k` or `seat:nash`.
+
+    Raises:
+      UserError: there is no intact population at `path`.
+      ValueError: there is no such member.
+    """
     seat, _, name = member.partition(":")
+    if not seat.isdigit() or not (name == "nash" or name.isdigit()):
+        raise ValueError(f"member is {member!r}: it must be 'seat:k' or 'seat:nash', e.g. '0:nash'")
     return load_population(path).policy("nash" if name == "nash" else int(name), seat=int(seat))
 
 

@@ -33,6 +33,9 @@ from solvers.meta.registry import MetaSolver
 
 log = logging.getLogger(__name__)
 
+# The stream of the initial parameters; the others are numbered by gradient step.
+INIT_STREAM = 2**32 - 1
+
 # What a temperature of zero counts as, in payoff ranges, where gains are told in temperatures.
 LEAST_TEMPERATURE = 1e-6
 
@@ -89,7 +92,7 @@ def initial_state(problem: Problem) -> TrainingState:
     """The population before the first step: the sink and, when gated, the response to it."""
     config, tree = problem.config, problem.tree
     num_strategies, num_players = config.population.size, tree.num_players
-    learner = problem.learner.init(jax.random.fold_in(jax.random.key(config.seed), -1 % 2**32))
+    learner = problem.learner.init(jax.random.fold_in(jax.random.key(config.seed), INIT_STREAM))
     payoffs = np.zeros((*(num_strategies,) * num_players, num_players))
     state = TrainingState(
         learner=learner,
@@ -241,7 +244,8 @@ def _explain_wait(
 ) -> None:
     alike = evaluation.member_distance < 0.02 and state.num_admitted > 2
     log.warning(
-        "step %d: admitting a strategy after %d steps although one could still gain %.3g temperatures%s",
+        "step %d: admitting a strategy after %d steps although one could still gain %.3g "
+        "temperatures%s",
         int(state.learner.step),
         problem.config.training.max_steps_per_row,
         regret,

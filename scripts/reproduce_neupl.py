@@ -1,10 +1,9 @@
-"""Trains populations on exact game trees, compares them with exact PSRO, and draws rock-paper-scissors.
+"""Trains populations on exact game trees and compares them with exact PSRO.
 
-Two parts: NashConv against a target on four presets and five games without one, through the command
-line as a user would (`neupl train`, then `neupl verify` on the run folder); and the trajectories of
-the strategies of rock-paper-scissors under four interaction graphs (Liu et al. 2022, arXiv
-2202.07415, section 2.1). Writes `neupl.md`, `neupl.json` and two figures. Exit code 1 if a target or
-an expected fact is missed by a full run.
+Two parts: NashConv against a target on four presets and five games without one, through the
+command line as a user would (`neupl train`, then `neupl verify` on the run folder); and
+rock-paper-scissors under four interaction graphs. Writes `neupl.md`, `neupl.json` and two figures,
+about the parts that were asked for. Exit code 1 if a full run misses a target or an expected fact.
 """
 
 import argparse
@@ -23,12 +22,12 @@ from typing import Any
 
 import numpy as np
 import reproduction_report as report
-from jaxtyping import Float
+import rock_paper_scissors
 
 ROOT = Path(__file__).resolve().parent.parent
-NFG_SIZE, NFG_SEED = 20, 2022
+NFG_FILE, NFG_SIZE, NFG_SEED = "random_20x20.nfg", 20, 2022
 
-# Misses of a target are judged relative to these (see `target_of`).
+# What a population may lose at most: see `target_of`.
 REFERENCE_FACTOR, RANGE_SHARE = 1.3, 0.005
 
 
@@ -60,8 +59,7 @@ CASES = {
     "dark_hex_2": Case(game="dark_hex(board_size=2)"),
     "blotto_6_3": Case(game="blotto(coins=6,fields=3,players=2)"),
 }
-QUICK_CASES = ("kuhn_poker", "random_nfg")
-ROCK_PAPER_SCISSORS = "rock_paper_scissors"
+RPS = "rock_paper_scissors"
 
 
 class CommandFailed(Exception):
@@ -69,9 +67,9 @@ class CommandFailed(Exception):
 
 
 def run_command(
-    arguments: Sequence[str], *, log_path: Path, single_core: bool
+    arguments: Sequence[str], *, runs: Path, log: str, single_core: bool
 ) -> tuple[dict[str, Any], float, float]:
-    """Runs `neupl ARGUMENTS`.
+    """Runs `neupl ARGUMENTS` inside the folder `runs`: a report then names no path of the machine.
 
     Returns:
       The JSON object it printed, and the wall-clock and CPU seconds of the whole process.
@@ -84,10 +82,10 @@ def run_command(
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     if single_core:
         environment |= {"NPROC": "1", "OPENBLAS_NUM_THREADS": "1"}
-    output_path = log_path.with_suffix(".json")
+    log_path, output_path = runs / f"{log}.log", runs / f"{log}.json"
     start = time.perf_counter()
-    with output_path.open("wb") as output, log_path.open("wb") as log:
-        process = subprocess.Popen(command, stdout=output, stderr=log, env=environment)
+    with output_path.open("wb") as output, log_path.open("wb") as errors:
+        process = subprocess.Popen(command, cwd=runs, stdout=output, stderr=errors, env=environment)
         # `wait4` is what tells the CPU time of this child alone.
         _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -109,16 +107,18 @@ def train_once(
     if case.preset is not None:
         what = [str(ROOT / "configs" / case.preset)]
     else:
-        what = ["--game", case.game or str(random_nfg_path(runs))]
-    options = ["--out", str(path), "--seed", str(seed), "--json", "--quiet"]
+        what = ["--game", case.game or NFG_FILE]
+    options = ["--out", path.name, "--seed", str(seed), "--json", "--quiet"]
     trained, wall_s, cpu_s = run_command(
         ["train", *what, *options, *(["--smoke"] if smoke else [])],
-        log_path=runs / f"{name}-{seed}.train.log",
+        runs=runs,
+        log=f"{path.name}.train",
         single_core=single_core,
     )
     verified, _, _ = run_command(
-        ["verify", str(path), "--json", "--quiet"],
-        log_path=runs / f"{name}-{seed}.verify.log",
+        ["verify", path.name, "--json", "--quiet"],
+        runs=runs,
+        log=f"{path.name}.verify",
         single_core=single_core,
     )
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
@@ -140,11 +140,6 @@ def train_once(
     }
 
 
-def random_nfg_path(runs: Path) -> Path:
-    """Where the random payoff file lies."""
-    return runs / f"random_{NFG_SIZE}x{NFG_SIZE}.nfg"
-
-
 def write_random_nfg(path: Path) -> None:
     """Writes a zero-sum game with independent standard normal payoffs, the same every time."""
     from games.normal_form import NormalForm
@@ -164,7 +159,7 @@ def assess(name: str, runs_of_case: list[dict[str, Any]], *, runs: Path) -> dict
 
     case = CASES[name]
     config = load_config(Config, runs / f"{name}-{runs_of_case[0]['seed']}" / "config.yaml", ())
-    tree = load_tree(config.game)
+    tree = load_tree(str(runs / NFG_FILE) if config.game == NFG_FILE else config.game)
     reference = best_reference(tree, num_strategies=config.population.size)
     target = target_of(reference.nash_conv, tree.payoff_range, limit=case.limit)
     measured = ("best", "final", "last_third", "wall_s", "cpu_s")
@@ -173,7 +168,7 @@ def assess(name: str, runs_of_case: list[dict[str, Any]], *, runs: Path) -> dict
     in_time = worst["wall_s"] <= case.limit_s
     return {
         "name": name,
-        "game": config.game if case.game or case.preset else random_nfg_path(runs).name,
+        "game": config.game,
         "preset": case.preset,
         "num_strategies": config.population.size,
         "payoff_range": tree.payoff_range,
@@ -198,7 +193,7 @@ def measure(options: argparse.Namespace, runs: Path) -> dict[str, Any]:
 
     names = [name for name in CASES if name in options.only]
     if "random_nfg" in names:
-        write_random_nfg(random_nfg_path(runs))
+        write_random_nfg(runs / NFG_FILE)
     tasks = [(name, seed) for name in names for seed in range(options.seeds)]
 
     def work(task: tuple[str, int]) -> dict[str, Any]:
@@ -214,11 +209,12 @@ def measure(options: argparse.Namespace, runs: Path) -> dict[str, Any]:
         for i, name in enumerate(names)
     ]
     facts, drawn = [], {}
-    if ROCK_PAPER_SCISSORS in options.only:
-        steps = RPS_QUICK_STEPS if options.quick else RPS_STEPS
-        facts, drawn = rock_paper_scissors(seeds=options.seeds, steps=steps, runs=runs)
+    if RPS in options.only:
+        facts, drawn = rock_paper_scissors.train_and_check(
+            seeds=options.seeds, runs=runs, quick=options.quick
+        )
     content = {
-        "command": f"python scripts/reproduce_neupl.py {' '.join(sys.argv[1:])}".strip(),
+        "command": command_of(options),
         "quick": options.quick,
         "seeds": options.seeds,
         "jobs": options.jobs,
@@ -231,14 +227,25 @@ def measure(options: argparse.Namespace, runs: Path) -> dict[str, Any]:
     return content
 
 
+def command_of(options: argparse.Namespace) -> str:
+    """The command line that repeats a report, without where it was written."""
+    parts = ["python scripts/reproduce_neupl.py", *(["--quick"] if options.quick else [])]
+    parts += [f"--seeds {options.seeds} --jobs {options.jobs}"]
+    if len(options.only) < len(CASES) + 1:
+        parts += ["--only", *options.only]
+    return " ".join(parts)
+
+
 def parse_options() -> argparse.Namespace:
     """Reads the command line; ends with code 2 where it cannot be followed."""
-    known = (*CASES, ROCK_PAPER_SCISSORS)
+    known = (*CASES, RPS)
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument(
-        "--quick", action="store_true", help="under 50 s: a few steps on the smallest games"
+        "--quick",
+        action="store_true",
+        help="under 50 s: a few steps of Kuhn poker, less of the rest",
     )
     parser.add_argument("--seeds", type=int, default=None, help="runs per game (3; quick: 1)")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results", help="report folder")
@@ -249,7 +256,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, a core each")
     parser.add_argument("--runs", type=Path, help="keep the run folders here")
     options = parser.parse_args()
-    options.only = options.only or ((*QUICK_CASES, ROCK_PAPER_SCISSORS) if options.quick else known)
+    options.only = options.only or (("kuhn_poker", RPS) if options.quick else known)
     if options.seeds is None:
         options.seeds = 1 if options.quick else 3
     for name in ("seeds", "jobs"):

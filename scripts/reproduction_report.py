@@ -1,4 +1,4 @@
-"""Tables, figures and expected facts of `reproduce_neupl.py`."""
+"""The page and the figures of `reproduce_neupl.py`."""
 
 import itertools
 import json
@@ -9,13 +9,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
+from rock_paper_scissors import COLOURS, draw_simplexes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # NashConv below this share of the payoff range is drawn, and written, as if it were this.
 FLOOR = 1e-6
+
+
+STYLE = {
+    "font.size": 11,
+    "axes.titlesize": 12,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+}
 
 
 def write(
@@ -97,15 +108,14 @@ def _targets_part(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         "## NashConv against exact PSRO",
         "Every population is one conditional network trained by the exact learner: payoffs, action "
         "values and NashConv come from passes over the whole game tree, without sampling. "
-        "Strategies are admitted by an exact gate, and the *best* snapshot of a run is the one with "
-        "the least exact NashConv, so best is a selection on the measured quantity; *final* and "
-        "*last third* (the median over the last third of the run) are not selected. The best "
-        "snapshot is reloaded from disk and certified by `neupl verify`, by our solver and by "
-        "OpenSpiel's.",
-        "The reference is the best of three exact PSRO runs with as many strategies. The target is "
-        "1.3 times that or 0.005 of the payoff range, whichever is more; for Kuhn poker also 0.01 "
-        "within 30 s. All in game points; cells are median (worst) over the seeds, and *met* judges "
-        "the worst.",
+        "Strategies are admitted by an exact gate. The *best* snapshot of a run is the one with "
+        "the least exact NashConv, a selection on the measured quantity itself; *final* and *last "
+        "third* (the median over the last third of the run) are not selected. The best snapshot "
+        "is reloaded from disk and certified by `neupl verify`, by our solver and by OpenSpiel's.",
+        "The reference is the best of three exact PSRO runs with as many strategies. The target "
+        "is 1.3 times that or 0.005 of the payoff range, whichever is more; for Kuhn poker also "
+        "0.01 within 30 s. All in game points; cells are median (worst) over the seeds, and *met* "
+        "judges the worst.",
         _table(
             ("game", "target", "best", "final", "last third", "met"),
             [
@@ -151,8 +161,8 @@ def _facts_part(facts: Sequence[Mapping[str, Any]]) -> list[str]:
         "train concurrently from the same network; fictitious play and PSRO start from a fixed "
         "strategy 0 that plays rock, paper and scissors with probabilities 0.8, 0.1 and 0.1. "
         "The meta-solver returns the equilibrium of maximum entropy, which spreads over all "
-        "strategies that play uniform: under PSRO rows therefore keep changing with the size of the "
-        "population while what they stand for, and the strategies, do not.",
+        "strategies that play uniform. Under PSRO, rows therefore keep changing as the population "
+        "grows, while what they stand for, and so the strategies, do not.",
         "![Trajectories on the simplex](rps_interaction_graphs.png)",
         _table(
             ("graph", "expected", "measured, by seed", "holds"),
@@ -198,6 +208,7 @@ def draw_curves(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     columns = min(3, len(rows))
     lines = math.ceil(len(rows) / columns)
     figure = Figure(figsize=(1 + 4.6 * columns, 0.9 + 3.1 * lines), dpi=110, layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.1, w_pad=0.1)
     panels = figure.subplots(lines, columns, squeeze=False).ravel()
     for axes, row in itertools.zip_longest(panels, rows):
         if row is None:
@@ -223,6 +234,12 @@ def _draw_case(axes: "Axes", row: Mapping[str, Any]) -> None:
     reference = max(row["reference"]["nash_conv"], floor)
     axes.axhline(reference, color="black", linewidth=1.4, label="best exact PSRO")
     axes.axhline(row["target"], color="black", linewidth=1.4, linestyle=(0, (2, 2)), label="target")
+    low, high = (math.log10(bound) for bound in axes.get_ylim())
+    axes.set_ylim(10 ** (math.floor(low) - 0.05), 10 ** math.ceil(high))
+    if row["reference"]["nash_conv"] < floor:
+        text = "exact PSRO: 0"
+        axes.annotate(text, (1, reference), xycoords=("axes fraction", "data"), xytext=(0, 4),
+                      textcoords="offset points", ha="right", fontsize=10)  # fmt: skip
     axes.set_title(f"{row['name']}, N = {row['num_strategies']}")
     axes.set_xlim(left=0)
     axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)

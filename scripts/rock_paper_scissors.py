@@ -4,7 +4,6 @@ After section 2.1 of Liu et al. 2022 (arXiv 2202.07415): where the strategies of
 network move on the simplex of rock, paper and scissors depends on who responds to whom.
 """
 
-import itertools
 import json
 import math
 import sys
@@ -46,6 +45,8 @@ RPS = np.array([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]])
 # Where rock, paper and scissors stand; going from each to what beats it is clockwise.
 CORNERS = np.array([[0.0, 0.0], [0.5, math.sqrt(0.75)], [1.0, 0.0]])
 
+# Legible on white and told apart by the common forms of colour blindness (Okabe and Ito).
+COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#888888")
 PANELS = {
     "self_play": "Self-play: one strategy, around and around",
     "strategic_cycle": "Strategic cycle: each chases the next",
@@ -54,9 +55,15 @@ PANELS = {
 }
 
 
-def train_and_check(*, seeds: int, steps: int, runs: Path) -> tuple[list, dict]:
-    """Checks what is expected of the four graphs; returns the facts and the first trajectories."""
-    facts, drawn = [], {}
+def train_and_check(
+    *, seeds: int, runs: Path, quick: bool
+) -> tuple[list[dict], dict[str, np.ndarray]]:
+    """Trains under all four graphs.
+
+    Returns:
+      The facts (see `check_facts`), and by graph the trajectories of seed 0 for `draw_simplexes`.
+    """
+    facts, drawn, steps = [], {}, QUICK_STEPS if quick else STEPS
     for graph in GRAPHS:
         trajectories = [train_under(graph, seed, steps=steps, runs=runs) for seed in range(seeds)]
         drawn[graph] = trajectories[0]
@@ -98,8 +105,8 @@ def check_facts(graph: str, trajectories: Sequence[Float[np.ndarray, "T K 3"]]) 
       trajectories: per seed, probabilities of rock, paper and scissors of all strategies over time.
 
     Returns:
-      Per fact the graph, what is expected, the measured values per seed, the bound and whether it
-      holds in every seed.
+      Per fact the graph, what is expected, the measured values per seed, and whether it holds in
+      every seed.
     """
     return [
         {
@@ -219,7 +226,8 @@ def draw_simplexes(path: Path, trajectories: Mapping[str, Float[np.ndarray, "T K
     """Draws the strategies of each graph on the simplex of rock, paper and scissors."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11.0, 10.4), dpi=110, layout="constrained")
+    figure = Figure(figsize=(11.0, 9.6), dpi=110, layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.12)
     for axes, (graph, trajectory) in zip(
         figure.subplots(2, 2).ravel(), trajectories.items(), strict=True
     ):
@@ -231,18 +239,20 @@ def draw_simplexes(path: Path, trajectories: Mapping[str, Float[np.ndarray, "T K
         elif graph == "fictitious_play":
             _draw_fictitious_play(axes, trajectory)
         else:
-            last = min(points.shape[1], 4)
-            for k in range(last):
-                _draw_path(axes, points[:, k], COLOURS[k], _strategy_text(graph, k))
-            for k in range(last, points.shape[1]):
-                label = f"strategies {last} to {points.shape[1] - 1}" if k == last else None
-                _draw_path(axes, points[:, k], COLOURS[-1], label)
+            for k in range(points.shape[1]):
+                # From 4 on in one colour and below the others: they only repeat strategy 3.
+                label = f"strategy {k}" if k < 4 else None
+                if k == 4:
+                    label = f"strategies 4 to {points.shape[1] - 1}"
+                if k == 0 and graph == "psro":
+                    label = "strategy 0, fixed"
+                colour = COLOURS[k] if k < 4 else COLOURS[-1]
+                _draw_path(axes, points[:, k], colour, label, zorder=3 if k < 4 else 2)
         axes.legend(loc="upper left", bbox_to_anchor=(-0.02, 1.0), fontsize=10, handlelength=1.4)
+    figure.supxlabel(
+        "hollow: before training; filled: after it; paths darken with time", fontsize=11
+    )
     figure.savefig(path)
-
-
-def _strategy_text(graph: str, k: int) -> str:
-    return "strategy 0, fixed" if graph == "psro" and k == 0 else f"strategy {k}"
 
 
 def _draw_triangle(axes: "Axes") -> None:
@@ -262,19 +272,24 @@ def _draw_triangle(axes: "Axes") -> None:
 
 
 def _draw_path(
-    axes: "Axes", points: Float[np.ndarray, "T 2"], colour: str, label: str | None
+    axes: "Axes",
+    points: Float[np.ndarray, "T 2"],
+    colour: str,
+    label: str | None,
+    *,
+    zorder: float = 3,
 ) -> None:
     """A path that darkens with time, from a hollow point to a filled one."""
     from matplotlib.collections import LineCollection
     from matplotlib.colors import to_rgba
 
     segments = np.stack([points[:-1], points[1:]], axis=1)
-    alphas = np.linspace(0.15, 0.95, len(segments))
-    colours = [to_rgba(colour, alpha) for alpha in alphas]
-    axes.add_collection(LineCollection(list(segments), colors=colours, linewidths=1.2))
-    axes.plot(*points[0], marker="o", markersize=6, markerfacecolor="white", color=colour, zorder=3)
-    end = {"marker": "o", "markersize": 8, "linestyle": "none", "zorder": 4}
-    axes.plot(*points[-1], color=colour, label=label, **end)
+    colours = [to_rgba(colour, alpha) for alpha in np.linspace(0.35, 1.0, len(segments))]
+    lines = LineCollection(list(segments), colors=colours, linewidths=1.2, zorder=zorder)
+    axes.add_collection(lines)
+    start, end = points[0], points[-1]
+    axes.plot(*start, "o", markersize=6, markerfacecolor="white", color=colour, zorder=zorder + 0.1)
+    axes.plot(*end, "o", markersize=8, color=colour, label=label, zorder=zorder + 0.2)
 
 
 def _draw_fictitious_play(axes: "Axes", trajectory: Float[np.ndarray, "T K 3"]) -> None:
@@ -283,7 +298,7 @@ def _draw_fictitious_play(axes: "Axes", trajectory: Float[np.ndarray, "T K 3"]) 
 
     points = trajectory @ CORNERS
     paths = [points[:, k] for k in range(1, points.shape[1])]
-    axes.add_collection(LineCollection(paths, colors="#56B4E9", linewidths=0.8, alpha=0.35))
+    axes.add_collection(LineCollection(paths, colors="#56B4E9", linewidths=0.8, alpha=0.2))
     ends = points[-1]
     axes.plot(*ends[1:].T, "o", color="#56B4E9", markersize=5, label="strategies, trained")
     axes.plot(*ends[0], "o", color=COLOURS[0], markersize=8, label="strategy 0, fixed")

@@ -8,7 +8,8 @@ by cross-entropy. The target is the regularised greedy policy (Haarnoja et al. 2
 1801.01290, equation 4; with the direction of the divergence as in the M-step of MPO, Abdolmaleki et
 al. 2018, arXiv 1806.06920), so that, unlike under the plain gradient, a saturated policy unlearns
 at full speed. The alternative is the exact policy gradient of the regularised return, summed over
-all actions and information states.
+all actions and information states, without the factor of the owner's own reach: what a strategy
+avoids is trained like the rest.
 """
 
 from typing import Any, NamedTuple

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 
 ROOT = Path(__file__).parents[2]
 
-STEPS, EVALUATE_EVERY = 1000, 20
+STEPS, EVALUATE_EVERY = 800, 20
 SETTINGS = {
     "population.size": 3,
     "network.hidden_sizes": "[8]",
@@ -35,7 +35,9 @@ SETTINGS = {
 # file under some path: before the file is made, renamed or removed.
 FORK_SERVER = """
 import json, os, signal, sys
-import neupl.cli, neupl.cli.resume, neupl.cli.train, neupl.training_run, tyro
+import matplotlib.backends.backend_agg, matplotlib.figure, matplotlib.style, tyro
+import tensorboard.compat.proto.summary_pb2, tensorboard.summary.writer.record_writer
+import neupl.cli, neupl.cli.resume, neupl.cli.train, neupl.training_run
 
 def kill_at(start, left):
     def watch(event, arguments):
@@ -54,14 +56,16 @@ for line in sys.stdin:
     request = json.loads(line)
     pid = os.fork()
     if pid == 0:
-        null = os.open(os.devnull, os.O_RDWR)
-        errors = os.open(request["errors"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        for target, source in enumerate((null, null, errors)):
+        files = [os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC) for path in request["files"]]
+        for target, source in enumerate(files):
             os.dup2(source, target)
+        os.chdir(request["folder"])
+        signal.alarm(120)
         sys.argv[1:] = request["arguments"]
         if request["kill"]:
             kill_at(*request["kill"])
         code = neupl.cli.main()
+        sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
     print(pid, flush=True)
@@ -89,15 +93,22 @@ class TinyRuns:
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             "OPENBLAS_NUM_THREADS": "1",
         }
-        self._errors = compiled_path / "stderr"
+        self._output, self._errors = compiled_path / "stdout", compiled_path / "stderr"
+        self._arguments: list[str] = []
         self._server: subprocess.Popen[str] | None = None
 
-    def fork(self, *arguments: str | Path, kill: tuple[Path, int] | None = None) -> int:
+    def fork(
+        self,
+        *arguments: str | Path,
+        kill: tuple[Path, int] | None = None,
+        folder: str | Path = ".",
+    ) -> int:
         """Starts `neupl ARGUMENTS` in a forked process and returns its id; `reap` must follow.
 
         Args:
           arguments: the command line.
           kill: a path and a number: the access to a file under it at which to be killed.
+          folder: where the process works.
         """
         if self._server is None:
             self._server = subprocess.Popen(
@@ -107,18 +118,31 @@ class TinyRuns:
                 stdout=subprocess.PIPE,
                 text=True,
             )
+        self._arguments = [str(argument) for argument in arguments]
         request = {
-            "arguments": [str(argument) for argument in arguments],
-            "errors": str(self._errors),
+            "arguments": self._arguments,
+            "files": [os.devnull, str(self._output), str(self._errors)],
+            "folder": str(folder),
             "kill": kill and (str(kill[0]), kill[1]),
         }
         print(json.dumps(request), file=self._server.stdin, flush=True)
         return int(self._server.stdout.readline())
 
-    def reap(self) -> tuple[int, str]:
-        """Waits for the forked process; returns its exit code and what it wrote to stderr."""
+    def reap(self) -> subprocess.CompletedProcess[str]:
+        """Waits for the forked process; returns its exit code and all that it printed."""
         code = int(self._server.stdout.readline())
-        return code, self._errors.read_text()
+        printed = self._output.read_text(), self._errors.read_text()
+        return subprocess.CompletedProcess(self._arguments, code, *printed)
+
+    def forked(
+        self,
+        *arguments: str | Path,
+        kill: tuple[Path, int] | None = None,
+        folder: str | Path = ".",
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs `neupl ARGUMENTS` in a forked process to its end."""
+        self.fork(*arguments, kill=kill, folder=folder)
+        return self.reap()
 
     def close(self) -> None:
         """Ends the fork server."""
@@ -126,13 +150,11 @@ class TinyRuns:
             with self._server:
                 self._server.stdin.close()
 
-    def start(
-        self, *arguments: str | Path, preexec_fn: Any = None, **environment: str
-    ) -> subprocess.Popen[str]:
+    def start(self, *arguments: str | Path, preexec_fn: Any = None) -> subprocess.Popen[str]:
         """Starts `neupl ARGUMENTS` and returns at once."""
         return subprocess.Popen(
             [sys.executable, "-m", "neupl", *map(str, arguments)],
-            env={**self.environment, **environment},
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -140,10 +162,10 @@ class TinyRuns:
         )
 
     def run(
-        self, *arguments: str | Path, preexec_fn: Any = None, **environment: str
+        self, *arguments: str | Path, preexec_fn: Any = None
     ) -> subprocess.CompletedProcess[str]:
         """Runs `neupl ARGUMENTS` to its end, whatever that is."""
-        return self.finish(self.start(*arguments, preexec_fn=preexec_fn, **environment))
+        return self.finish(self.start(*arguments, preexec_fn=preexec_fn))
 
     def finish(self, process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
         """Waits for a process and returns all that it printed."""
@@ -206,7 +228,7 @@ def _killed_half_way(
     pid = tiny.fork(*tiny.training(path))
     tiny.wait_for_lines(path, STEPS // EVALUATE_EVERY // 2)
     os.kill(pid, signal.SIGKILL)
-    assert tiny.reap()[0] == -signal.SIGKILL
+    assert tiny.reap().returncode == -signal.SIGKILL
     return path
 
 

@@ -1,4 +1,4 @@
-"""Full disks, broken files and diverging training: one clear error, and the last good state stays."""
+"""Full disk, broken files, diverging training: one clear error, and the last good state stays."""
 
 import json
 import re
@@ -30,19 +30,20 @@ def steps_saved(path: Path) -> list[int]:
     return sorted(int(file.stem.removeprefix("step-")) for file in path.glob("checkpoints/*.json"))
 
 
-def test_full_disk_stops_the_run_and_more_space_continues_it(whole, tiny, small_disk, tmp_path):
-    """The disk fills up half-way, with metrics and events growing; the run moves to a larger one."""
-    (small_disk / "ballast").write_bytes(bytes(140 * 1024))
-    done = tiny.run(*tiny.training(small_disk / "run", "--json"))
+def test_full_disk_stops_the_run_and_more_space_continues_it(whole, tiny, half, small_disk):
+    """The disk fills up with metrics and events; then the run moves to a larger one."""
+    half.rename(half.with_name("as it was"))
+    shutil.copytree(half.with_name("as it was"), small_disk / "run")
+    (small_disk / "ballast").write_bytes(bytes(shutil.disk_usage(small_disk).free - 34 * 1024))
+    done = tiny.forked("resume", small_disk / "run", "--json")
     assert done.returncode == 2
     assert "No space left on device" in error_of(done.stderr)
     assert "hint: free disk space" in done.stderr
     assert json.loads(done.stdout) == {"error": error_of(done.stderr), "exit_code": 2}
-    path = shutil.copytree(small_disk / "run", tmp_path / "run")
-    assert 0 < steps_saved(path)[-1] < tiny.steps
-    tiny.fork("resume", path)
-    assert tiny.reap()[0] == 0
-    assert tiny.results(path) == whole
+    shutil.copytree(small_disk / "run", half)
+    assert tiny.steps // 2 < steps_saved(half)[-1] < tiny.steps
+    assert tiny.forked("resume", half).returncode == 0
+    assert tiny.results(half) == whole
 
 
 def test_failed_resumptions_leave_a_run_that_ends_like_the_undisturbed_one(whole, tiny, half):
@@ -72,8 +73,7 @@ def test_failed_resumptions_leave_a_run_that_ends_like_the_undisturbed_one(whole
     assert steps_saved(half) == saved
 
     config.write_text(original)
-    tiny.fork("resume", half)
-    assert tiny.reap()[0] == 0
+    assert tiny.forked("resume", half).returncode == 0
     assert tiny.results(half) == whole
 
 
@@ -82,10 +82,9 @@ def test_damaged_newest_checkpoint_and_torn_metrics_cost_nothing(whole, tiny, ha
     flip_bit(next(half.glob(f"checkpoints/step-{newest:09d}-*.safetensors")))
     with (half / "metrics.jsonl").open("ab") as file:
         file.write(b'{"step": 99999, "eval/na')
-    tiny.fork("resume", half)
-    code, errors = tiny.reap()
-    assert code == 0, errors
-    (warning,) = [line for line in errors.splitlines() if "broken" in line]
+    done = tiny.forked("resume", half)
+    assert done.returncode == 0, done.stderr
+    (warning,) = [line for line in done.stderr.splitlines() if "broken" in line]
     assert warning.startswith("WARNING: checkpoint ")
     assert f"step-{newest:09d}.json is broken" in warning
     assert json.loads((half / "provenance.json").read_text())["resumed"][0]["step"] == before
@@ -99,33 +98,30 @@ def test_no_intact_checkpoint_is_an_error_that_names_each(pattern, damage, tiny,
     for path in half.glob(f"checkpoints/{pattern}"):
         damage(path)
     before = {path: path.read_bytes() for path in half.rglob("*.*") if path.is_file()}
-    tiny.fork("resume", half)
-    code, errors = tiny.reap()
-    assert code == 2
-    assert "no checkpoint in" in error_of(errors)
+    done = tiny.forked("resume", half)
+    assert done.returncode == 2
+    assert "no checkpoint in" in error_of(done.stderr)
     for step in steps_saved(half):
-        assert f"step-{step:09d}.json: " in error_of(errors)
+        assert f"step-{step:09d}.json: " in error_of(done.stderr)
     assert {path: path.read_bytes() for path in half.rglob("*.*") if path.is_file()} == before
 
 
 def test_file_in_place_of_the_checkpoints_is_said_twice(tiny, half):
-    """They are gone: a warning that the run starts again, and an error when nothing can be saved."""
+    """A warning that the run starts again, and an error as nothing can be saved."""
     shutil.rmtree(half / "checkpoints")
     (half / "checkpoints").write_text("in the way")
-    tiny.fork("resume", half)
-    code, errors = tiny.reap()
-    assert code == 2
-    assert "holds no checkpoint: the run starts again" in errors
-    assert f"cannot write the checkpoint of step {tiny.evaluate_every}" in error_of(errors)
+    done = tiny.forked("resume", half)
+    assert done.returncode == 2
+    assert "holds no checkpoint: the run starts again" in done.stderr
+    assert f"cannot write the checkpoint of step {tiny.evaluate_every}" in error_of(done.stderr)
 
 
 def test_garbage_among_the_metrics_is_an_error_with_its_line(tiny, half):
     lines = (half / "metrics.jsonl").read_text().splitlines(keepends=True)
     (half / "metrics.jsonl").write_text("".join([*lines[:3], "garbage\n", *lines[3:]]))
-    tiny.fork("resume", half)
-    code, errors = tiny.reap()
-    assert code == 2
-    assert "metrics.jsonl, line 4 is not a metric line" in error_of(errors)
+    done = tiny.forked("resume", half)
+    assert done.returncode == 2
+    assert "metrics.jsonl, line 4 is not a metric line" in error_of(done.stderr)
     assert "garbage" in (half / "metrics.jsonl").read_text()
 
 
@@ -138,13 +134,13 @@ def test_garbage_among_the_metrics_is_an_error_with_its_line(tiny, half):
         ("population.json", lambda path: path.write_text("[]")),
     ],
 )
-def test_damaged_population_is_not_verified(name, damage, whole, neupl, tmp_path):
+def test_damaged_population_is_not_verified(name, damage, whole, tiny, tmp_path):
     folder = tmp_path / "population"
     folder.mkdir()
     for file, content in whole["population"].items():
         (folder / file).write_bytes(content)
     damage(folder / name)
-    done = neupl("verify", folder, "--json")
+    done = tiny.forked("verify", folder, "--json")
     assert done.returncode == 2
     error = error_of(done.stderr)
     assert f"the population at {folder} is broken" in error

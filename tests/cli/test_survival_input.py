@@ -1,4 +1,4 @@
-"""Wrong input to `neupl train`: one clear error that says what is allowed, and nothing is created."""
+"""Wrong input to `neupl train`: one clear error that says what is allowed; nothing is created."""
 
 import json
 import re
@@ -60,14 +60,14 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_wrong_input_is_one_clear_error_and_leaves_nothing_behind(case, neupl, tmp_path):
+def test_wrong_input_is_one_clear_error_and_leaves_nothing_behind(case, tiny, tmp_path):
     arguments, expected = WRONG[case]
     (tmp_path / "wrong_key.yaml").write_text("game: kuhn_poker\ntrainig:\n  steps: 3\n")
     (tmp_path / "sink.json").write_text('{"0": [0.5, 0.5], "7pb": [1, 0]}')
     (tmp_path / "short.json").write_text('{"0": [1]}')
     np.save(tmp_path / "nan.npy", np.array([[[1, -1], [np.nan, 0]], [[0, 0], [1, -1]]]))
     before = sorted(tmp_path.iterdir())
-    done = neupl("train", *arguments, "--json")
+    done = tiny.forked("train", *arguments, "--json", folder=tmp_path)
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     (error,) = re.findall(r"^error: (.*)$", done.stderr, re.MULTILINE)

@@ -15,10 +15,9 @@ NUM_KILLS = 20
 
 def killed_at(tiny: Any, *arguments: str | Path, kill: tuple[Path, int]) -> str:
     """Runs a command that is to be killed; returns the access to a file at which it was."""
-    tiny.fork(*arguments, kill=kill)
-    code, errors = tiny.reap()
-    assert code == -signal.SIGKILL, errors
-    return re.search(r"killed in (.*)", errors)[1]
+    done = tiny.forked(*arguments, kill=kill)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    return re.search(r"killed in (.*)", done.stderr)[1]
 
 
 def newest_step(path: Path) -> int:
@@ -54,7 +53,7 @@ def test_twenty_kills_change_nothing(whole, tiny, tmp_path):
         tiny.wait_for_lines(path, known_lines + int(rng.integers(2, 4)))
         time.sleep(rng.uniform(0, 0.03))
         os.kill(pid, signal.SIGKILL)
-        assert tiny.reap()[0] == -signal.SIGKILL
+        assert tiny.reap().returncode == -signal.SIGKILL
     assert sum("/checkpoints/" in place for place in places) >= 4, places
     in_export = (path / "population", int(rng.integers(12)))
     assert "/population" in killed_at(tiny, "resume", path, kill=in_export)
@@ -64,7 +63,7 @@ def test_twenty_kills_change_nothing(whole, tiny, tmp_path):
     assert tiny.results(path) == whole
     assert list(path.rglob("*.partial*")) == []
     resumed = json.loads((path / "provenance.json").read_text())["resumed"]
-    assert len({origin["step"] for origin in resumed}) > 5
+    assert len({origin["step"] for origin in resumed}) > 8
 
 
 def test_n_steps_kill_and_n_steps_are_two_n_steps(whole, tiny, tmp_path):
@@ -74,15 +73,13 @@ def test_n_steps_kill_and_n_steps_are_two_n_steps(whole, tiny, tmp_path):
     place = killed_at(tiny, *tiny.training(path), kill=(next_checkpoint, 0))
     assert place.startswith("open of")
     assert newest_step(path) == half
-    tiny.fork("resume", path)
-    assert tiny.reap()[0] == 0
+    assert tiny.forked("resume", path).returncode == 0
     assert tiny.results(path) == whole
 
 
 def test_same_seed_gives_the_same_run(whole, tiny, tmp_path):
     path = tmp_path / "run"
-    tiny.fork(*tiny.training(path, "--seed", "0"))
-    assert tiny.reap()[0] == 0
+    assert tiny.forked(*tiny.training(path, "--seed", "0")).returncode == 0
     assert tiny.results(path) == whole
 
 

@@ -34,37 +34,35 @@ def test_ctrl_c_and_termination_save_the_state_and_resume_exactly(whole, tiny, t
     assert f"interrupted: {report['error']}" in done.stderr
     assert report["error"].startswith("saved at step ")
 
-    done = tiny.run("resume", path, "--json", "--quiet")
+    done = tiny.forked("resume", path, "--json", "--quiet")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["certificate"]["value"] == whole["certificate"]["value"]
     assert tiny.results(path) == whole
 
 
-def test_interrupt_while_certifying_keeps_the_trained_state(whole, tiny, tmp_path):
+def test_interrupt_while_certifying_keeps_the_trained_state(whole, tiny, half):
     """The signal comes after the last step, as soon as the population is exported."""
-    path = tmp_path / "run"
-    pid = tiny.fork(*tiny.training(path))
-    tiny.wait_until((path / "population" / "population.json").exists)
+    pid = tiny.fork("resume", half)
+    tiny.wait_until((half / "population" / "population.json").exists)
     os.kill(pid, signal.SIGINT)
-    code, errors = tiny.reap()
-    assert code == 130, errors
-    assert f"saved at step {tiny.steps} of {tiny.steps}" in errors
-    tiny.fork("resume", path)
-    assert tiny.reap()[0] == 0
-    assert tiny.results(path) == whole
+    done = tiny.reap()
+    assert done.returncode == 130, done.stderr
+    assert f"saved at step {tiny.steps} of {tiny.steps}" in done.stderr
+    assert tiny.forked("resume", half).returncode == 0
+    assert tiny.results(half) == whole
 
 
-def test_second_process_on_a_run_is_refused_and_disturbs_nothing(whole, tiny, neupl, tmp_path):
+def test_second_process_on_a_run_is_refused_and_disturbs_nothing(whole, tiny, neupl, half):
     """The first is held still meanwhile, so that it certainly is at work."""
-    path = tmp_path / "run"
-    pid = tiny.fork(*tiny.training(path))
-    tiny.wait_for_lines(path, 3)
+    path, num_lines = half, len((half / "metrics.jsonl").read_bytes().splitlines())
+    pid = tiny.fork("resume", path)
+    tiny.wait_for_lines(path, num_lines + 3)
     os.kill(pid, signal.SIGSTOP)
     before = snapshot(path)
     second, training = neupl("resume", path), neupl(*tiny.training(path), "--json")
     after = snapshot(path)
     os.kill(pid, signal.SIGCONT)
-    assert tiny.reap()[0] == 0
+    assert tiny.reap().returncode == 0
     assert second.returncode == 2
     assert second.stdout == ""
     assert second.stderr == f"error: another process is writing to the run {path}\n"
@@ -79,8 +77,8 @@ def test_second_process_on_a_run_is_refused_and_disturbs_nothing(whole, tiny, ne
 
 
 @pytest.mark.parametrize("command", ["resume", "info", "verify"])
-def test_folder_without_a_run_is_one_clear_error(command, neupl, tmp_path):
-    done = neupl(command, tmp_path, "--json")
+def test_folder_without_a_run_is_one_clear_error(command, tiny, tmp_path):
+    done = tiny.forked(command, tmp_path, "--json")
     assert done.returncode == 2
     (error,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert str(tmp_path) in error

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from games.registry import load_tree
-from neupl.config import Config
+from neupl.config import Config, GraphConfig, TemperatureConfig, TrainingConfig
 from neupl.evaluation import Evaluation
 from neupl.export import export_population
 from neupl.training import Problem, initial_state, rows_of, train
@@ -52,6 +52,22 @@ def _small_config(game: str, **sections: dict[str, Any]) -> Config:
     return config
 
 
+def _problem_of(config: Config) -> tuple[Problem, np.ndarray | None]:
+    """Like `make_problem`, with one compiled learner for all that train the same network alike."""
+    problem, sink = _make_problem(
+        dataclasses.replace(
+            config,
+            graph=GraphConfig(kind="self_play"),
+            temperature=TemperatureConfig(),
+            training=TrainingConfig(steps=config.training.steps),
+        )
+    )
+    return dataclasses.replace(problem, config=config), sink
+
+
+_make_problem = functools.cache(make_problem)
+
+
 class _EnoughError(Exception):
     """Ends a run after the evaluations that a test needs."""
 
@@ -59,7 +75,7 @@ class _EnoughError(Exception):
 def _train(
     config: Config, *, state: TrainingState | None = None, num_evaluations: int | None = None
 ) -> Trained:
-    problem, sink = make_problem(config)
+    problem, sink = _problem_of(config)
     state = initial_state(problem) if state is None else state
     run = Trained(problem, sink, [state], [], [])
 
@@ -114,7 +130,9 @@ def kuhn_run():
 @pytest.fixture(scope="session")
 def three_player_run():
     """Gated training on three-player Kuhn poker with the uniform meta-solver."""
-    return _train(_small_config("kuhn_poker(players=3)", population={"size": 3}, training={"steps": 240}))
+    return _train(
+        _small_config("kuhn_poker(players=3)", population={"size": 3}, training={"steps": 240})
+    )
 
 
 @pytest.fixture(scope="session")

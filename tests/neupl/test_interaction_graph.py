@@ -1,4 +1,4 @@
-"""Interaction graphs: worked rows, the shape of every kind of graph, joints of several co-players."""
+"""Interaction graphs: worked rows, the shape of every kind, joints of several co-players."""
 
 import itertools
 

@@ -186,7 +186,7 @@ def test_equal_rows_play_identically_and_different_rows_differently(use_index):
 
 
 def test_index_tells_apart_what_rows_do_not():
-    """Nearly equal rows that are different strategies: only with an index do they play differently."""
+    """Equal rows that count as different strategies play differently only with an index."""
     observation, seat, rows, met = make_inputs(2, 3)
     rows = Rows(rows.joint.at[:, 2].set(rows.joint[:, 1]), rows.identity)
     for use_index in (False, True):

@@ -58,7 +58,9 @@ def test_strategies_are_admitted_in_order_when_the_gate_opens(fixture, request):
         if before.num_admitted < size:
             assert slot == before.num_admitted == after.num_admitted - 1
             # Everyone admitted so far goes on responding.
-            np.testing.assert_array_equal(after.respond, np.arange(size) % (slot + 1) > 0)
+            np.testing.assert_array_equal(
+                after.respond, (np.arange(size) > 0) & (np.arange(size) <= slot)
+            )
             assert not after.hold.any()
         else:
             readmissions += 1
@@ -92,9 +94,7 @@ def test_new_rows_answer_the_payoffs_of_the_moment(kuhn_run):
             odd = int(after.response_number[slot]) % 2
             explored.add(odd)
             graph = dataclasses.replace(graph, exploration=graph.exploration * odd)
-        expected = response_row(
-            graph, evaluation.payoffs, members, solver=kuhn_run.problem.solver
-        )
+        expected = response_row(graph, evaluation.payoffs, members, solver=kuhn_run.problem.solver)
         np.testing.assert_array_equal(after.joint[:, slot], expected)
         assert not after.joint[:, slot, slot].any()
     assert explored == {0, 1}
@@ -186,7 +186,9 @@ def test_training_goes_on_from_a_checkpoint_bit_by_bit(kuhn_run, train_config):
 def test_checkpoint_that_does_not_fit_is_refused(kuhn_run):
     template = kuhn_run.states[0]
     arrays = to_arrays(template)
-    with pytest.raises(UserError, match=r"joint should be float64 \(2, 5, 5\), found .*\(2, 4, 4\)"):
+    with pytest.raises(
+        UserError, match=r"joint should be float64 \(2, 5, 5\), found .*\(2, 4, 4\)"
+    ):
         from_arrays(template, arrays | {"joint": arrays["joint"][:, :4, :4]})
     with pytest.raises(UserError, match="respond should be float64"):
         from_arrays(template, arrays | {"respond": arrays["respond"].astype(np.float32)})
@@ -202,7 +204,7 @@ def test_concurrent_training_follows_the_graph(kind, small_config, train_config)
         "matrix_rps",
         population={"size": 3, "sink": sink},
         graph={"kind": kind},
-        training={"steps": 40, "admission": "concurrent"},
+        training={"steps": 60, "admission": "concurrent"},
     )
     run = train_config(config)
     trained = [1, 1, 1] if sink == "none" else [0, 1, 1]
@@ -216,9 +218,14 @@ def test_concurrent_training_follows_the_graph(kind, small_config, train_config)
         np.testing.assert_array_equal(after.joint, rows)
 
 
-def test_seats_of_a_symmetric_game_share_their_strategies(small_config, train_config):
+def test_seats_of_a_symmetric_game_share_their_strategies(small_config, train_config, tmp_path):
+    """From a payoff file, in which no seat is told apart by what it sees."""
+    matrix = np.array([[0.0, -1.0, 2.0], [1.0, 0.0, -1.0], [-2.0, 1.0, 0.0]])
+    np.save(tmp_path / "game.npy", np.stack([matrix, matrix.T], axis=-1))
     config = small_config(
-        "matrix_rps", population={"size": 3, "symmetric": True}, training={"steps": 100}
+        str(tmp_path / "game.npy"),
+        population={"size": 3, "symmetric": True},
+        training={"steps": 60},
     )
     run = train_config(config)
     state = run.states[-1]
@@ -233,10 +240,10 @@ def test_warns_when_all_strategies_play_alike(small_config, train_config, caplog
     config = small_config(
         "kuhn_poker",
         learner={"learning_rate": 1e-7, "final_learning_rate": 1e-7},
-        training={"steps": 60, "max_steps_per_row": 20, "gate": 1e-3},
+        training={"max_steps_per_row": 20, "gate": 1e-3},
     )
     with caplog.at_level(logging.WARNING, logger="neupl.training"):
-        run = train_config(config)
+        run = train_config(config, num_evaluations=2)
     assert run.lines[-1]["population/member_distance"] < 0.02
     assert "although one could still gain" in caplog.messages[0]
     assert "play alike" not in caplog.messages[0]  # two strategies may be alike
@@ -246,19 +253,21 @@ def test_warns_when_all_strategies_play_alike(small_config, train_config, caplog
 def test_overdue_strategies_that_differ_do_not_raise_that_warning(
     small_config, train_config, caplog
 ):
-    config = small_config(
-        "kuhn_poker", training={"steps": 80, "max_steps_per_row": 40, "gate": 1e-9}
-    )
+    config = small_config("kuhn_poker", training={"max_steps_per_row": 40, "gate": 1e-9})
     with caplog.at_level(logging.WARNING, logger="neupl.training"):
-        train_config(config)
+        train_config(config, num_evaluations=4)
     assert len(caplog.messages) == 2
     assert not any("play alike" in message for message in caplog.messages)
 
 
 def test_divergence_stops_training(small_config, train_config):
-    config = small_config("matrix_rps", learner={"learning_rate": 1e38}, training={"steps": 40})
-    with pytest.raises(TrainingError, match="gradient steps; the last checkpoint is intact"):
-        train_config(config)
+    """An embedding that has overflowed: the sink still plays, the others cannot."""
+    config = small_config("matrix_rps", population={"size": 3}, training={"steps": 60})
+    state = train_config(config, num_evaluations=1).states[-1]
+    params = jax.tree.map(lambda x: x * np.float32(np.nan), state.learner.params)
+    state = state._replace(learner=state.learner._replace(params=params))
+    with pytest.raises(TrainingError, match="after 40 gradient steps; the last checkpoint"):
+        train_config(config, state=state)
 
 
 def test_temperature_zero_trains(small_config, train_config):

@@ -174,9 +174,7 @@ def test_soft_best_responses(tree, random_policies):
         reach = np.asarray(found.reach[..., k], np.float64)
         likely = (tree.infoset_player == player) & (reach > 1e-3)
         scaled = np.asarray(found.action[..., k], np.float64)[likely]
-        scaled = np.where(
-            tree.legal_mask[likely], scaled / (tau * reach[likely])[:, None], -np.inf
-        )
+        scaled = np.where(tree.legal_mask[likely], scaled / (tau * reach[likely])[:, None], -np.inf)
         chosen = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         chosen /= chosen.sum(axis=1, keepdims=True)
         np.testing.assert_allclose(chosen, exact.policy[likely], atol=2e-3)
@@ -214,9 +212,7 @@ def test_gradient_of_a_value_is_that_of_finite_differences(name, temperature, tr
 
     def exact(policy, player):
         weights = coplayer_reach(tree, realization_plan(tree, policy))[player]
-        return float(
-            objective(tree, player, policy, weights=weights, temperature=temperature)
-        )
+        return float(objective(tree, player, policy, weights=weights, temperature=temperature))
 
     gradient = jax.jit(jax.grad(value), static_argnums=1)
     for player in range(tree.num_players):
