@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from neupl import export
 from neupl.errors import UserError
 from neupl.export import MODEL_CARD_FILE
 from neupl.population import ARRAYS_FILE, MANIFEST_FILE, load_population
@@ -57,22 +56,15 @@ def test_second_export_replaces_the_first(kuhn_run, three_player_run, export_run
     assert names_in(tmp_path) == {"population"}
 
 
-def test_failed_export_leaves_the_old_population(kuhn_run, export_run, tmp_path, monkeypatch):
+def test_failed_export_leaves_the_old_population(kuhn_run, export_run, tmp_path):
+    """It stops between the arrays and the model card, which needs a mixture per seat."""
     folder = tmp_path / "population"
     export_run(kuhn_run, folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    written = []
-
-    def full_disk(path, content):
-        if written:
-            raise OSError(28, "No space left on device")
-        written.append(path)
-        path.write_bytes(content)
-
-    monkeypatch.setattr(export, "write_durably", full_disk)
-    with pytest.raises(OSError, match="No space left"):
-        export_run(kuhn_run, folder)
-    assert written
+    last = kuhn_run.states[-1]
+    unusable = last._replace(best=last.best._replace(meta_strategy=np.zeros(2)))
+    with pytest.raises(IndexError):
+        export_run(kuhn_run._replace(states=[unusable]), folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert names_in(tmp_path) == {"population"}
 
