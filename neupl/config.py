@@ -128,6 +128,8 @@ class Config:
 
     game: str = "kuhn_poker"
     """An OpenSpiel game string, a payoff file (.nfg, .json, .npz, .npy), or `pkg.mod:make`."""
+    max_nodes: int = 5_000_000
+    """Largest game tree to compile, in nodes."""
     seed: int = 0
     """Seed of every random stream."""
     population: PopulationConfig = PopulationConfig()
@@ -151,6 +153,7 @@ class Config:
             ("training.evaluate_every", self.training.evaluate_every),
             ("training.max_steps_per_row", self.training.max_steps_per_row),
             ("network.embedding_size", self.network.embedding_size),
+            ("max_nodes", self.max_nodes),
         ):
             _require(value >= 1, key, value, "at least 1")
         every, updates = self.training.evaluate_every, self.learner.updates_per_target

@@ -50,6 +50,9 @@ def evaluate_population(
     num_strategies = len(policies)
     plans = realization_plan(tree, normalise(policies))
     payoffs = payoffs_of_plans(tree, [plans] * tree.num_players)
+    if tree.zero_sum:
+        # To the bit: where all payoffs are rounding errors, no tolerance could tell.
+        payoffs[..., 1] = -payoffs[..., 0]
     admitted = payoffs[(slice(num_admitted),) * tree.num_players]
     meta_strategy = np.zeros((tree.num_players, num_strategies))
     for player, marginal in enumerate(solver(admitted).marginals()):

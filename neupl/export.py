@@ -1,6 +1,7 @@
 """Writes a population and its model card: what a colleague needs, and nothing of the trainer."""
 
 import dataclasses
+import hashlib
 import json
 import os
 import shutil
@@ -66,12 +67,16 @@ def export_population(
             "sink/probabilities": np.asarray(sink_table, np.float32),
         }
     sink = "table" if sink_table is not None else config.population.sink
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    content = safetensors.numpy.save(contiguous)
     manifest = {
         "schema_version": SCHEMA_VERSION,
+        "arrays_sha256": hashlib.sha256(content).hexdigest(),
         "neupl_version": __version__,
         "game": config.game,
         "num_players": tree.num_players,
         "num_actions": tree.num_actions,
+        "num_nodes": tree.num_nodes,
         "observation_kind": tree.observation_kind,
         "symmetric": config.population.symmetric,
         "sink": sink,
@@ -86,8 +91,7 @@ def export_population(
     replaced = folder.with_name(f"{folder.name}.{os.getpid()}.replaced")
     try:
         partial.mkdir(parents=True)
-        contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-        write_durably(partial / ARRAYS_FILE, safetensors.numpy.save(contiguous))
+        write_durably(partial / ARRAYS_FILE, content)
         write_durably(partial / MODEL_CARD_FILE, _model_card(tree, config, best, sink).encode())
         write_durably(partial / MANIFEST_FILE, json.dumps(manifest, indent=1).encode())
         if folder.exists():

@@ -7,6 +7,7 @@ meta-strategy, payoffs, and for compiled games the policy tables) and `MODEL_CAR
 
 import dataclasses
 import functools
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from safetensors.numpy import load
 
 from games.registry import load_tree
 from games.types import Policy
@@ -52,6 +53,7 @@ class Population:
       meta_strategy: `[P, K]` each seat's mixture.
       payoffs: `[K, ..., K, P]` in game points.
       step: gradient steps of training.
+      num_nodes: size of the game tree.
       sink_table: for `sink == "table"`: `player [S]`, `observation [S, O]`, `probabilities [S, A]`.
     """
 
@@ -66,6 +68,7 @@ class Population:
     meta_strategy: Float[np.ndarray, "P K"]
     payoffs: Float[np.ndarray, "..."]
     step: int
+    num_nodes: int
     sink_table: Mapping[str, np.ndarray] | None = None
 
     @property
@@ -106,7 +109,7 @@ class Population:
 
     def tabulate(self) -> Float[np.ndarray, "K S A"]:
         """All strategies at all information states of the compiled game, normalised in float64."""
-        tree = load_tree(self.game)
+        tree = load_tree(self.game, max_nodes=self.num_nodes)
         tables = np.zeros((self.num_strategies, tree.num_infosets, tree.num_actions))
         for seat in range(self.num_players):
             own = tree.infoset_player == seat
@@ -124,7 +127,7 @@ class Population:
         from solvers.open_spiel_check import find_judge
 
         self._check(member)
-        tree, tables = load_tree(self.game), self.tabulate()
+        tree, tables = load_tree(self.game, max_nodes=self.num_nodes), self.tabulate()
         table = mix(tree, tables, self.meta_strategy) if member == "nash" else tables[member]
         judge = find_judge(tree)
         policy = TabularPolicy(judge.game)
@@ -150,11 +153,13 @@ class Population:
     def _forward(self) -> Any:
         module = ConditionalNetwork(num_actions=self.num_actions, **vars(self.network))
         joint = self.joint[: self._num_tables]
-        rows = Rows(jnp.asarray(joint, jnp.float32), jnp.asarray(first_equal_row(joint)))
+        first_equal = first_equal_row(joint)
         table_of = np.eye(self._num_tables, dtype=np.float32)
 
         @functools.partial(jax.jit, static_argnums=0)
         def forward(seat: int, observation: Array, mask: Array) -> Array:
+            # Made in here: the first call may come from a program that JAX is tracing.
+            rows = Rows(jnp.asarray(joint, jnp.float32), jnp.asarray(first_equal))
             one_hot = jnp.tile(table_of[0 if self.symmetric else seat], (len(observation), 1))
             logits, _ = module.apply(self.params, observation, one_hot, rows, rows.joint)
             probabilities = jnp.where(mask, jnp.exp(masked_log_probs(logits, mask)), 0.0)
@@ -202,6 +207,9 @@ class _PopulationPolicy:
         action = jax.random.categorical(action_key, jnp.log(probabilities), axis=-1)
         return action.astype(jnp.int32), probabilities, member
 
+    def member(self, memory: Int[Array, "B"]) -> Int[Array, "B"]:
+        return memory
+
 
 def load_population(path: str | Path) -> Population:
     """Loads a population from its folder, or from the run that trained it.
@@ -222,7 +230,10 @@ def load_population(path: str | Path) -> Population:
         if manifest["schema_version"] != SCHEMA_VERSION:
             found = manifest["schema_version"]
             raise UserError(f"{folder} has format {found}, this version reads {SCHEMA_VERSION}")
-        return _assemble(manifest, load_file(folder / ARRAYS_FILE))
+        content = (folder / ARRAYS_FILE).read_bytes()
+        if hashlib.sha256(content).hexdigest() != manifest["arrays_sha256"]:
+            raise ValueError(f"{ARRAYS_FILE} does not match the hash in {MANIFEST_FILE}")
+        return _assemble(manifest, load(content))
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"the population at {folder} is broken: {error}") from error
 
@@ -260,6 +271,7 @@ def _assemble(manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
         meta_strategy=arrays["meta_strategy"],
         payoffs=arrays["payoffs"],
         step=manifest["step"],
+        num_nodes=manifest["num_nodes"],
         sink_table=sink_table or None,
     )
 

@@ -279,6 +279,6 @@ def _metrics(
 
 def _diverged(state: TrainingState, what: str) -> TrainingError:
     return TrainingError(
-        f"{what} after {int(state.learner.step)} gradient steps; the last checkpoint is intact",
+        f"{what} after {int(state.learner.step)} gradient steps; what was saved before is intact",
         hint="a smaller learner.learning_rate or learner.max_gradient_norm may help",
     )

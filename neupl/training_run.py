@@ -47,7 +47,11 @@ def make_problem(config: Config, *, quiet: bool = True) -> tuple[Problem, np.nda
       UserError: the configuration does not fit the game.
     """
     with Progress(f"compiling {config.game}", quiet=quiet, patience_s=1.0) as progress:
-        tree = load_tree(config.game, progress=lambda nodes: progress.update(nodes, None))
+        tree = load_tree(
+            config.game,
+            max_nodes=config.max_nodes,
+            progress=lambda nodes: progress.update(nodes, None),
+        )
     _check_symmetry(config, tree)
     table = _sink_table(config, tree)
     sink = table

@@ -2,19 +2,26 @@
 
 The network is reloaded and queried on tensors of live OpenSpiel states; OpenSpiel rebuilds the
 mixture with its own aggregator and measures it with its own best responses; our arrays do the same;
-the two must agree.
+the two must agree. As a third check, which shares no best response or aggregator with the others,
+the mixture can be played.
 """
 
 import dataclasses
+import math
 import time
+from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
+from jaxtyping import Float, Float64
 
 from games.game_tree import GameTree
+from games.tree_game import TreeGame
 from games.types import GameError
 from neupl.errors import CheckFailed
 from neupl.population import Population
+from neupl.rollout import make_play
 from solvers.gaps import gains
 from solvers.open_spiel_check import (
     OpenSpielCheck,
@@ -23,8 +30,40 @@ from solvers.open_spiel_check import (
     policy_from_table,
     query_policy_on_live_states,
 )
-from solvers.sequence_form import mix
+from solvers.sequence_form import mix, mix_plans, realization_plan
 from solvers.types import Certificate
+from solvers.values import returns_of_plan
+
+# Episodes played at a time.
+LANES = 4096
+# Greatest probability, per seat, that a correct mean fails the check by play.
+FALSE_ALARM = 1e-8
+# What 32-bit probabilities may do to a mean return, as a share of the payoff range.
+PLAY_ROUNDING = 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class SampledReturns:
+    """Mean returns of the mixture as played, beside the exact ones; one entry per seat, in game
+    points.
+
+    Attributes:
+      episodes: number of episodes.
+      mean_returns: mean over the episodes.
+      standard_errors: of those means, from the episodes.
+      exact_returns: expected returns from the tree.
+      allowed_differences: greatest difference that passes.
+      agrees: whether all seats' differences pass.
+      seconds: wall-clock time.
+    """
+
+    episodes: int
+    mean_returns: tuple[float, ...]
+    standard_errors: tuple[float, ...]
+    exact_returns: tuple[float, ...]
+    allowed_differences: tuple[float, ...]
+    agrees: bool
+    seconds: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,30 +74,46 @@ class Verification:
       certificate: NashConv of the population's mixture, exact.
       check: OpenSpiel's numbers beside ours; `None` where OpenSpiel does not know the game.
       policies: `[K, S, A]` the tables that were measured.
+      sampled: the mixture as played; `None` where no episodes were asked for.
     """
 
     certificate: Certificate
     check: OpenSpielCheck | None
     policies: np.ndarray
+    sampled: SampledReturns | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The certificate, and the comparison behind it."""
         content: dict[str, Any] = {"certificate": dataclasses.asdict(self.certificate)}
         if self.check is not None:
             content["openspiel"] = dataclasses.asdict(self.check)
+        if self.sampled is not None:
+            content["sampled"] = dataclasses.asdict(self.sampled)
         return content
 
 
-def verify_population(population: Population, tree: GameTree, *, name: str) -> Verification:
-    """Measures the NashConv of a population's mixture.
+def verify_population(
+    population: Population,
+    tree: GameTree,
+    *,
+    name: str,
+    num_episodes: int = 0,
+    episode_seed: int = 0,
+    on_episodes: Callable[[int], None] | None = None,
+) -> Verification:
+    """Measures the NashConv of a population's mixture, and plays it if asked to.
 
     Args:
       population: as loaded from disk.
       tree: its game.
       name: what to call it in the certificate.
+      num_episodes: how many episodes to play; 0 for none.
+      episode_seed: seed of the episodes.
+      on_episodes: called now and then with the number of episodes played so far.
 
     Raises:
-      CheckFailed: OpenSpiel and we disagree by more than 1e-6.
+      CheckFailed: OpenSpiel and we disagree by more than 1e-6, or a seat's mean return in the
+        episodes is farther from the exact one than chance allows (`sample_returns`).
     """
     start = time.perf_counter()
     try:
@@ -90,7 +145,85 @@ def verify_population(population: Population, tree: GameTree, *, name: str) -> V
             f"largest difference of the mixtures {check.largest_policy_difference:.3g}",
             report=verification.to_json(),
         )
+    if num_episodes == 0:
+        return verification
+    sampled = sample_returns(
+        population,
+        tree,
+        policies,
+        num_episodes=num_episodes,
+        key=jax.random.key(episode_seed),
+        on_episodes=on_episodes,
+    )
+    verification = dataclasses.replace(verification, sampled=sampled)
+    if not sampled.agrees:
+        raise CheckFailed(
+            f"mean returns of {sampled.episodes} episodes are {sampled.mean_returns}, the exact "
+            f"ones are {sampled.exact_returns}; chance alone allows differences of "
+            f"{sampled.allowed_differences}",
+            report=verification.to_json(),
+        )
     return verification
+
+
+def sample_returns(
+    population: Population,
+    tree: GameTree,
+    policies: Float[np.ndarray, "K S A"],
+    *,
+    num_episodes: int,
+    key: jax.Array,
+    on_episodes: Callable[[int], None] | None = None,
+) -> SampledReturns:
+    """Plays a population's mixture against itself and compares the mean returns with the exact
+    ones.
+
+    A difference passes up to the bound that a correct mean exceeds with probability below 1e-8:
+    Bernstein's inequality (1946) with the exact variance of a return. For many episodes that is 6.2
+    standard errors; for few it also covers returns so rare that no episode shows them.
+
+    Args:
+      population: as loaded from disk; its seats play `"nash"`.
+      tree: its game.
+      policies: its strategies as tables, for the exact returns.
+      num_episodes: how many episodes, at least 2.
+      key: a JAX random key; consumed.
+      on_episodes: called now and then with the number of episodes played so far.
+    """
+    start = time.perf_counter()
+    seats = range(tree.num_players)
+    play = make_play(TreeGame(tree), [population.policy("nash", seat=seat) for seat in seats])
+    lanes = min(num_episodes, LANES)
+    batches = []
+    for batch in range(math.ceil(num_episodes / lanes)):
+        batches.append(play(lanes, jax.random.fold_in(key, batch)).returns)
+        if on_episodes is not None:
+            on_episodes(min((batch + 1) * lanes, num_episodes))
+    returns = np.concatenate(batches).astype(np.float64)[:num_episodes]
+    plan = mix_plans(tree, realization_plan(tree, policies), population.meta_strategy)
+    exact, mean = returns_of_plan(tree, plan), returns.mean(axis=0)
+    allowed = _allowed_differences(tree, plan, num_episodes)
+    return SampledReturns(
+        episodes=num_episodes,
+        mean_returns=tuple(mean.tolist()),
+        standard_errors=tuple((returns.std(axis=0, ddof=1) / math.sqrt(num_episodes)).tolist()),
+        exact_returns=tuple(exact.tolist()),
+        allowed_differences=tuple(allowed.tolist()),
+        agrees=bool((np.abs(mean - exact) <= allowed).all()),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _allowed_differences(
+    tree: GameTree, plan: Float[np.ndarray, "Q"], num_episodes: int
+) -> Float64[np.ndarray, "P"]:
+    """Bernstein's bound, solved for the difference, plus rounding; in game points."""
+    deviations = tree.terminal_returns - returns_of_plan(tree, plan)
+    variance = returns_of_plan(dataclasses.replace(tree, terminal_returns=deviations**2), plan)
+    log_odds = math.log(2 / FALSE_ALARM)
+    rare = tree.payoff_range * log_odds / (3 * num_episodes)
+    spread = 2 * variance * log_odds / num_episodes
+    return rare + np.sqrt(rare**2 + spread) + PLAY_ROUNDING * tree.payoff_range
 
 
 def _ask_live_states(population: Population, tree: GameTree) -> np.ndarray:

@@ -24,6 +24,8 @@ import numpy as np
 import reproduction_report as report
 import rock_paper_scissors
 
+from neupl.durable_files import write_durably
+
 ROOT = Path(__file__).resolve().parent.parent
 NFG_FILE, NFG_SIZE, NFG_SEED = "random_20x20.nfg", 20, 2022
 
@@ -102,8 +104,14 @@ def run_command(
 def train_once(
     name: str, seed: int, *, runs: Path, smoke: bool, single_core: bool
 ) -> dict[str, Any]:
-    """Trains and verifies one population; returns its results as plain JSON."""
+    """Trains and verifies one population; returns its results as plain JSON.
+
+    What an earlier call left in `runs` is not measured again: a long report can be continued.
+    """
     case, path = CASES[name], runs / f"{name}-{seed}"
+    result_path = runs / f"{path.name}.result.json"
+    if result_path.exists():
+        return json.loads(result_path.read_text())
     if case.preset is not None:
         what = [str(ROOT / "configs" / case.preset)]
     else:
@@ -126,7 +134,7 @@ def train_once(
     last_third = [v for s, v in zip(steps, values, strict=True) if s > 2 / 3 * steps[-1]]
     certificate = verified["certificate"]
     print(f"{name}, seed {seed}: {certificate['value']:.4g} in {wall_s:.0f} s", file=sys.stderr)
-    return {
+    result = {
         "seed": seed,
         "best": certificate["value"],
         "final": trained["final_nash_conv"],
@@ -138,6 +146,8 @@ def train_once(
         "certificate": certificate,
         "curve": {"step": steps, "nash_conv": values},
     }
+    write_durably(result_path, json.dumps(result).encode())
+    return result
 
 
 def write_random_nfg(path: Path) -> None:
@@ -254,7 +264,11 @@ def parse_options() -> argparse.Namespace:
         "--only", nargs="+", choices=known, metavar="NAME", help=f"parts: {', '.join(known)}"
     )
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, a core each")
-    parser.add_argument("--runs", type=Path, help="keep the run folders here")
+    parser.add_argument(
+        "--runs",
+        type=Path,
+        help="keep the run folders here; finished ones that are there are not repeated",
+    )
     options = parser.parse_args()
     options.only = options.only or (("kuhn_poker", RPS) if options.quick else known)
     if options.seeds is None:

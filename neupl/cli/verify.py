@@ -2,11 +2,16 @@
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from neupl.cli.options import OutputOptions
 from neupl.cli.output import print_json, print_table
+from neupl.errors import UserError
+
+if TYPE_CHECKING:
+    from neupl.verification import SampledReturns
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -14,16 +19,26 @@ class Verify(OutputOptions):
     """Reloads a population from disk and certifies its mixture, by our solver and by OpenSpiel's.
 
     The network is asked on tensors of live OpenSpiel states, OpenSpiel rebuilds the mixture with
-    its own aggregator, and both measure NashConv per player. Exit code 1 if they disagree by more
-    than 1e-6.
+    its own aggregator, and both measure NashConv per player. `--episodes` also plays the mixture
+    against itself and compares the mean returns with the exact ones. Exit code 1 if the NashConvs
+    disagree by more than 1e-6, or a mean return by more than chance allows.
     """
 
     population: tyro.conf.Positional[Path]
     """A run folder, or a population exported by `neupl export`."""
 
+    episodes: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """Episodes of the mixture against itself to play besides, at least 2; 0 for none. A mean return
+    may differ from the exact one by about 6 standard errors: a correct one differs by more with
+    probability below 1e-8 per seat (Bernstein's inequality)."""
+
+    episode_seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """Seed of the episodes, 0 to 4294967295."""
+
 
 def run(command: Verify) -> int:
-    """Certifies and prints both numbers."""
+    """Certifies and prints both numbers, and those of the episodes."""
+    _check_options(command)
     from games.registry import load_tree
     from neupl.population import load_population
     from neupl.progress import Progress
@@ -31,8 +46,21 @@ def run(command: Verify) -> int:
 
     population = load_population(command.population)
     with Progress(f"compiling {population.game}", quiet=command.quiet, patience_s=1.0) as progress:
-        tree = load_tree(population.game, progress=lambda nodes: progress.update(nodes, None))
-    verification = verify_population(population, tree, name=command.population.resolve().name)
+        tree = load_tree(
+            population.game,
+            max_nodes=population.num_nodes,
+            progress=lambda nodes: progress.update(nodes, None),
+        )
+    title = f"playing {population.game}"
+    with Progress(title, quiet=command.quiet, patience_s=1.0) as progress:
+        verification = verify_population(
+            population,
+            tree,
+            name=command.population.resolve().name,
+            num_episodes=command.episodes,
+            episode_seed=command.episode_seed,
+            on_episodes=lambda done: progress.update(done, command.episodes),
+        )
     if command.json:
         print_json(verification.to_json())
         return 0
@@ -51,4 +79,40 @@ def run(command: Verify) -> int:
             f"agreed: gaps to 1e-6, mixtures to {check.largest_policy_difference:.1e} "
             f"({certificate.seconds:.1f} s)"
         )
+    if verification.sampled is not None:
+        _print_sampled(verification.sampled)
     return 0
+
+
+def _check_options(command: Verify) -> None:
+    if command.episodes < 0 or command.episodes == 1:
+        raise UserError(
+            f"--episodes is {command.episodes}: it must be 0, or at least 2 for a standard error"
+        )
+    if not 0 <= command.episode_seed < 2**32:
+        raise UserError(f"--episode-seed is {command.episode_seed}: it must be 0 to {2**32 - 1}")
+
+
+def _print_sampled(sampled: "SampledReturns") -> None:
+    columns = (
+        sampled.mean_returns,
+        sampled.standard_errors,
+        sampled.exact_returns,
+        sampled.allowed_differences,
+    )
+    rows = [
+        (
+            seat,
+            f"{mean:.6f} ± {error:.6f}",
+            f"{exact:.6f}",
+            f"{abs(mean - exact):.6f}",
+            f"{most:.6f}",
+        )
+        for seat, (mean, error, exact, most) in enumerate(zip(*columns, strict=True))
+    ]
+    print_table(
+        rows,
+        header=("seat", "mean return", "exact", "difference", "allowed"),
+        title=f"returns of the mixture in {sampled.episodes:,} episodes",
+    )
+    print(f"agreed: all differences are within what chance allows ({sampled.seconds:.1f} s)")

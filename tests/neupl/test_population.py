@@ -1,5 +1,6 @@
 """A population on disk plays as its trainer did, keeps the contract, and says what is wrong."""
 
+import hashlib
 import json
 import pickle
 import shutil
@@ -189,9 +190,17 @@ def test_broken_populations(broken):
     (broken / ARRAYS_FILE).write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match="is broken"):
         load_population(broken)
+    flipped = bytearray(whole)
+    flipped[-1] ^= 1
+    (broken / ARRAYS_FILE).write_bytes(bytes(flipped))
+    with pytest.raises(UserError, match="does not match the hash"):
+        load_population(broken)
     arrays = dict(load_file_from(whole, broken))
     del arrays["joint"]
     save_file(arrays, broken / ARRAYS_FILE)
+    manifest = json.loads((broken / MANIFEST_FILE).read_text())
+    digest = hashlib.sha256((broken / ARRAYS_FILE).read_bytes()).hexdigest()
+    (broken / MANIFEST_FILE).write_text(json.dumps(manifest | {"arrays_sha256": digest}))
     with pytest.raises(UserError, match="is broken: 'joint'"):
         load_population(broken)
     (broken / ARRAYS_FILE).unlink()
