@@ -121,7 +121,7 @@ def test_returns_that_never_vary_agree_exactly(kuhn):
 
 
 def test_a_return_too_rare_to_be_seen_is_no_alarm(kuhn):
-    """One deep terminal pays, and five episodes do not reach it: the sampled standard error is 0 while
+    """One deep terminal pays, and five episodes do not reach it: the standard error is 0 while
     the exact mean is not.
     """
     tree, population, tables = kuhn
