@@ -11,8 +11,10 @@ from neupl.cli.options import OutputOptions
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Resume(OutputOptions):
-    """Continues a run that was interrupted or killed; the result is that of an undisturbed run, bit
-    for bit.
+    """Continues a run that was interrupted or killed, to the same bits.
+
+    The newest intact checkpoint is taken; parameters, payoffs and metrics at the end are those of
+    an undisturbed run.
     """
 
     run: tyro.conf.Positional[Path]
