@@ -150,22 +150,23 @@ class TinyRuns:
             with self._server:
                 self._server.stdin.close()
 
-    def start(self, *arguments: str | Path, preexec_fn: Any = None) -> subprocess.Popen[str]:
-        """Starts `neupl ARGUMENTS` and returns at once."""
+    def start(self, *arguments: str | Path, file_kib: int | None = None) -> subprocess.Popen[str]:
+        """Starts `neupl ARGUMENTS` and returns at once; no file may grow past `file_kib`."""
+        # By a shell: code between fork and exec is unsafe once this process has loaded JAX.
+        limit = ["bash", "-c", f'ulimit -f {file_kib}; exec "$@"', "bash"] if file_kib else []
         return subprocess.Popen(
-            [sys.executable, "-m", "neupl", *map(str, arguments)],
+            [*limit, sys.executable, "-m", "neupl", *map(str, arguments)],
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=preexec_fn,
         )
 
     def run(
-        self, *arguments: str | Path, preexec_fn: Any = None
+        self, *arguments: str | Path, file_kib: int | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Runs `neupl ARGUMENTS` to its end, whatever that is."""
-        return self.finish(self.start(*arguments, preexec_fn=preexec_fn))
+        return self.finish(self.start(*arguments, file_kib=file_kib))
 
     def finish(self, process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
         """Waits for a process and returns all that it printed."""

@@ -266,7 +266,7 @@ def test_divergence_stops_training(small_config, train_config):
     state = train_config(config, num_evaluations=1).states[-1]
     params = jax.tree.map(lambda x: x * np.float32(np.nan), state.learner.params)
     state = state._replace(learner=state.learner._replace(params=params))
-    with pytest.raises(TrainingError, match="after 40 gradient steps; the last checkpoint"):
+    with pytest.raises(TrainingError, match="after 40 gradient steps; what was saved before"):
         train_config(config, state=state)
 
 
