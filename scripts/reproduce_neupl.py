@@ -61,6 +61,7 @@ CASES = {
         game="battleship(board_width=2,board_height=2,ship_sizes=[1],ship_values=[1],num_shots=2,"
         "allow_repeated_shots=False,loss_multiplier=1.0)"
     ),
+    "liars_dice_3": Case(game="liars_dice(numdice=1,dice_sides=3)"),
     "dark_hex_2": Case(game="dark_hex(board_size=2)"),
     "blotto_6_3": Case(game="blotto(coins=6,fields=3,players=2)"),
 }
