@@ -77,8 +77,8 @@ class LearnerConfig:
 
     rule: Literal["soft_improvement", "policy_gradient"] = "soft_improvement"
     """`soft_improvement`: cross-entropy to the entropy-regularised greedy policy of the current
-    exact action values; `policy_gradient`: the exact gradient of the entropy-regularised return, at
-    every information state.
+    exact action values; `policy_gradient`: the gradient of the entropy-regularised return at every
+    information state, without the factor of the owner's own reach.
     """
     learning_rate: float = 2e-3
     """Adam's step size at the start; it falls linearly over the run."""

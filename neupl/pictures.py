@@ -125,7 +125,6 @@ def save_summary(
     num_admitted: int,
     certificate: Certificate,
     payoff_range: float,
-    reference: float | None = None,
 ) -> None:
     """Writes the one-page picture of a run: a PNG of 1600 x 1000 pixels, whole or not at all.
 
@@ -144,7 +143,6 @@ def save_summary(
       num_admitted: strategies per seat in the population, from 1 to `K`.
       certificate: of the mixture; drawn as a line when it is a NashConv.
       payoff_range: greatest minus least payoff of the game, in game points.
-      reference: a NashConv to compare with, in game points; drawn as a line.
 
     Raises:
       ValueError: a number is not finite, or a shape or count is impossible.
@@ -168,7 +166,7 @@ def save_summary(
         figure = _new_figure(SUMMARY_INCHES)
         _write_strip(figure, game, metrics, certificate, payoff_range, num_admitted)
         curve = figure.add_axes((0.065, 0.475, 0.52, 0.315))
-        _draw_nash_conv(curve, metrics, certificate, payoff_range, reference)
+        _draw_nash_conv(curve, metrics, certificate, payoff_range)
         _draw_payoffs(
             figure.add_axes((0.68, 0.455, 0.25, 0.335)), matrix, num_players=num_players, player=0
         )
@@ -375,12 +373,11 @@ def _draw_nash_conv(
     metrics: Sequence[Mapping[str, Any]],
     certificate: Certificate,
     payoff_range: float,
-    reference: float | None,
 ) -> None:
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
     current, best = (_series(metrics, f"eval/{name}") for name in ("nash_conv", "best_nash_conv"))
-    lines = [] if reference is None else [("reference", reference, _GREEN, ":")]
+    lines = []
     if certificate.quantity == "nash_conv":
         lines.append(("certificate", certificate.value, "black", "--"))
     values = [*current[1], *best[1], *(value for _, value, *_ in lines)]
