@@ -118,6 +118,10 @@ class TrainingConfig:
     """When the population is full, give the strategy with least weight in the meta-strategy a new
     row, again and again, while the others are held in place (gated admission only).
     """
+    settle: float = 0.2
+    """Share of the steps at the end for which the best-certified population comes back and only the
+    critic goes on learning (gated admission only).
+    """
     checkpoint_every_s: float = 20.0
     """Seconds between checkpoints."""
 
@@ -143,6 +147,8 @@ class Config:
         _require(self.population.size >= 2, "population.size", self.population.size, "at least 2")
         share = self.graph.exploration
         _require(0 <= share <= 1, "graph.exploration", share, "in [0, 1]")
+        settle = self.training.settle
+        _require(0 <= settle < 1, "training.settle", settle, "in [0, 1)")
         _require(bool(self.network.hidden_sizes), "network.hidden_sizes", (), "at least one layer")
         for key in ("learning_rate", "final_learning_rate", "max_gradient_norm"):
             value = getattr(self.learner, key)

@@ -5,7 +5,8 @@ Two schedules of the same loop. `concurrent` is the paper's: every row of the gr
 start and the graph follows the payoffs. `gated` admits a strategy once those before it are
 near-best responses in their own regularised objective, and freezes its row. When the population is
 full, the strategy with least weight in the meta-strategy gets a new row, again and again, while the
-others are held where a frozen copy of the network has them.
+others are held where a frozen copy of the network has them. A gated run ends by settling: the best
+population so far comes back, and only the critic goes on learning.
 """
 
 import dataclasses
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from games.game_tree import GameTree
@@ -188,8 +190,8 @@ def keep_best(state: TrainingState, evaluation: Evaluation) -> TrainingState:
 def admit(
     problem: Problem, state: TrainingState, evaluation: Evaluation, regret: float
 ) -> TrainingState:
-    """Admits or readmits a strategy if the gate is open; refreshes the graph of a concurrent
-    run.
+    """Admits or readmits a strategy if the gate is open; settles at the end of the run; refreshes
+    the graph of a concurrent run.
     """
     config, settings = problem.config, problem.config.training
     if not is_gated(config):
@@ -197,6 +199,8 @@ def admit(
             joint=graph_rows(config.graph, evaluation.payoffs, solver=problem.solver)
         )
     step = int(state.learner.step)
+    if settings.settle > 0 and step >= round((1 - settings.settle) * settings.steps):
+        return _settle(state)
     ready = regret <= settings.gate
     overdue = step - state.admitted_step >= settings.max_steps_per_row
     if not (ready or overdue):
@@ -230,6 +234,26 @@ def admit(
         hold=hold,
         num_admitted=np.int64(max(num_admitted, slot + 1)),
         admitted_step=np.int64(step),
+    )
+
+
+def _settle(state: TrainingState) -> TrainingState:
+    """Goes back to the best population, once; from then on only the critic learns."""
+    if not state.respond.any():
+        return state
+    # Without the momentum gathered elsewhere no policy moves; the schedule's step count stays.
+    optimizer = jax.tree.map(
+        lambda leaf: jnp.zeros_like(leaf) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf,
+        state.learner.optimizer,
+    )
+    nobody = np.zeros_like(state.respond)
+    return state._replace(
+        learner=state.learner._replace(params=state.best.params, optimizer=optimizer),
+        joint=state.best.joint,
+        respond=nobody,
+        hold=nobody,
+        num_admitted=state.best.num_admitted,
+        payoffs=state.best.payoffs,
     )
 
 

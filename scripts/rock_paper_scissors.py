@@ -28,7 +28,7 @@ SETTINGS = (
     "learner.final_learning_rate=5e-4",
     "training.evaluate_every=4",
 )
-STEPS, QUICK_STEPS = 1200, 200
+STEPS, QUICK_STEPS = 2400, 200
 ROCK_BIASED = (0.8, 0.1, 0.1)
 GRAPHS = {
     "self_play": ("population.size=4", "population.sink=none"),

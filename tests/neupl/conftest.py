@@ -21,7 +21,7 @@ SMALL = {
     "population": {"size": 5},
     "network": {"hidden_sizes": (32,), "embedding_size": 16, "critic_hidden_size": 16},
     "learner": {"learning_rate": 1e-2, "final_learning_rate": 1e-3},
-    "training": {"steps": 800, "max_steps_per_row": 80},
+    "training": {"steps": 800, "max_steps_per_row": 80, "settle": 0.0},
 }
 
 

@@ -164,6 +164,25 @@ def test_best_snapshot_is_the_best_evaluation_and_can_be_repeated(fixture, reque
     np.testing.assert_array_equal(again.payoffs, best.payoffs)
 
 
+def test_settled_run_keeps_its_best_population_to_the_last_bit(small_config, train_config):
+    """While the critic still learns."""
+    config = small_config("kuhn_poker", training={"steps": 400, "settle": 0.4})
+    run = train_config(config)
+    settled = [i for i, state in enumerate(run.states) if not state.respond.any()]
+    assert settled[0] == 240 // config.training.evaluate_every
+    best = run.states[-1].best
+    assert best.step < 240, "the population must have been left for this to say something"
+    for i in settled[1:]:
+        assert run.evaluations[i - 1].nash_conv == best.gains.sum()
+        np.testing.assert_array_equal(run.states[i].joint, best.joint)
+        np.testing.assert_array_equal(
+            policies_of(run, run.states[i].learner.params, best.joint),
+            policies_of(run, best.params, best.joint),
+        )
+    critic = run.states[-1].learner.params["params"]["critic"]["kernel"]
+    assert np.abs(critic - best.params["params"]["critic"]["kernel"]).max() > 0
+
+
 def test_training_repeats_itself(kuhn_run, small_config, train_config):
     config = small_config("kuhn_poker")
     again = train_config(config, num_evaluations=6)
