@@ -14,21 +14,31 @@ and the value handed up is `tau w logsumexp(q / (tau w))`.
 """
 
 import dataclasses
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Float64
 
 from games.game_tree import GameTree
+from solvers import tree_kernels
 from solvers.sequence_form import (
-    SequenceForm,
-    axis_first,
-    axis_last,
     check_distribution,
+    check_shape,
+    flat,
     realization_plan,
     sequence_form,
     sequence_values,
     sum_by_sequence,
 )
+
+# What a response does between actions that are equally good: all of the lowest action; the same
+# probability each, which makes it the best response of greatest entropy; or the lowest where the
+# co-players let the seat arrive and uniform elsewhere, as OpenSpiel's best responses do when told
+# to cut what has probability 0.
+Ties = Literal["lowest", "uniform", "lowest_if_reached"]
+
+# The greatest reach at which tied actions share.
+_SPREAD = {"lowest": -1.0, "uniform": np.inf, "lowest_if_reached": 0.0}
 
 # Actions whose conditional values differ by less than this share of the payoff range count as tied.
 TIE = 1e-12
@@ -97,6 +107,7 @@ def best_response(
     weights: Float[np.ndarray, "*batch Z"],
     *,
     temperature: float | Float[np.ndarray, "..."] = 0.0,
+    ties: Ties = "lowest",
 ) -> BestResponse:
     """Maximises seat `player`'s objective against fixed co-players.
 
@@ -106,38 +117,56 @@ def best_response(
       weights: probability of each terminal under chance and the co-players, `[..., Z]`:
         `coplayer_weights` for joint mixtures, `sequence_form.coplayer_reach` for one policy.
       temperature: in game points per nat, one number or one per batch entry; all 0 or all positive.
-        At 0 the response is deterministic and ties go to the lowest action, also where the
-        co-players never let the seat arrive; at a positive temperature the response is uniform
-        there.
+        At a positive temperature the response is uniform where the co-players never let the seat
+        arrive.
+      ties: at temperature 0, what happens between equally good actions, also where the co-players
+        never let the seat arrive and all actions are.
 
     Raises:
       ValueError: the temperature is negative or mixes zero and positive entries.
     """
-    batch = weights.shape[:-1]
-    values = axis_first(sequence_values(tree, player, weights))
-    mass = axis_first(sum_by_sequence(tree, player, weights))
+    return respond_to_values(
+        tree,
+        player,
+        sequence_values(tree, player, weights),
+        reach=sum_by_sequence(tree, player, weights),
+        temperature=temperature,
+        ties=ties,
+    )
+
+
+def respond_to_values(
+    tree: GameTree,
+    player: int,
+    values: Float64[np.ndarray, "*batch Q"],
+    *,
+    reach: Float64[np.ndarray, "*batch Q"],
+    temperature: float | Float[np.ndarray, "..."] = 0.0,
+    ties: Ties = "lowest",
+) -> BestResponse:
+    """`best_response` from sums over terminals by the seat's last sequence; overwrites both.
+
+    Args:
+      tree: the game.
+      player: the responding seat.
+      values: chance- and co-player-weighted returns of the terminals that end in each sequence.
+      reach: their probability under chance and co-players.
+      temperature: as for `best_response`.
+      ties: as for `best_response`.
+    """
+    batch = values.shape[:-1]
     tau = _temperatures(temperature, batch)
     form = sequence_form(tree)
-    rows = np.zeros((tree.num_infosets * tree.num_actions, *values.shape[1:]))
-    for level in reversed(form.levels):
-        here = mass[level.sequences][level.offsets]
-        size = np.diff(level.offsets, append=level.sequences.stop - level.sequences.start)
-        action = values[level.sequences]
-        if tau is None:
-            up, chosen = _greedy(action, here, level.offsets, size, TIE * tree.payoff_range)
-        else:
-            up, chosen = _soft(action, here * tau, level.offsets, size)
-        cells = slice(
-            level.sequences.start - tree.num_players, level.sequences.stop - tree.num_players
-        )
-        rows[form.cell[cells]] = chosen
-        values[level.parents] += level.sum_to_parents @ up
-        mass[level.parents] += level.sum_to_parents @ here
-    policy = axis_last(rows, batch).reshape(*batch, tree.num_infosets, tree.num_actions)
-    own = tree.infoset_player == player
-    return BestResponse(
-        policy=np.where(own[:, None], policy, 0.0), value=np.asarray(values[player]).reshape(batch)
-    )
+    check_shape(values, form.owner.shape, "values")
+    check_shape(reach, values.shape, "reach")
+    policy = np.zeros((*batch, tree.num_infosets, tree.num_actions))
+    arrays = (flat(values), flat(reach), form.infosets[player], form.parent, form.first, form.cell)
+    if tau is None:
+        tie = TIE * tree.payoff_range
+        tree_kernels.respond(*arrays, tie, _SPREAD[ties], flat(policy, 2))
+    else:
+        tree_kernels.respond_softly(*arrays, tau, flat(policy, 2))
+    return BestResponse(policy=policy, value=np.array(arrays[0][:, player]).reshape(batch))
 
 
 def objective(
@@ -170,25 +199,16 @@ def information_state_reach(
     tree: GameTree, player: int, weights: Float[np.ndarray, "*batch Z"]
 ) -> Float64[np.ndarray, "*batch S"]:
     """Reach of the seat's information states by chance and co-players; 0 for other seats'."""
-    mass = axis_first(sum_by_sequence(tree, player, weights))
-    reach = np.empty((tree.num_infosets, *mass.shape[1:]))
-    for level in reversed(sequence_form(tree).levels):
-        here = mass[level.sequences][level.offsets]
-        reach[level.infosets] = here
-        mass[level.parents] += level.sum_to_parents @ here
-    return axis_last(reach, weights.shape[:-1])
-
-
-def greatest_returns(
-    form: SequenceForm, values: Float[np.ndarray, "*batch Q"], num_players: int
-) -> Float64[np.ndarray, "*batch P"]:
-    """Best-response values of all seats from `values_against_plan`, in game points."""
-    batch = values.shape[:-1]
-    values = axis_first(values).copy()
-    for level in reversed(form.levels):
-        best = np.maximum.reduceat(values[level.sequences], level.offsets, axis=0)
-        values[level.parents] += level.sum_to_parents @ best
-    return axis_last(values[:num_players], batch)
+    form = sequence_form(tree)
+    at_infoset = np.zeros((*weights.shape[:-1], tree.num_infosets))
+    tree_kernels.arrivals(
+        flat(sum_by_sequence(tree, player, weights)),
+        form.infosets[player],
+        form.parent,
+        form.first,
+        flat(at_infoset),
+    )
+    return at_infoset
 
 
 def _temperatures(temperature, batch):
@@ -202,21 +222,4 @@ def _temperatures(temperature, batch):
         return None
     if not tau.all():
         raise ValueError("temperatures of one call must be all 0 or all positive")
-    return np.broadcast_to(tau, batch).reshape(-1) if batch else tau
-
-
-def _greedy(action, here, offsets, size, tie):
-    up = np.maximum.reduceat(action, offsets, axis=0)
-    best = action >= np.repeat(up - tie * here, size, axis=0)
-    position = np.arange(len(action)).reshape(-1, *[1] * (action.ndim - 1))
-    first = np.minimum.reduceat(np.where(best, position, len(action)), offsets, axis=0)
-    return up, (position == np.repeat(first, size, axis=0)).astype(np.float64)
-
-
-def _soft(action, tau, offsets, size):
-    # Where nobody arrives every value is 0, and dividing by 1 instead makes the softmax uniform.
-    scaled = action / np.repeat(np.where(tau > 0, tau, 1.0), size, axis=0)
-    top = np.maximum.reduceat(scaled, offsets, axis=0)
-    exponential = np.exp(scaled - np.repeat(top, size, axis=0))
-    total = np.add.reduceat(exponential, offsets, axis=0)
-    return tau * (top + np.log(total)), exponential / np.repeat(total, size, axis=0)
+    return np.broadcast_to(tau, batch).reshape(-1)

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from games.game_tree import GameTree
-from solvers.best_response import greatest_returns
-from solvers.sequence_form import realization_plan, sequence_form, values_against_plan
+from solvers import tree_kernels
+from solvers.sequence_form import check_policies, check_shape, sequence_form
 from solvers.types import Certificate
 
 
@@ -22,7 +22,20 @@ def gains(
     tree: GameTree, policy: Float[np.ndarray, "*batch S A"]
 ) -> Float64[np.ndarray, "*batch P"]:
     """Each seat's gain from a best response to the others' rows, in game points; never negative."""
-    return gains_of_plan(tree, realization_plan(tree, policy))
+    form = sequence_form(tree)
+    check_shape(policy, form.table_shape, "policy")
+    gain = np.empty((*policy.shape[:-2], tree.num_players))
+    least = tree_kernels.gains_of_policies(
+        np.ascontiguousarray(policy, np.float64).ravel(),
+        form.cell,
+        form.parent,
+        form.first,
+        form.last,
+        form.run,
+        form.pay,
+        gain.ravel(),
+    )
+    return gain if least == 0 else _without_rounding(tree, gain, least)
 
 
 def gains_of_plan(
@@ -30,15 +43,18 @@ def gains_of_plan(
 ) -> Float64[np.ndarray, "*batch P"]:
     """`gains` of a realisation plan (of a mixture, for instance)."""
     form = sequence_form(tree)
-    values = values_against_plan(tree, plan)
-    best = greatest_returns(form, values, tree.num_players)
-    on_policy = form.sum_by_owner @ (plan * values).reshape(-1, tree.num_sequences).T
-    gain = best - on_policy.T.reshape(best.shape)
-    least = gain.min(initial=0.0)
-    assert least >= -1e-9 * max(1.0, np.abs(tree.terminal_returns).max()), (
-        f"a best response is worse than the policy itself by {-least}"
+    check_shape(plan, form.owner.shape, "plan")
+    gain = np.empty((*plan.shape[:-1], tree.num_players))
+    least = tree_kernels.gains_of_plans(
+        np.ascontiguousarray(plan, np.float64).ravel(),
+        form.parent,
+        form.first,
+        form.last,
+        form.run,
+        form.pay,
+        gain.ravel(),
     )
-    return np.maximum(gain, 0.0)
+    return gain if least == 0 else _without_rounding(tree, gain, least)
 
 
 def nash_conv(
@@ -57,13 +73,13 @@ def nash_conv(
     Raises:
       ValueError: a row of `policy` is not a distribution over legal actions.
     """
-    tree.check_policy(policy)
+    check_policies(tree, policy)
     start = time.perf_counter()
-    per_player = gains(tree, policy)
+    per_player = gains(tree, policy).tolist()
     return Certificate(
         quantity="nash_conv",
-        value=float(per_player.sum()),
-        per_player=tuple(per_player.tolist()),
+        value=sum(per_player),
+        per_player=tuple(per_player),
         object=measured,
         method="exact",
         interval=None,
@@ -81,3 +97,10 @@ def exploitability(
     return dataclasses.replace(
         certificate, quantity="exploitability", value=certificate.value / tree.num_players
     )
+
+
+def _without_rounding(tree, gain, least):
+    assert least >= -1e-9 * max(1.0, np.abs(tree.terminal_returns).max()), (
+        f"a best response is worse than the policy itself by {-least}"
+    )
+    return np.maximum(gain, 0.0)

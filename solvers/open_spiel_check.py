@@ -121,7 +121,7 @@ def check_mixture(
     judge = find_judge(tree)
     plan = mix_plans(tree, realization_plan(tree, policies), weights)
     ours = policy_from_plan(tree, plan)
-    theirs = _aggregate(tree, judge, policies, weights)
+    theirs = aggregate(tree, judge, policies, weights)
     tree.check_policy(theirs)
     reached = plan[tree.infoset_parent_sequence] >= LEAST_REACH
     difference = float(np.abs(ours - theirs)[reached].max())
@@ -141,6 +141,53 @@ def check_mixture(
         largest_policy_difference=difference,
         agrees=bool(agrees),
         seconds=time.perf_counter() - start,
+    )
+
+
+def aggregate(
+    tree: GameTree,
+    judge: OpenSpielJudge,
+    policies: Float[np.ndarray, "K S A"],
+    weights: Float[np.ndarray, "P K"],
+) -> Float64[np.ndarray, "S A"]:
+    """The mixture of strategies as rebuilt by OpenSpiel's own aggregator.
+
+    Args:
+      tree: the game.
+      judge: its OpenSpiel version.
+      policies: strategy k of seat p is the rows of p's information states in slice k.
+      weights: each seat's probabilities of its strategies.
+    """
+    tables: list[list] = [[] for _ in range(tree.num_players)]
+    shares: list[list[float]] = [[] for _ in range(tree.num_players)]
+    as_policy = {}
+    for player, k in zip(*np.nonzero(weights), strict=True):
+        if k not in as_policy:
+            rows = {
+                name: {int(a): float(own[a]) for a in np.flatnonzero(legal)}
+                for name, own, legal in zip(judge.names, policies[k], tree.legal_mask, strict=True)
+            }
+            as_policy[k] = _TablePolicy(judge.game, rows)
+        tables[player].append(as_policy[k])
+        shares[player].append(float(weights[player, k]))
+    players = list(range(tree.num_players))
+    mixture = policy_aggregator.PolicyAggregator(judge.game).aggregate(players, tables, shares)
+    result = np.zeros((tree.num_infosets, tree.num_actions))
+    for row, (name, player) in enumerate(zip(judge.names, tree.infoset_player, strict=True)):
+        for action, probability in mixture.policy[player][name].items():
+            result[row, action] = probability
+    return result
+
+
+def open_spiel_table(
+    tree: GameTree, judge: OpenSpielJudge, policy: Float[np.ndarray, "S A"]
+) -> pyspiel.TabularPolicy:
+    """The rows of all seats as a policy of OpenSpiel."""
+    return pyspiel.TabularPolicy(
+        {
+            name: [(int(a), float(own[a])) for a in np.flatnonzero(legal)]
+            for name, own, legal in zip(judge.names, policy, tree.legal_mask, strict=True)
+        }
     )
 
 
@@ -226,36 +273,9 @@ class _TablePolicy(open_spiel_policy.Policy):
         return self._rows[state.information_state_string(player_id)]
 
 
-def _aggregate(tree, judge, policies, weights):
-    tables: list[list] = [[] for _ in range(tree.num_players)]
-    shares: list[list[float]] = [[] for _ in range(tree.num_players)]
-    as_policy = {}
-    for player, k in zip(*np.nonzero(weights), strict=True):
-        if k not in as_policy:
-            rows = {
-                name: {int(a): float(own[a]) for a in np.flatnonzero(legal)}
-                for name, own, legal in zip(judge.names, policies[k], tree.legal_mask, strict=True)
-            }
-            as_policy[k] = _TablePolicy(judge.game, rows)
-        tables[player].append(as_policy[k])
-        shares[player].append(float(weights[player, k]))
-    players = list(range(tree.num_players))
-    aggregate = policy_aggregator.PolicyAggregator(judge.game).aggregate(players, tables, shares)
-    result = np.zeros((tree.num_infosets, tree.num_actions))
-    for row, (name, player) in enumerate(zip(judge.names, tree.infoset_player, strict=True)):
-        for action, probability in aggregate.policy[player][name].items():
-            result[row, action] = probability
-    return result
-
-
 def _measure(tree, judge, policy):
     """OpenSpiel's NashConv, and each seat's gain from OpenSpiel's best response."""
-    table = pyspiel.TabularPolicy(
-        {
-            name: [(int(a), float(own[a])) for a in np.flatnonzero(legal)]
-            for name, own, legal in zip(judge.names, policy, tree.legal_mask, strict=True)
-        }
-    )
+    table = open_spiel_table(tree, judge, policy)
     root = judge.game.new_initial_state()
     on_policy = pyspiel.expected_returns(root, table, -1, True, 0.0)
     best = [

@@ -9,56 +9,70 @@ of policies.
 
 import dataclasses
 import weakref
+from typing import NamedTuple
 
 import numpy as np
-import scipy.sparse
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float, Float64, Int32
 
 from games.game_tree import GameTree
+from solvers import tree_kernels
 
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Level:
-    """Information states with the same number of own earlier decisions, and how values go up.
-
-    Attributes:
-      infosets: slice of the information states.
-      sequences: slice of their sequences.
-      offsets: start of each information state's sequences within that slice.
-      parents: the distinct parent sequences, ascending.
-      sum_to_parents: sparse 0/1 matrix `[len(parents), len(infosets)]`.
-    """
-
-    infosets: slice
-    sequences: slice
-    offsets: Int[np.ndarray, "..."]
-    parents: Int[np.ndarray, "..."]
-    sum_to_parents: scipy.sparse.csr_array
+# How far a row's probabilities may sum from 1.
+POLICY_TOLERANCE = 1e-6
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SequenceForm:
-    """Index arrays of one tree that every exact pass needs; obtained by `sequence_form(tree)`.
+    """What every exact pass reads of a tree; obtained by `sequence_form(tree)`.
+
+    Terminals at which all seats end in the same sequences differ by chance alone and are merged.
+    Those whose expected returns are all zero are dropped from what values are computed from.
 
     Attributes:
-      cell: position in a flattened `[S * A]` table of every sequence that is not empty, `[Q - P]`.
-      parent: sequence before each sequence that is not empty, `[Q - P]`.
+      table_shape: `(S, A)`, that of a policy.
       owner: seat of every sequence, `[Q]`.
-      sum_by_owner: sparse 0/1 matrix `[P, Q]`.
-      levels: information states by own depth, the first decisions first.
-      sum_by_last: per seat, the sparse 0/1 matrix `[Q, Z]` from terminals to the seat's last
-        sequences.
-      pair_values: for two seats, the sparse matrix `[Q, Q]` that turns the co-player's plan into
-        chance-weighted returns at the owner's sequences; `None` for more seats.
+      cell: position in a flattened `[S * A]` table of every sequence that is not empty, `[Q - P]`.
+      parent: the owner's last sequence before each information state, `[S]`.
+      first: first sequence of each information state, and `Q` at the end, `[S + 1]`.
+      infosets: per seat, its information states, ascending.
+      last: last sequence of every seat at the merged terminals with returns, in lexicographic
+        order, `[M, P]`.
+      run: where the last sequence of seat 0 changes within `last`, both ends included.
+      pay: chance-weighted returns of those terminals, in game points, `[M, P]`.
+      all_last: last sequences at all merged terminals, in lexicographic order, `[N, P]`.
+      probability: chance probability of all merged terminals.
+      by_seat: filled by `seat_terminals`.
     """
 
-    cell: Int[np.ndarray, "..."]
-    parent: Int[np.ndarray, "..."]
-    owner: Int[np.ndarray, "Q"]
-    sum_by_owner: scipy.sparse.csr_array
-    levels: tuple[Level, ...]
-    sum_by_last: tuple[scipy.sparse.csr_array, ...]
-    pair_values: scipy.sparse.csr_array | None
+    table_shape: tuple[int, int]
+    owner: Int32[np.ndarray, "Q"]
+    cell: Int32[np.ndarray, "..."]
+    parent: Int32[np.ndarray, "S"]
+    first: Int32[np.ndarray, "..."]
+    infosets: tuple[Int32[np.ndarray, "..."], ...]
+    last: Int32[np.ndarray, "M P"]
+    run: Int32[np.ndarray, "..."]
+    pay: Float64[np.ndarray, "M P"]
+    all_last: Int32[np.ndarray, "N P"]
+    probability: Float64[np.ndarray, "N"]
+    by_seat: dict[int, "SeatTerminals"] = dataclasses.field(default_factory=dict)
+
+
+class SeatTerminals(NamedTuple):
+    """Terminals in the order in which one seat responds to others; by `seat_terminals(form, p)`.
+
+    Attributes:
+      last: last sequences in lexicographic order, the seat's own in column 0 and the others' in
+        ascending order after it, where there are returns.
+      pay: the seat's chance-weighted returns, in game points.
+      all_last: the same at all merged terminals.
+      probability: chance probability of all merged terminals.
+    """
+
+    last: Int32[np.ndarray, "M P"]
+    pay: Float64[np.ndarray, "M"]
+    all_last: Int32[np.ndarray, "N P"]
+    probability: Float64[np.ndarray, "N"]
 
 
 _FORMS: weakref.WeakKeyDictionary[GameTree, SequenceForm] = weakref.WeakKeyDictionary()
@@ -72,20 +86,31 @@ def sequence_form(tree: GameTree) -> SequenceForm:
     return form
 
 
+def seat_terminals(form: SequenceForm, player: int) -> SeatTerminals:
+    """Terminals sorted for `player`, built on first use and kept as long as `form` lives."""
+    found = form.by_seat.get(player)
+    if found is None:
+        seats = [player, *(p for p in range(len(form.infosets)) if p != player)]
+        orders = [np.lexsort(last[:, seats[::-1]].T) for last in (form.last, form.all_last)]
+        found = form.by_seat[player] = SeatTerminals(
+            last=np.ascontiguousarray(form.last[orders[0]][:, seats]),
+            pay=form.pay[orders[0], player],
+            all_last=np.ascontiguousarray(form.all_last[orders[1]][:, seats]),
+            probability=form.probability[orders[1]],
+        )
+    return found
+
+
 def realization_plan(
     tree: GameTree, policy: Float[np.ndarray, "*batch S A"]
 ) -> Float64[np.ndarray, "*batch Q"]:
     """Multiplies the owner's action probabilities along every sequence; empty sequences are 1."""
     form = sequence_form(tree)
-    batch = policy.shape[:-2]
-    local = axis_first(policy.reshape(*batch, -1)[..., form.cell])
-    plan = np.ones((tree.num_sequences, *local.shape[1:]))
-    for level in form.levels:
-        rows = slice(
-            level.sequences.start - tree.num_players, level.sequences.stop - tree.num_players
-        )
-        plan[level.sequences] = plan[form.parent[rows]] * local[rows]
-    return axis_last(plan, batch)
+    check_shape(policy, form.table_shape, "policy")
+    rows = flat(policy, 2)
+    plan = np.empty((len(rows), tree.num_sequences))
+    tree_kernels.realize(rows, form.cell, form.parent, form.first, plan)
+    return plan.reshape(*policy.shape[:-2], tree.num_sequences)
 
 
 def policy_from_plan(
@@ -165,8 +190,10 @@ def sum_by_sequence(
     tree: GameTree, player: int, amounts: Float[np.ndarray, "*batch Z"]
 ) -> Float64[np.ndarray, "*batch Q"]:
     """Adds up amounts of terminals at `player`'s last sequences; other seats' sequences get 0."""
-    batch = amounts.shape[:-1]
-    return axis_last(sequence_form(tree).sum_by_last[player] @ axis_first(amounts), batch)
+    check_shape(amounts, (tree.num_terminals,), "amounts of terminals")
+    totals = np.zeros((*amounts.shape[:-1], tree.num_sequences))
+    tree_kernels.sum_at(tree.terminal_sequence[:, player], flat(amounts), flat(totals))
+    return totals
 
 
 def sequence_values(
@@ -193,10 +220,27 @@ def values_against_plan(
 ) -> Float64[np.ndarray, "*batch Q"]:
     """`sequence_values` of all seats at once, each against the others' part of `plan`."""
     form = sequence_form(tree)
-    if form.pair_values is not None:
-        return axis_last(form.pair_values @ axis_first(plan), plan.shape[:-1])
-    reach = coplayer_reach(tree, plan)
-    return sum(sequence_values(tree, p, reach[..., p, :]) for p in range(tree.num_players))
+    check_shape(plan, form.owner.shape, "plan")
+    values = np.zeros(plan.shape)
+    returns = np.zeros((*plan.shape[:-1], tree.num_players))
+    tree_kernels.values_and_returns(
+        form.last, form.run, form.pay, flat(plan), flat(values), flat(returns)
+    )
+    return values
+
+
+def check_policies(tree: GameTree, policies: Float[np.ndarray, "*batch S A"]) -> None:
+    """`GameTree.check_policy` of a whole batch, fast where all is well.
+
+    Raises:
+      ValueError: a row is not a distribution over legal actions, or the shape is wrong.
+    """
+    well = policies.shape[-2:] == sequence_form(tree).table_shape and tree_kernels.are_policies(
+        flat(policies, 2), tree.legal_mask, POLICY_TOLERANCE
+    )
+    if not well:
+        for policy in policies.reshape(-1, *policies.shape[-2:]):
+            tree.check_policy(policy, tolerance=POLICY_TOLERANCE)
 
 
 def check_distribution(weights: Float[np.ndarray, "..."], name: str) -> None:
@@ -208,55 +252,47 @@ def check_distribution(weights: Float[np.ndarray, "..."], name: str) -> None:
         raise ValueError(f"{name} must sum to 1, the sum is off by {error:.3g}: {weights.tolist()}")
 
 
-def axis_first(values: Float[np.ndarray, "*batch n"]) -> Float[np.ndarray, "..."]:
-    """`[..., n]` to `[n]` or contiguous `[n, B]`, where gathers and products move whole rows."""
-    if values.ndim == 1:
-        return values
-    return np.ascontiguousarray(values.reshape(-1, values.shape[-1]).T)
+def check_shape(array: Float[np.ndarray, "..."], item: tuple[int, ...], name: str) -> None:
+    """Raises `ValueError` unless the last axes are those of one item: compiled loops trust them."""
+    if array.shape[-len(item) :] != item:
+        raise ValueError(
+            f"{name} has shape {array.shape}, expected [..., {', '.join(map(str, item))}]"
+        )
 
 
-def axis_last(values: Float[np.ndarray, "..."], batch: tuple[int, ...]) -> Float[np.ndarray, "..."]:
-    """Undoes `axis_first`."""
-    return values.T.reshape(*batch, len(values)) if batch else values
+def flat(values: Float[np.ndarray, "..."], item_axes: int = 1) -> Float64[np.ndarray, "_ _"]:
+    """A batch of items as contiguous float64 rows, `[B, n]`; a view wherever the input allows."""
+    values = np.ascontiguousarray(values, np.float64)
+    size = 1
+    for length in values.shape[values.ndim - item_axes :]:
+        size *= length
+    return values.reshape(-1, size)
 
 
 def _build(tree: GameTree) -> SequenceForm:
     P, Q = tree.num_players, tree.num_sequences
     infoset = tree.sequence_infoset[P:]
-    owner = np.concatenate([np.arange(P), tree.infoset_player[infoset]])
-    levels = []
-    for infosets, sequences in tree.levels:
-        parents, column = np.unique(tree.infoset_parent_sequence[infosets], return_inverse=True)
-        levels.append(
-            Level(
-                infosets=infosets,
-                sequences=sequences,
-                offsets=tree.infoset_first_sequence[infosets] - sequences.start,
-                parents=parents,
-                sum_to_parents=_indicator(column, len(parents)),
-            )
-        )
-    pair_values = None
-    if P == 2:
-        last = tree.terminal_sequence
-        expected = tree.terminal_probability[:, None] * tree.terminal_returns
-        pair_values = scipy.sparse.csr_array(
-            (expected.T.reshape(-1), (last.T.reshape(-1), last[:, ::-1].T.reshape(-1))),
-            shape=(Q, Q),
-        )
-        pair_values.sum_duplicates()
+    order = np.lexsort(tree.terminal_sequence.T[::-1])
+    all_last = tree.terminal_sequence[order]
+    starts = np.flatnonzero(np.append(True, (np.diff(all_last, axis=0) != 0).any(axis=1)))
+    all_last = np.ascontiguousarray(all_last[starts], np.int32)
+    probability = tree.terminal_probability[order]
+    pay = np.add.reduceat(probability[:, None] * tree.terminal_returns[order], starts)
+    pays = (pay != 0).any(axis=1)
+    last = np.ascontiguousarray(all_last[pays])
+    changes = np.flatnonzero(np.diff(last[:, 0], prepend=-1, append=-1))
     return SequenceForm(
-        cell=infoset.astype(np.int64) * tree.num_actions + tree.sequence_action[P:],
-        parent=tree.infoset_parent_sequence[infoset],
-        owner=owner,
-        sum_by_owner=_indicator(owner, P),
-        levels=tuple(levels),
-        sum_by_last=tuple(_indicator(tree.terminal_sequence[:, p], Q) for p in range(P)),
-        pair_values=pair_values,
+        table_shape=(tree.num_infosets, tree.num_actions),
+        owner=np.concatenate([np.arange(P), tree.infoset_player[infoset]]).astype(np.int32),
+        cell=(infoset * tree.num_actions + tree.sequence_action[P:]).astype(np.int32),
+        parent=np.ascontiguousarray(tree.infoset_parent_sequence, np.int32),
+        first=np.append(tree.infoset_first_sequence, Q).astype(np.int32),
+        infosets=tuple(
+            np.flatnonzero(tree.infoset_player == player).astype(np.int32) for player in range(P)
+        ),
+        last=last,
+        run=changes.astype(np.int32),
+        pay=np.ascontiguousarray(pay[pays]),
+        all_last=all_last,
+        probability=np.add.reduceat(probability, starts),
     )
-
-
-def _indicator(row: Int[np.ndarray, "n"], num_rows: int) -> scipy.sparse.csr_array:
-    """The 0/1 matrix `[num_rows, n]` that adds entry `i` of a vector to entry `row[i]`."""
-    columns = np.arange(len(row))
-    return scipy.sparse.csr_array((np.ones(len(row)), (row, columns)), shape=(num_rows, len(row)))

@@ -132,5 +132,29 @@ class TreePasses:
             root=value[: self.num_players, :num_strategies],
         )
 
+    def gains(self, policy: Float[Array, "S A K"]) -> Float[Array, "P K"]:
+        """Gain of every seat from its best response to the other seats' rows, in game points.
+
+        The sum over seats is NashConv. Differentiable where best responses are unique; elsewhere
+        the derivative is that of the equal mixture of best actions, a subgradient.
+        """
+        plan = self.plans(policy)
+        at_terminal = [plan[self.terminal_sequence[:, p]] for p in range(self.num_players)]
+        on_policy = []
+        value = jnp.zeros((self.num_sequences + 1, policy.shape[-1]), policy.dtype)
+        for player in range(self.num_players):
+            reach = self.terminal_probability[:, None]
+            for other in range(self.num_players):
+                if other != player:
+                    reach = reach * at_terminal[other]
+            earned = reach * self.terminal_returns[:, player, None]
+            value = value.at[self.terminal_sequence[:, player]].add(earned)
+            on_policy.append(jnp.sum(earned * at_terminal[player], axis=0))
+        for infosets, _ in reversed(self.levels):
+            action = value[self.cell_sequence[infosets]]
+            action = jnp.where(self.legal_mask[infosets, :, None], action, -jnp.inf)
+            value = value.at[self.infoset_parent[infosets]].add(jnp.max(action, axis=1))
+        return value[: self.num_players] - jnp.stack(on_policy)
+
     def _of_owner(self, per_seat: Float[Array, "P K"], infosets: slice) -> Float[Array, "S K"]:
         return per_seat[self.infoset_owner[infosets]]

@@ -1,13 +1,13 @@
 """Expected returns of policies and exact payoff tensors of populations, in float64."""
 
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Float64
 
 from games.game_tree import GameTree
-from solvers.sequence_form import axis_first, realization_plan, sequence_form
+from solvers import tree_kernels
+from solvers.sequence_form import check_shape, flat, realization_plan, sequence_form
 
 
 def expected_returns(
@@ -21,10 +21,11 @@ def returns_of_plan(
     tree: GameTree, plan: Float[np.ndarray, "*batch Q"]
 ) -> Float64[np.ndarray, "*batch P"]:
     """Expected return of every seat when all play their part of a plan, in game points."""
-    reach = tree.terminal_probability
-    for player in range(tree.num_players):
-        reach = reach * plan[..., tree.terminal_sequence[:, player]]
-    return reach @ tree.terminal_returns
+    form = sequence_form(tree)
+    check_shape(plan, form.owner.shape, "plan")
+    returns = np.zeros((*plan.shape[:-1], tree.num_players))
+    tree_kernels.expected_returns(form.last, form.run, form.pay, flat(plan), flat(returns))
+    return returns
 
 
 def payoffs(
@@ -56,27 +57,13 @@ def payoffs_of_plans(
     tree: GameTree, plans: Sequence[Float[np.ndarray, "_ Q"]]
 ) -> Float64[np.ndarray, "..."]:
     """`payoffs` of realisation plans, one array `[K_p, Q]` per seat."""
-    pair_values = sequence_form(tree).pair_values
-    if pair_values is not None:
-        return np.stack([_pair_payoffs(tree, plans, player) for player in range(2)], axis=-1)
-    at_terminal = [own[:, tree.terminal_sequence[:, player]] for player, own in enumerate(plans)]
-    expected = tree.terminal_probability * tree.terminal_returns.T
-    *outer, rows, columns = at_terminal
-    result = np.empty((*(len(own) for own in plans), tree.num_players))
-    for profile in itertools.product(*(range(len(own)) for own in outer)):
-        weight = expected
-        for own, k in zip(outer, profile, strict=True):
-            weight = weight * own[k]
-        for player in range(tree.num_players):
-            result[(*profile, ..., player)] = (rows * weight[player]) @ columns.T
-    return result
-
-
-def _pair_payoffs(
-    tree: GameTree, plans: Sequence[Float[np.ndarray, "_ Q"]], player: int
-) -> Float64[np.ndarray, "_ _"]:
     form = sequence_form(tree)
-    own = form.owner == player
-    values = form.pair_values @ axis_first(plans[1 - player])
-    table = plans[player][:, own] @ values[own]
-    return table if player == 0 else table.T
+    sizes = np.array([len(own) for own in plans])
+    table = np.zeros((tree.num_sequences, sizes.max()))
+    for player, own in enumerate(plans):
+        check_shape(own, form.owner.shape, "plans")
+        mine = form.owner == player
+        table[mine, : len(own)] = own[:, mine].T
+    tensor = np.zeros((*sizes, tree.num_players))
+    tree_kernels.payoff_tensor(form.last, form.pay, table, sizes, tensor.reshape(-1))
+    return tensor

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 import scipy.optimize
 
-from solvers.best_response import best_response, coplayer_weights, objective
+from solvers.best_response import (
+    best_response,
+    coplayer_weights,
+    information_state_reach,
+    objective,
+)
 from solvers.sequence_form import coplayer_reach, realization_plan
 from solvers.values import expected_returns
 
@@ -135,6 +140,42 @@ def test_ties_go_to_the_lowest_action_also_off_path(tree_of):
     np.testing.assert_array_equal(hard.policy[rows], [[1.0, 0.0]] * 3)
     soft = best_response(tree, 0, reach_of(tree, never, 0), temperature=0.1)
     np.testing.assert_array_equal(soft.policy[rows], [[0.5, 0.5]] * 3)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_uniform_ties_are_all_the_best_actions_and_worth_the_same(name, tree_of, random_policies):
+    """Against pure co-players, where most of the tree is never reached.
+
+    An action counts as best if playing it, and best responses after it, loses nothing wherever the
+    seat arrives; only such actions may be played, each with the same probability.
+    """
+    tree = tree_of(name)
+    policy = random_policies(tree, 9, 2)[-1]
+    for player in range(tree.num_players):
+        reach = reach_of(tree, policy, player)
+        lowest = best_response(tree, player, reach)
+        uniform = best_response(tree, player, reach, ties="uniform")
+        assert uniform.value == lowest.value
+        own = tree.infoset_player == player
+        played = np.where(own[:, None], uniform.policy, policy)
+        tree.check_policy(played)
+        assert expected_returns(tree, played)[player] == pytest.approx(lowest.value, abs=1e-12)
+        chosen = uniform.policy[own] > 0
+        np.testing.assert_array_equal(chosen.argmax(axis=1), lowest.policy[own].argmax(axis=1))
+        np.testing.assert_allclose(
+            uniform.policy[own], chosen / chosen.sum(axis=1, keepdims=True), atol=1e-16
+        )
+        unreached = own & (information_state_reach(tree, player, reach) == 0)
+        np.testing.assert_array_equal(uniform.policy[unreached], tree.uniform_policy()[unreached])
+        for row in np.flatnonzero(own):
+            for action in np.flatnonzero(tree.legal_mask[row]):
+                other = played.copy()
+                other[row] = np.eye(tree.num_actions)[action]
+                lost = lowest.value - expected_returns(tree, other)[player]
+                if uniform.policy[row, action]:
+                    assert lost == pytest.approx(0.0, abs=1e-12)
+                elif realization_plan(tree, played)[tree.infoset_parent_sequence[row]] > 0:
+                    assert lost > 1e-12
 
 
 def test_soft_response_approaches_the_deterministic_one(tree_of, random_policies):

@@ -6,16 +6,21 @@ import numpy as np
 import pytest
 
 from games.types import CHANCE, TERMINAL
-from solvers.best_response import coplayer_weights
+from solvers.best_response import coplayer_weights, respond_to_values
+from solvers.correlated_gaps import correlated_gains
+from solvers.gaps import gains, gains_of_plan
 from solvers.sequence_form import (
     coplayer_reach,
     mix,
     policy_from_plan,
     realization_plan,
+    seat_terminals,
+    sequence_form,
     sequence_values,
+    sum_by_sequence,
     values_against_plan,
 )
-from solvers.values import expected_returns, payoffs
+from solvers.values import expected_returns, payoffs, payoffs_of_plans, returns_of_plan
 
 GAMES = ("kuhn_poker", "kuhn_poker(players=3)", "sheriff(num_rounds=1)", "leduc_poker")
 
@@ -164,3 +169,63 @@ def test_chance_is_part_of_every_reach(tree_of):
     for player in range(3):
         total = (reach[player] * plan[tree.terminal_sequence[:, player]]).sum()
         assert total == pytest.approx(1.0, abs=1e-14)
+
+
+@pytest.mark.parametrize("name", [*GAMES, "trade_comm(num_items=2)", "matrix_pd"])
+def test_merged_terminals_are_the_terminals_summed_by_sequences(name, tree_of):
+    tree = tree_of(name)
+    form = sequence_form(tree)
+    returns, probability = {}, {}
+    for z, last in enumerate(map(tuple, tree.terminal_sequence.tolist())):
+        expected = tree.terminal_probability[z] * tree.terminal_returns[z]
+        returns[last] = returns.get(last, 0.0) + expected
+        probability[last] = probability.get(last, 0.0) + tree.terminal_probability[z]
+    assert list(map(tuple, form.all_last.tolist())) == sorted(probability)
+    np.testing.assert_allclose(
+        form.probability, [probability[last] for last in sorted(probability)], atol=1e-16
+    )
+    paying = [last for last in sorted(returns) if (returns[last] != 0).any()]
+    assert list(map(tuple, form.last.tolist())) == paying
+    np.testing.assert_allclose(form.pay, [returns[last] for last in paying], atol=1e-15)
+    runs = [form.last[lo:hi, 0] for lo, hi in itertools.pairwise(form.run)]
+    assert all(len(set(run.tolist())) == 1 for run in runs)
+    np.testing.assert_array_equal(np.concatenate(runs), form.last[:, 0])
+    for player in range(tree.num_players):
+        own = seat_terminals(form, player)
+        seats = [player, *(p for p in range(tree.num_players) if p != player)]
+        rows = list(map(tuple, own.last.tolist()))
+        assert rows == sorted(tuple(last[p] for p in seats) for last in paying)
+        back = dict(zip(rows, own.pay.tolist(), strict=True))
+        for last in paying:
+            assert back[tuple(last[p] for p in seats)] == pytest.approx(
+                returns[last][player], abs=1e-15
+            )
+
+
+def test_compiled_loops_are_never_given_other_shapes(tree_of):
+    """They do not look where an array ends, so every way in does."""
+    tree = tree_of("kuhn_poker")
+    policy = tree.uniform_policy()
+    plan = realization_plan(tree, policy)
+    calls = [
+        lambda: realization_plan(tree, policy[1:]),
+        lambda: gains(tree, policy[1:]),
+        lambda: gains_of_plan(tree, plan[1:]),
+        lambda: expected_returns(tree, policy.T),
+        lambda: returns_of_plan(tree, plan[None, 1:]),
+        lambda: values_against_plan(tree, plan[1:]),
+        lambda: sum_by_sequence(tree, 0, np.ones(tree.num_terminals - 1)),
+        lambda: payoffs_of_plans(tree, [plan[None, 1:], plan[None, 1:]]),
+        lambda: correlated_gains(tree, [plan[None, 1:], plan[None, 1:]], np.ones((1, 1))),
+        lambda: respond_to_values(tree, 0, plan[1:], reach=plan[1:]),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=r"has shape .* expected \[\.\.\., "):
+            call()
+
+
+def test_trade_comm_pays_at_one_terminal_in_sixteen(tree_of):
+    """With two items per seat there are 256 ways to hold, say and trade; both are paid in 16."""
+    tree = tree_of("trade_comm(num_items=2)")
+    form = sequence_form(tree)
+    assert (tree.num_terminals, len(form.all_last), len(form.last)) == (256, 256, 16)

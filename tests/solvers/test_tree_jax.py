@@ -14,6 +14,7 @@ from solvers.best_response import (
     information_state_reach,
     objective,
 )
+from solvers.gaps import gains
 from solvers.sequence_form import coplayer_reach, realization_plan, sequence_values
 from solvers.tree_jax import TreePasses
 
@@ -225,3 +226,30 @@ def test_gradient_of_a_value_is_that_of_finite_differences(name, temperature, tr
             assert (found * move).sum() == pytest.approx(
                 slope / (2 * step), rel=1e-4, abs=1e-4 * tree.payoff_range
             )
+
+
+def test_gains_of_many_policies_are_those_in_float64(tree, random_policies):
+    policies = np.concatenate([random_policies(tree, 6, 4), tree.uniform_policy()[None]])
+    found = jax.jit(jitted(tree)[0].gains)(strategies_last(policies))
+    atol = 5e-6 * max(tree.payoff_range, 1.0)
+    np.testing.assert_allclose(found.T, gains(tree, policies), atol=atol)
+
+
+@pytest.mark.parametrize("name", [*GAMES[:3], GAMES[4]])
+def test_gradient_of_nash_conv_is_that_of_finite_differences(name, tree_of):
+    """At random policies, where best responses are unique, along random directions."""
+    tree = tree_of(name)
+    passes, rng = jitted(tree)[0], np.random.default_rng(7)
+    gradient = jax.jit(jax.grad(lambda policy: passes.gains(policy).sum()))
+    for _ in range(3):
+        weight = np.where(tree.legal_mask, rng.uniform(0.5, 1.5, tree.legal_mask.shape), 0.0)
+        policy = weight / weight.sum(axis=1, keepdims=True)
+        found = np.asarray(gradient(strategies_last(policy[None])), np.float64)[..., 0]
+        move = np.where(tree.legal_mask, rng.normal(size=policy.shape), 0.0)
+        move -= tree.uniform_policy() * move.sum(axis=1, keepdims=True)
+        step = 1e-6
+        slope = gains(tree, policy + step * move).sum() - gains(tree, policy - step * move).sum()
+        assert (found * move).sum() == pytest.approx(
+            slope / (2 * step), rel=1e-3, abs=1e-4 * tree.payoff_range
+        )
+        assert abs(slope / (2 * step)) > 1e-3

@@ -133,3 +133,39 @@ def test_unnormalised_policy_is_refused(tree_of):
     tree = tree_of("kuhn_poker")
     with pytest.raises(ValueError, match="sum to 1"):
         nash_conv(tree, 1.4 * tree.uniform_policy())
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ([np.nan, 1.0, 0.0], "sum to 1"),
+        ([np.inf, 0.0, 0.0], "sum to 1"),
+        ([0.5, 0.6, -0.1], "sum to 1"),
+        ([0.0, 0.999, 0.0], "sum to 1"),
+        ([0.5, 0.0, 0.5], "legal actions"),
+    ],
+    ids=["nan", "infinite", "negative", "sum", "illegal"],
+)
+def test_improper_rows_are_named(row, message, tree_of):
+    """At a state of Leduc poker where folding and calling are legal and a third raise is not."""
+    tree = tree_of("leduc_poker")
+    at = int(np.flatnonzero((tree.legal_mask == [True, True, False]).all(axis=1))[0])
+    policy = tree.uniform_policy()
+    policy[at] = row
+    with pytest.raises(ValueError, match=message) as error:
+        nash_conv(tree, policy)
+    assert tree.infoset_name[at] in str(error.value)
+    with pytest.raises(ValueError, match="policy has shape"):
+        nash_conv(tree, policy[:, :2])
+
+
+def test_policies_in_any_layout_have_the_same_gains(tree_of, random_policies):
+    """Rows in single precision, or strided; a list of batches of batches."""
+    tree = tree_of("kuhn_poker(players=3)")
+    policies = random_policies(tree, 6, 6)
+    expected = gains(tree, policies)
+    np.testing.assert_array_equal(gains(tree, policies[::2]), expected[::2])
+    shape = (2, 3, *policies.shape[1:])
+    np.testing.assert_array_equal(gains(tree, policies.reshape(shape)).reshape(6, 3), expected)
+    np.testing.assert_array_equal(gains(tree, np.asfortranarray(policies[0])), expected[0])
+    np.testing.assert_allclose(gains(tree, policies.astype(np.float32)), expected, atol=1e-5)
