@@ -35,6 +35,26 @@ def product_joint(marginals: Sequence[Float[np.ndarray, "_"]]) -> Float64[np.nda
     return joint
 
 
+def own_tables(payoffs: Float[np.ndarray, "..."]) -> list[Float64[np.ndarray, "..."]]:
+    """Each player's payoffs with its own strategies on the first axis, contiguous."""
+    return [
+        np.ascontiguousarray(np.moveaxis(payoffs[..., p], p, 0)) for p in range(payoffs.shape[-1])
+    ]
+
+
+def independent_values(
+    tables: Sequence[Float[np.ndarray, "..."]], marginals: Sequence[Float[np.ndarray, "_"]]
+) -> list[Float64[np.ndarray, "_"]]:
+    """Payoff of each player's strategies against independent others; `tables` of `own_tables`."""
+    values = []
+    for player, table in enumerate(tables):
+        for other in reversed(range(len(tables))):
+            if other != player:
+                table = table @ marginals[other]
+        values.append(table)
+    return values
+
+
 def deviation_values(
     payoffs: Float[np.ndarray, "..."], joint: Float[np.ndarray, "..."], player: int
 ) -> Float64[np.ndarray, "_"]:
@@ -64,3 +84,21 @@ def deviation_gains(
             for player in range(payoffs.shape[-1])
         ]
     )
+
+
+def swap_gains(
+    payoffs: Float[np.ndarray, "..."], joint: Float[np.ndarray, "..."]
+) -> Float64[np.ndarray, "P"]:
+    """Each player's gain from replacing every strategy drawn for it by the best answer, in points.
+
+    The sum over strategies `k` of the greatest gain from playing another one whenever `k` is drawn;
+    never negative, and 0 for all players exactly at a correlated equilibrium.
+    """
+    gains = []
+    for player in range(payoffs.shape[-1]):
+        table = np.moveaxis(payoffs[..., player], player, 0)
+        own = np.moveaxis(joint, player, 0)
+        table, own = table.reshape(len(table), -1), own.reshape(len(own), -1)
+        values = own @ table.T
+        gains.append(np.sum(values.max(axis=1) - np.diagonal(values)))
+    return np.array(gains)

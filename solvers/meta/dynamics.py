@@ -9,7 +9,13 @@ import time
 import numpy as np
 from jaxtyping import Float, Float64
 
-from solvers.meta.deviation import check_payoffs, deviation_gains, product_joint
+from solvers.meta.deviation import (
+    check_payoffs,
+    deviation_gains,
+    independent_values,
+    own_tables,
+    product_joint,
+)
 from solvers.types import SolverResult
 
 
@@ -42,18 +48,11 @@ def solve_prd(
             f"iterations={iterations}, step_size={step_size}, floor={floor}: expected at least one "
             "iteration, a positive step and a floor in [0, 1)"
         )
-    num_players = payoffs.shape[-1]
-    tables = [np.moveaxis(payoffs[..., p], p, 0) for p in range(num_players)]
+    tables = own_tables(payoffs)
     current = [np.full(k, 1 / k) for k in payoffs.shape[:-1]]
     total = [np.zeros(k) for k in payoffs.shape[:-1]]
     for _ in range(iterations):
-        values = []
-        for player, table in enumerate(tables):
-            for other in reversed(range(num_players)):
-                if other != player:
-                    table = table @ current[other]
-            values.append(table)
-        for player, value in enumerate(values):
+        for player, value in enumerate(independent_values(tables, current)):
             own = current[player]
             moved = own + step_size * own * (value - own @ value)
             current[player] = _project(moved, floor / len(own))

@@ -1,0 +1,330 @@
+"""JPSRO: populations grown by exact best responses to a joint meta-strategy (Marris et al. 2021,
+arXiv 2106.09435), for any number of players and any sums of payoffs.
+
+Each iteration asks what every seat gains by deviating from the joint, in the whole game, and adds
+its best deviation to its strategies. Under `"cce"` a seat has one best deviation; under `"ce"` one
+per strategy that it may be told to play, and of those that are new the one that gains most joins.
+With the Nash equilibrium of a two-player zero-sum game as meta-solver this is the double oracle
+method (McMahan et al. 2003) and PSRO with exact responses.
+
+A response may equal a strategy that is already there. `"drop"` leaves the population as it is;
+strategies are then told apart by what they do where they let themselves arrive, and an iteration
+that adds nothing is the last. `"weigh"` counts it as one more copy, and copies attract probability
+as separate strategies would, so the joint keeps moving: the process of the authors' program, which
+tells strategies apart by their whole tables, with ties `"lowest_if_reached"`. The two are different processes with the same fixed
+points.
+"""
+
+import dataclasses
+import functools
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from games.game_tree import GameTree
+from solvers.best_response import Ties
+from solvers.correlated_gaps import Concept, CorrelatedGains, correlated_gains
+from solvers.meta.correlated import CorrelatedResult, extend_duals, solve_correlated
+from solvers.meta.registry import META_SOLVERS, MetaSolver, meta_solver
+from solvers.sequence_form import policy_from_plan, realization_plan
+from solvers.types import SolverResult
+from solvers.values import payoffs_of_plans
+
+Repeats = Literal["drop", "weigh"]
+
+# Responses that gain less than this share of the payoff range are not worth a strategy.
+WORTHLESS = 1e-11
+# Probabilities below this are rounding of the meta-solver.
+NEGLIGIBLE = 1e-10
+
+
+@dataclasses.dataclass(frozen=True)
+class JPSROPoint:
+    """One iteration, measured before its responses join.
+
+    Attributes:
+      iteration: from 1.
+      gap: sum over seats of the positive gains, in game points; exact.
+      gains: each seat's gain from deviating, signed.
+      returns: each seat's expected return under the joint.
+      sizes: strategies of each seat.
+      novel: responses that joined, over all seats.
+      repeated: responses that were there already.
+      seconds: since the start, over all resumptions.
+    """
+
+    iteration: int
+    gap: float
+    gains: tuple[float, ...]
+    returns: tuple[float, ...]
+    sizes: tuple[int, ...]
+    novel: int
+    repeated: int
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class JPSROState:
+    """A population with its joint meta-strategy; everything that the next iteration depends on.
+
+    Attributes:
+      policies: per seat, its strategies `[K_p, S, A]`; rows of other seats are zero.
+      plans: per seat, their realisation plans `[K_p, Q]`.
+      copies: per seat, how often each strategy was found, `[K_p]`.
+      payoffs: `[K_0, ..., K_{P-1}, P]`, in game points.
+      joint: distribution over profiles, `[K_0, ..., K_{P-1}]`.
+      duals: multipliers of the meta-solver, a start for the next; empty where it has none.
+      curve: the iterations so far.
+      converged: whether the last iteration's gap met the tolerance, or nothing could be added.
+    """
+
+    policies: tuple[Float64[np.ndarray, "_ S A"], ...]
+    plans: tuple[Float64[np.ndarray, "_ Q"], ...]
+    copies: tuple[Int64[np.ndarray, "_"], ...]
+    payoffs: Float64[np.ndarray, "..."]
+    joint: Float64[np.ndarray, "..."]
+    duals: Float64[np.ndarray, "R"]
+    curve: tuple[JPSROPoint, ...]
+    converged: bool
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of strategies of each seat."""
+        return tuple(len(own) for own in self.policies)
+
+
+def jpsro(
+    tree: GameTree,
+    *,
+    meta_solver: str | MetaSolver = "mgcce",
+    concept: Concept = "cce",
+    repeats: Repeats = "drop",
+    ties: Ties = "lowest",
+    max_iterations: int = 1000,
+    tolerance: float = 0.0,
+    time_limit_s: float = math.inf,
+    state: JPSROState | None = None,
+    on_iteration: Callable[[JPSROState, JPSROPoint], None] | None = None,
+) -> JPSROState:
+    """Grows a population until no seat gains from deviating.
+
+    Strategy 0 of every seat is the uniform policy.
+
+    Args:
+      tree: the game.
+      meta_solver: a name of `solvers.meta.registry`, or a function from payoffs to a result; those
+        that select by Gini impurity or entropy are told of copies and start from the last duals.
+      concept: which deviations count; see `solvers.correlated_gaps`.
+      repeats: what becomes of a response that is there already.
+      ties: what responses do between equally good actions.
+      max_iterations: iterations in all, those of `state` included.
+      tolerance: gap to stop at, in game points; negative never stops for the gap.
+      time_limit_s: no iteration starts later than this after the call.
+      state: where an earlier call stopped; with the same options the result is the same as if it
+        had not.
+      on_iteration: called after every iteration.
+
+    Returns:
+      The last state. Its joint is the meta-strategy of its whole population; the last point of its
+      curve measures the joint before the last responses joined, the same one when it converged.
+
+    Raises:
+      ValueError: an option is out of range, or the meta-solver does not take this kind of game.
+      SolverError: the meta-game could not be solved.
+    """
+    if repeats not in ("drop", "weigh"):
+        raise ValueError(f"repeats={repeats!r} is neither 'drop' nor 'weigh'")
+    solve = _solver(meta_solver)
+    start = time.perf_counter()
+    state = _first_state(tree, solve) if state is None else state
+    before = state.curve[-1].seconds if state.curve else 0.0
+    while not state.converged and len(state.curve) < max_iterations:
+        if time.perf_counter() - start > time_limit_s:
+            break
+        found = measure(tree, state, concept=concept, responses=ties)
+        novel, repeated = _sort_out(tree, state, found, repeats)
+        seconds = before + time.perf_counter() - start
+        point = _point(state, found, novel, repeated, seconds)
+        at_rest = found.gap <= tolerance
+        if at_rest or (repeats == "drop" and point.novel == 0):
+            state = dataclasses.replace(state, converged=True)
+        else:
+            state = _grow(tree, state, novel, repeated, solve)
+        state = dataclasses.replace(state, curve=(*state.curve, point))
+        if on_iteration is not None:
+            on_iteration(state, point)
+    return state
+
+
+def measure(
+    tree: GameTree, state: JPSROState, *, concept: Concept, responses: Ties | None = None
+) -> CorrelatedGains:
+    """What every seat gains by deviating from the state's joint, exactly, in the whole game."""
+    axes = tuple(range(tree.num_players))
+    return correlated_gains(
+        tree,
+        state.plans,
+        state.joint,
+        concept=concept,
+        responses=responses,
+        on_policy_values=np.tensordot(state.joint, state.payoffs, axes=(axes, axes)),
+    )
+
+
+# What a seat adds: policies `[N, S, A]`, and indices of strategies found again.
+_Novel = tuple[list[np.ndarray], ...]
+_Repeated = tuple[list[int], ...]
+
+
+def _sort_out(tree, state, found, repeats) -> tuple[_Novel, _Repeated]:
+    """Per seat the best new response, or, where none is new, which strategies it repeats."""
+    novel, repeated = [], []
+    worth = WORTHLESS * tree.payoff_range
+    for player, seat in enumerate(found.deviations):
+        known = {_identity(p, plan, repeats): k for k, (p, plan) in enumerate(
+            zip(state.policies[player], state.plans[player], strict=True)
+        )}  # fmt: skip
+        new, old = [], []
+        for k in np.argsort(-seat.gains, kind="stable"):
+            if repeats == "drop" and seat.gains[k] <= worth:
+                continue
+            policy = seat.policies[k]
+            plan = realization_plan(tree, policy)
+            index = known.get(_identity(policy, plan, repeats))
+            if index is None:
+                new.append(policy)
+                break
+            old.append(index)
+        novel.append(new)
+        repeated.append([] if new else old[:1])
+    return tuple(novel), tuple(repeated)
+
+
+def _identity(policy, plan, repeats) -> bytes:
+    return (policy if repeats == "weigh" else plan).tobytes()
+
+
+def _grow(tree, state, novel, repeated, solve) -> JPSROState:
+    """The population with the responses, its payoffs and its joint."""
+    copies = [own.copy() for own in state.copies]
+    for own, again in zip(copies, repeated, strict=True):
+        np.add.at(own, again, 1)
+    policies, plans = list(state.policies), list(state.plans)
+    payoffs = state.payoffs
+    for player, new in enumerate(novel):
+        if not new:
+            continue
+        added = np.stack([realization_plan(tree, policy) for policy in new])
+        slab = payoffs_of_plans(tree, [*plans[:player], added, *plans[player + 1 :]])
+        payoffs = np.concatenate([payoffs, slab], axis=player)
+        policies[player] = np.concatenate([policies[player], np.stack(new)])
+        plans[player] = np.concatenate([plans[player], added])
+        copies[player] = np.append(copies[player], np.ones(len(new), np.int64))
+    duals = state.duals
+    solution = solve(payoffs, copies, state.joint.shape, duals)
+    return dataclasses.replace(
+        state,
+        policies=tuple(policies),
+        plans=tuple(plans),
+        copies=tuple(copies),
+        payoffs=payoffs,
+        joint=_clean(solution.joint),
+        duals=solution.duals if isinstance(solution, CorrelatedResult) else duals,
+    )
+
+
+def _first_state(tree, solve) -> JPSROState:
+    uniform = tree.uniform_policy()
+    policies = tuple(
+        np.where(tree.infoset_player[:, None] == player, uniform, 0.0)[None]
+        for player in range(tree.num_players)
+    )
+    plans = tuple(realization_plan(tree, own) for own in policies)
+    copies = tuple(np.ones(1, np.int64) for _ in policies)
+    payoffs = payoffs_of_plans(tree, plans)
+    solution = solve(payoffs, copies, (1,) * tree.num_players, np.zeros(0))
+    return JPSROState(
+        policies=policies,
+        plans=plans,
+        copies=copies,
+        payoffs=payoffs,
+        joint=_clean(solution.joint),
+        duals=solution.duals if isinstance(solution, CorrelatedResult) else np.zeros(0),
+        curve=(),
+        converged=False,
+    )
+
+
+def _point(state, found, novel, repeated, seconds) -> JPSROPoint:
+    return JPSROPoint(
+        iteration=len(state.curve) + 1,
+        gap=found.gap,
+        gains=tuple(found.gains.tolist()),
+        returns=tuple(found.on_policy_values.tolist()),
+        sizes=state.sizes,
+        novel=sum(map(len, novel)),
+        repeated=sum(map(len, repeated)),
+        seconds=seconds,
+    )
+
+
+def _clean(joint):
+    kept = np.where(joint > NEGLIGIBLE, joint, 0.0)
+    return kept / kept.sum()
+
+
+def _solver(chosen: str | MetaSolver) -> Callable[..., SolverResult]:
+    """The meta-solver as `(payoffs, copies, shape before, duals before) -> result`."""
+    solver = meta_solver(chosen) if isinstance(chosen, str) else chosen
+    options = getattr(solver, "keywords", {})
+    if getattr(solver, "func", None) is not solve_correlated:
+        return lambda payoffs, copies, shape, duals: solver(payoffs)
+    concept = options["concept"]
+
+    def solve(payoffs, copies, shape, duals):
+        start = None
+        if len(duals):
+            start = extend_duals(duals, concept, shape=shape, new_shape=payoffs.shape[:-1])
+        return solver(payoffs, repeats=copies, duals=start)
+
+    return solve
+
+
+def to_arrays(state: JPSROState) -> dict[str, np.ndarray]:
+    """The state as arrays, for a checkpoint."""
+    arrays = {"payoffs": state.payoffs, "joint": state.joint, "duals": state.duals}
+    for player, (policies, copies) in enumerate(zip(state.policies, state.copies, strict=True)):
+        arrays |= {f"policies/{player}": policies, f"copies/{player}": copies}
+    for field in dataclasses.fields(JPSROPoint):
+        values = [getattr(point, field.name) for point in state.curve]
+        arrays[f"curve/{field.name}"] = np.array(values)
+    return arrays | {"converged": np.array(state.converged)}
+
+
+def from_arrays(tree: GameTree, arrays: Mapping[str, np.ndarray]) -> JPSROState:
+    """The state that `to_arrays` gave.
+
+    Raises:
+      KeyError: an array is missing.
+    """
+    seats = range(tree.num_players)
+    policies = tuple(arrays[f"policies/{player}"] for player in seats)
+    columns = {f.name: arrays[f"curve/{f.name}"].tolist() for f in dataclasses.fields(JPSROPoint)}
+    curve = tuple(
+        JPSROPoint(*(tuple(v) if isinstance(v, list) else v for v in values))
+        for values in zip(*columns.values(), strict=True)
+    )
+    return JPSROState(
+        policies=policies,
+        plans=tuple(realization_plan(tree, own) for own in policies),
+        copies=tuple(arrays[f"copies/{player}"] for player in seats),
+        payoffs=arrays["payoffs"],
+        joint=arrays["joint"],
+        duals=arrays["duals"],
+        curve=curve,
+        converged=bool(arrays["converged"]),
+    )
