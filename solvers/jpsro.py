@@ -8,18 +8,17 @@ With the Nash equilibrium of a two-player zero-sum game as meta-solver this is t
 method (McMahan et al. 2003) and PSRO with exact responses.
 
 A response may equal a strategy that is already there. `"drop"` leaves the population as it is;
-strategies are then told apart by what they do where they let themselves arrive, and an iteration
-that adds nothing is the last. `"weigh"` counts it as one more copy, and copies attract probability
-as separate strategies would, so the joint keeps moving: the process of the authors' program, which
-tells strategies apart by their whole tables, with ties `"lowest_if_reached"`. The two are different processes with the same fixed
-points.
+strategies are told apart by what they do where they let themselves arrive, and an iteration that
+adds nothing is the last. `"weigh"` counts it as one more copy, and copies attract probability as
+separate strategies would, so the joint keeps moving; strategies are told apart by their whole
+tables. With ties `"lowest_if_reached"` this is the process of the authors' program. The two are
+different processes with the same fixed points.
 """
 
 import dataclasses
-import functools
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import numpy as np
@@ -29,8 +28,8 @@ from games.game_tree import GameTree
 from solvers.best_response import Ties
 from solvers.correlated_gaps import Concept, CorrelatedGains, correlated_gains
 from solvers.meta.correlated import CorrelatedResult, extend_duals, solve_correlated
-from solvers.meta.registry import META_SOLVERS, MetaSolver, meta_solver
-from solvers.sequence_form import policy_from_plan, realization_plan
+from solvers.meta.registry import MetaSolver, meta_solver
+from solvers.sequence_form import realization_plan
 from solvers.types import SolverResult
 from solvers.values import payoffs_of_plans
 
@@ -146,14 +145,12 @@ def jpsro(
         if time.perf_counter() - start > time_limit_s:
             break
         found = measure(tree, state, concept=concept, responses=ties)
-        novel, repeated = _sort_out(tree, state, found, repeats)
-        seconds = before + time.perf_counter() - start
-        point = _point(state, found, novel, repeated, seconds)
-        at_rest = found.gap <= tolerance
-        if at_rest or (repeats == "drop" and point.novel == 0):
+        additions = _additions(tree, state, found, repeats)
+        point = _point(state, found, additions, before + time.perf_counter() - start)
+        if found.gap <= tolerance or (repeats == "drop" and point.novel == 0):
             state = dataclasses.replace(state, converged=True)
         else:
-            state = _grow(tree, state, novel, repeated, solve)
+            state = _grow(tree, state, additions, solve)
         state = dataclasses.replace(state, curve=(*state.curve, point))
         if on_iteration is not None:
             on_iteration(state, point)
@@ -175,57 +172,55 @@ def measure(
     )
 
 
-# What a seat adds: policies `[N, S, A]`, and indices of strategies found again.
-_Novel = tuple[list[np.ndarray], ...]
-_Repeated = tuple[list[int], ...]
+@dataclasses.dataclass(frozen=True)
+class _Addition:
+    """What a seat gets: a new policy `[S, A]`, or one more copy of a strategy, or nothing."""
+
+    policy: np.ndarray | None = None
+    copy_of: int | None = None
 
 
-def _sort_out(tree, state, found, repeats) -> tuple[_Novel, _Repeated]:
-    """Per seat the best new response, or, where none is new, which strategies it repeats."""
-    novel, repeated = [], []
-    worth = WORTHLESS * tree.payoff_range
-    for player, seat in enumerate(found.deviations):
-        known = {_identity(p, plan, repeats): k for k, (p, plan) in enumerate(
-            zip(state.policies[player], state.plans[player], strict=True)
-        )}  # fmt: skip
-        new, old = [], []
-        for k in np.argsort(-seat.gains, kind="stable"):
-            if repeats == "drop" and seat.gains[k] <= worth:
-                continue
-            policy = seat.policies[k]
-            plan = realization_plan(tree, policy)
-            index = known.get(_identity(policy, plan, repeats))
-            if index is None:
-                new.append(policy)
+def _additions(tree, state, found, repeats) -> tuple[_Addition, ...]:
+    """Per seat the new response that gains most, or, where none is new, what the best repeats."""
+    worth = WORTHLESS * tree.payoff_range if repeats == "drop" else -np.inf
+
+    def identity(policy, plan) -> bytes:
+        return (policy if repeats == "weigh" else plan).tobytes()
+
+    def addition(player, deviations):
+        pairs = zip(state.policies[player], state.plans[player], strict=True)
+        known = {identity(*pair): k for k, pair in enumerate(pairs)}
+        copy_of = None
+        for k in np.argsort(-deviations.gains, kind="stable"):
+            if deviations.gains[k] <= worth:
                 break
-            old.append(index)
-        novel.append(new)
-        repeated.append([] if new else old[:1])
-    return tuple(novel), tuple(repeated)
+            policy = deviations.policies[k]
+            index = known.get(identity(policy, realization_plan(tree, policy)))
+            if index is None:
+                return _Addition(policy=policy)
+            copy_of = index if copy_of is None else copy_of
+        return _Addition(copy_of=copy_of)
+
+    return tuple(addition(*pair) for pair in enumerate(found.deviations))
 
 
-def _identity(policy, plan, repeats) -> bytes:
-    return (policy if repeats == "weigh" else plan).tobytes()
-
-
-def _grow(tree, state, novel, repeated, solve) -> JPSROState:
-    """The population with the responses, its payoffs and its joint."""
-    copies = [own.copy() for own in state.copies]
-    for own, again in zip(copies, repeated, strict=True):
-        np.add.at(own, again, 1)
-    policies, plans = list(state.policies), list(state.plans)
+def _grow(tree, state, additions, solve) -> JPSROState:
+    """The population with the additions, its payoffs and its joint."""
+    policies, plans, copies = list(state.policies), list(state.plans), list(state.copies)
     payoffs = state.payoffs
-    for player, new in enumerate(novel):
-        if not new:
+    for player, addition in enumerate(additions):
+        if addition.copy_of is not None:
+            copies[player] = copies[player] + (np.arange(len(copies[player])) == addition.copy_of)
+        if addition.policy is None:
             continue
-        added = np.stack([realization_plan(tree, policy) for policy in new])
-        slab = payoffs_of_plans(tree, [*plans[:player], added, *plans[player + 1 :]])
+        policy = addition.policy[None]
+        plan = realization_plan(tree, policy)
+        slab = payoffs_of_plans(tree, [*plans[:player], plan, *plans[player + 1 :]])
         payoffs = np.concatenate([payoffs, slab], axis=player)
-        policies[player] = np.concatenate([policies[player], np.stack(new)])
-        plans[player] = np.concatenate([plans[player], added])
-        copies[player] = np.append(copies[player], np.ones(len(new), np.int64))
-    duals = state.duals
-    solution = solve(payoffs, copies, state.joint.shape, duals)
+        policies[player] = np.concatenate([policies[player], policy])
+        plans[player] = np.concatenate([plans[player], plan])
+        copies[player] = np.append(copies[player], 1)
+    solution = solve(payoffs, copies, state.joint.shape, state.duals)
     return dataclasses.replace(
         state,
         policies=tuple(policies),
@@ -233,7 +228,7 @@ def _grow(tree, state, novel, repeated, solve) -> JPSROState:
         copies=tuple(copies),
         payoffs=payoffs,
         joint=_clean(solution.joint),
-        duals=solution.duals if isinstance(solution, CorrelatedResult) else duals,
+        duals=_duals(solution),
     )
 
 
@@ -253,21 +248,21 @@ def _first_state(tree, solve) -> JPSROState:
         copies=copies,
         payoffs=payoffs,
         joint=_clean(solution.joint),
-        duals=solution.duals if isinstance(solution, CorrelatedResult) else np.zeros(0),
+        duals=_duals(solution),
         curve=(),
         converged=False,
     )
 
 
-def _point(state, found, novel, repeated, seconds) -> JPSROPoint:
+def _point(state, found, additions, seconds) -> JPSROPoint:
     return JPSROPoint(
         iteration=len(state.curve) + 1,
         gap=found.gap,
         gains=tuple(found.gains.tolist()),
         returns=tuple(found.on_policy_values.tolist()),
         sizes=state.sizes,
-        novel=sum(map(len, novel)),
-        repeated=sum(map(len, repeated)),
+        novel=sum(addition.policy is not None for addition in additions),
+        repeated=sum(addition.copy_of is not None for addition in additions),
         seconds=seconds,
     )
 
@@ -275,6 +270,10 @@ def _point(state, found, novel, repeated, seconds) -> JPSROPoint:
 def _clean(joint):
     kept = np.where(joint > NEGLIGIBLE, joint, 0.0)
     return kept / kept.sum()
+
+
+def _duals(solution):
+    return solution.duals if isinstance(solution, CorrelatedResult) else np.zeros(0)
 
 
 def _solver(chosen: str | MetaSolver) -> Callable[..., SolverResult]:
