@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 _MODULE_OF = {
     "Population": "population",
+    "TabularPopulation": "tabular_population",
     "load_population": "population",
     "load_policy": "population",
     "Config": "config",

@@ -1,26 +1,16 @@
 """Writes a population and its model card: what a colleague needs, and nothing of the trainer."""
 
 import dataclasses
-import hashlib
-import json
-import os
-import shutil
 from pathlib import Path
 
 import jax
 import numpy as np
-import safetensors.numpy
 
 from games.game_tree import GameTree
-from neupl import __version__
 from neupl.config import Config
-from neupl.durable_files import write_durably
-from neupl.errors import UserError
 from neupl.interaction_graph import effective_size
-from neupl.population import ARRAYS_FILE, MANIFEST_FILE, SCHEMA_VERSION
+from neupl.population_files import check_replaceable, write_files
 from neupl.training_state import Snapshot
-
-MODEL_CARD_FILE = "MODEL_CARD.md"
 
 
 def export_population(
@@ -45,9 +35,7 @@ def export_population(
     Raises:
       UserError: `folder` holds something that is not a population.
     """
-    empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
-    if not empty and not (folder / MANIFEST_FILE).exists():
-        raise UserError(f"{folder} is not empty and not a population", hint="choose another --out")
+    check_replaceable(folder)
     num_admitted = int(best.num_admitted)
     leaves, _ = jax.tree_util.tree_flatten_with_path(best.params)
     arrays = {
@@ -67,12 +55,7 @@ def export_population(
             "sink/probabilities": np.asarray(sink_table, np.float32),
         }
     sink = "table" if sink_table is not None else config.population.sink
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    content = safetensors.numpy.save(contiguous)
     manifest = {
-        "schema_version": SCHEMA_VERSION,
-        "arrays_sha256": hashlib.sha256(content).hexdigest(),
-        "neupl_version": __version__,
         "game": config.game,
         "num_players": tree.num_players,
         "num_actions": tree.num_actions,
@@ -87,20 +70,8 @@ def export_population(
         "gains": best.gains.tolist(),
         "information_states": list(tree.infoset_name),
     }
-    partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
-    replaced = folder.with_name(f"{folder.name}.{os.getpid()}.replaced")
-    try:
-        partial.mkdir(parents=True)
-        write_durably(partial / ARRAYS_FILE, content)
-        write_durably(partial / MODEL_CARD_FILE, _model_card(tree, config, best, sink).encode())
-        write_durably(partial / MANIFEST_FILE, json.dumps(manifest, indent=1).encode())
-        if folder.exists():
-            folder.replace(replaced)
-        partial.replace(folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    shutil.rmtree(replaced, ignore_errors=True)
+    card = _model_card(tree, config, best, sink)
+    write_files(folder, manifest=manifest, arrays=arrays, model_card=card)
 
 
 def _model_card(tree: GameTree, config: Config, best: Snapshot, sink: str) -> str:

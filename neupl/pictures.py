@@ -51,7 +51,7 @@ _METHODS = {
     "sampled": "sampled",
     "trained_best_response": "lower bound by a trained best response",
 }
-_QUANTITIES = {
+QUANTITY_NAMES = {
     "nash_conv": "NashConv",
     "exploitability": "exploitability",
     "cce_gap": "CCE gap",
@@ -75,11 +75,11 @@ def payoff_image(payoffs: Float[np.ndarray, "..."], *, player: int = 0, num_admi
       ValueError: a payoff is not finite, or a shape, seat or count is impossible.
     """
     matrix = _payoff_matrix(payoffs, player=player, num_admitted=num_admitted)
-    with _style():
-        figure = _new_figure(IMAGE_INCHES)
+    with figure_style():
+        figure = new_figure(IMAGE_INCHES)
         axes = figure.add_axes((0.12, 0.11, 0.72, 0.75))
         _draw_payoffs(axes, matrix, num_players=payoffs.shape[-1], player=player)
-        return _png(figure)
+        return png_bytes(figure)
 
 
 def graph_image(joint: Float[np.ndarray, "P K M"], *, player: int = 0, num_admitted: int) -> bytes:
@@ -105,13 +105,13 @@ def graph_image(joint: Float[np.ndarray, "P K M"], *, player: int = 0, num_admit
     ]
     width, height = IMAGE_INCHES
     inches = (width + (len(panels) - 1) * 0.75 * width, height)
-    with _style():
-        figure = _new_figure(inches)
+    with figure_style():
+        figure = new_figure(inches)
         part = figure.add_gridspec(
             1, 1, left=0.8 / inches[0], right=1 - 1.0 / inches[0], bottom=0.11, top=0.86
         )[0]
         _draw_graphs(figure, part, panels, num_rows=1)
-        return _png(figure)
+        return png_bytes(figure)
 
 
 def save_summary(
@@ -162,8 +162,8 @@ def save_summary(
         for player in seats
         for coplayer, marginal in _coplayer_marginals(joint, player=player).items()
     ]
-    with _style():
-        figure = _new_figure(SUMMARY_INCHES)
+    with figure_style():
+        figure = new_figure(SUMMARY_INCHES)
         _write_strip(figure, game, metrics, certificate, payoff_range, num_admitted)
         curve = figure.add_axes((0.065, 0.475, 0.52, 0.315))
         _draw_nash_conv(curve, metrics, certificate, payoff_range)
@@ -177,7 +177,7 @@ def save_summary(
         _draw_meta_strategy(figure, mixture, meta_strategy[:, present])
         part = figure.add_gridspec(1, 1, left=split, right=0.945, bottom=0.07, top=0.345)[0]
         _draw_graphs(figure, part, panels, num_rows=len(seats) if len(panels) > 4 else 1)
-        png = _png(figure)
+        png = png_bytes(figure)
     write_durably(path, png)
 
 
@@ -236,14 +236,14 @@ def _check_probabilities(name: str, probabilities: Float[np.ndarray, "..."]) -> 
         raise ValueError(f"{name} contains negative, NaN or infinite probabilities")
 
 
-def _style() -> AbstractContextManager:
+def figure_style() -> AbstractContextManager:
     """Matplotlib's defaults and ours, whatever the user's own settings are."""
     from matplotlib import style
 
     return style.context(["default", _STYLE])
 
 
-def _new_figure(inches: tuple[float, float]) -> "Figure":
+def new_figure(inches: tuple[float, float]) -> "Figure":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -252,7 +252,7 @@ def _new_figure(inches: tuple[float, float]) -> "Figure":
     return figure
 
 
-def _png(figure: "Figure") -> bytes:
+def png_bytes(figure: "Figure") -> bytes:
     file = io.BytesIO()
     with warnings.catch_warnings():
         # A run may be named in a script that the font lacks; boxes will do.
@@ -376,12 +376,12 @@ def _draw_nash_conv(
 ) -> None:
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-    current, best = (_series(metrics, f"eval/{name}") for name in ("nash_conv", "best_nash_conv"))
+    current, best = (series(metrics, f"eval/{name}") for name in ("nash_conv", "best_nash_conv"))
     lines = []
     if certificate.quantity == "nash_conv":
         lines.append(("certificate", certificate.value, "black", "--"))
     values = [*current[1], *best[1], *(value for _, value, *_ in lines)]
-    place = _set_log_scale(axes, values, payoff_range or 1.0)
+    place = set_log_scale(axes, values, payoff_range or 1.0)
     marker = "o" if len(current[0]) <= _MAX_MARKED else None
     axes.plot(
         current[0],
@@ -429,14 +429,14 @@ def _draw_nash_conv(
     axes.legend(loc="lower right", bbox_to_anchor=(1.01, 1.05), ncols=4, columnspacing=1.4)
 
 
-def _series(metrics: Sequence[Mapping[str, Any]], name: str) -> tuple[list[float], list[float]]:
+def series(metrics: Sequence[Mapping[str, Any]], name: str) -> tuple[list[float], list[float]]:
     """Steps and values of the lines that have both."""
     points = [(line.get("step"), line.get(name)) for line in metrics]
     known = [(step, v) for step, v in points if None not in (step, v) and math.isfinite(v)]
     return [float(step) for step, _ in known], [float(value) for _, value in known]
 
 
-def _set_log_scale(axes: "Axes", values: Sequence[float], payoff_range: float) -> Any:
+def set_log_scale(axes: "Axes", values: Sequence[float], payoff_range: float) -> Any:
     """Whole decades around the values, with a zero below them where one is needed.
 
     What rounding alone may produce counts as zero. Returns a function from values to heights.
@@ -497,7 +497,7 @@ def _mark_admissions(axes: "Axes", metrics: Sequence[Mapping[str, Any]]) -> None
 
 
 def _steps_of_growth(metrics: Sequence[Mapping[str, Any]], name: str) -> list[float]:
-    steps, counts = _series(metrics, name)
+    steps, counts = series(metrics, name)
     pairs = itertools.pairwise(counts)
     return [step for step, (old, new) in zip(steps[1:], pairs, strict=True) if new > old]
 
@@ -541,16 +541,16 @@ def _write_strip(
     gains = ", ".join(f"{gain:.3g}" for gain in certificate.per_player)
     population = [f"{num_admitted} strategies per seat"]
     for name, words in (("effective_size", "effective size"), ("num_responses", "responses")):
-        _, counts = _series(metrics, f"population/{name}")
+        _, counts = series(metrics, f"population/{name}")
         if counts:
             population.append(f"{words} {counts[-1]:,.0f}")
     population.append(f"gain of a best response by seat: {gains}")
     lines = (
-        (0.950, _shorten(game, 80), 24, "bold", "black"),
+        (0.950, shorten(game, 80), 24, "bold", "black"),
         (0.907, certificate_text(certificate, payoff_range), 16, "bold", _BLUE),
         (
             0.872,
-            _shorten(f"{certificate.object}: {', '.join(population)}", 170),
+            shorten(f"{certificate.object}: {', '.join(population)}", 170),
             13,
             "normal",
             _GREY,
@@ -568,7 +568,7 @@ def certificate_text(certificate: Certificate, payoff_range: float) -> str:
       certificate: of a mixture.
       payoff_range: greatest minus least payoff of the game, in game points.
     """
-    text = f"{_QUANTITIES[certificate.quantity]} {certificate.value:.4g} points"
+    text = f"{QUANTITY_NAMES[certificate.quantity]} {certificate.value:.4g} points"
     if payoff_range > 0:
         text += f" ({certificate.value / payoff_range:.2g} of the payoff range)"
     text += f": {_METHODS[certificate.method]}"
@@ -582,5 +582,5 @@ def certificate_text(certificate: Certificate, payoff_range: float) -> str:
     return f"{text}, OpenSpiel {'agrees' if agrees else 'DISAGREES'}: {theirs:.4g}"
 
 
-def _shorten(text: str, length: int) -> str:
+def shorten(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -7,8 +7,6 @@ meta-strategy, payoffs, and for compiled games the policy tables) and `MODEL_CAR
 
 import dataclasses
 import functools
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -16,22 +14,20 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 from safetensors import SafetensorError
-from safetensors.numpy import load
 
 from games.registry import load_tree
 from games.types import Policy
 from neupl.config import NetworkConfig
 from neupl.errors import UserError
 from neupl.interaction_graph import first_equal_row
+from neupl.member_policy import MemberPolicy
 from neupl.networks import ConditionalNetwork, masked_log_probs
+from neupl.population_files import find_folder, read_files
+from neupl.tabular_population import TABULAR, TabularPopulation, assemble_tabular
 from neupl.types import Rows
 from solvers.sequence_form import mix
-
-SCHEMA_VERSION = 1
-MANIFEST_FILE = "population.json"
-ARRAYS_FILE = "arrays.safetensors"
 
 # A strategy by index, or the meta-strategy's mixture, drawn once per episode.
 Member = int | Literal["nash"]
@@ -105,7 +101,8 @@ class Population:
             weights = self.meta_strategy[seat]
         else:
             weights = np.eye(self.num_strategies)[member]
-        return _PopulationPolicy(self, seat, jnp.asarray(weights, jnp.float32))
+        every = functools.partial(self._forward, seat)
+        return MemberPolicy(every, jnp.asarray(weights, jnp.float32))
 
     def tabulate(self) -> Float[np.ndarray, "K S A"]:
         """All strategies at all information states of the compiled game, normalised in float64."""
@@ -179,61 +176,18 @@ class Population:
         return jnp.asarray(self.sink_table["probabilities"][own], jnp.float32)[same]
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _PopulationPolicy:
-    """A mixture over the strategies of a seat; the memory is the strategy drawn, -1 before the
-    first move.
-    """
-
-    population: Population
-    seat: int
-    weights: Float[Array, "K"]
-
-    def initial_memory(self, batch: int) -> Int[Array, "B"]:
-        return jnp.full((batch,), -1, jnp.int32)
-
-    def act(
-        self,
-        memory: Int[Array, "B"],
-        observation: Float[Array | np.ndarray, "B O"],
-        mask: Bool[Array | np.ndarray, "B A"],
-        key: Any,
-    ) -> tuple[Int[Array, "B"], Float[Array, "B A"], Int[Array, "B"]]:
-        draw_key, action_key = jax.random.split(key)
-        drawn = jax.random.categorical(draw_key, jnp.log(self.weights), shape=memory.shape)
-        member = jnp.where(memory < 0, drawn.astype(jnp.int32), memory)
-        every = self.population._forward(self.seat, jnp.asarray(observation), jnp.asarray(mask))
-        probabilities = every[member, jnp.arange(len(member))]
-        action = jax.random.categorical(action_key, jnp.log(probabilities), axis=-1)
-        return action.astype(jnp.int32), probabilities, member
-
-    def member(self, memory: Int[Array, "B"]) -> Int[Array, "B"]:
-        return memory
-
-
-def load_population(path: str | Path) -> Population:
-    """Loads a population from its folder, or from the run that trained it.
+def load_population(path: str | Path) -> Population | TabularPopulation:
+    """Loads a population, trained or solved, from its folder or from the run that made it.
 
     Raises:
       UserError: there is no population, or its files are broken.
     """
-    folder = Path(path)
-    if not (folder / MANIFEST_FILE).is_file() and (folder / "population").is_dir():
-        folder = folder / "population"
-    if not (folder / MANIFEST_FILE).is_file():
-        raise UserError(
-            f"there is no population at {path}",
-            hint="a run has one when it is done; `neupl export RUN --out DIR` writes one earlier",
-        )
+    folder = find_folder(Path(path))
     try:
-        manifest = json.loads((folder / MANIFEST_FILE).read_text())
-        if manifest["schema_version"] != SCHEMA_VERSION:
-            found = manifest["schema_version"]
-            raise UserError(f"{folder} has format {found}, this version reads {SCHEMA_VERSION}")
-        content = (folder / ARRAYS_FILE).read_bytes()
-        if hashlib.sha256(content).hexdigest() != manifest["arrays_sha256"]:
-            raise ValueError(f"{ARRAYS_FILE} does not match the hash in {MANIFEST_FILE}")
-        return _assemble(manifest, load(content))
+        manifest, arrays = read_files(folder)
+        if manifest.get("kind") == TABULAR:
+            return assemble_tabular(manifest, arrays)
+        return _assemble(manifest, arrays)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"the population at {folder} is broken: {error}") from error
 

@@ -9,6 +9,7 @@ from io import TextIOBase
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.live import Live
     from rich.table import Table
 
@@ -114,11 +115,19 @@ class Progress:
         return live
 
     def _print_line(self, now: float) -> None:
-        figures = "".join(f", {n} {_figure_text(v)}" for n, v in self._figures.items())
+        figures = "".join(f", {n} {figure_text(v)}" for n, v in self._figures.items())
         print(f"{self._title}: {self._status()}{figures}", file=self._stream, flush=True)
         self._printed = (now, self._done)
 
-    def _panel(self) -> "Table":
+    def _panel(self) -> "RenderableType":
+        from rich.text import Text
+
+        table = self._headline()
+        for name, value in self._figures.items():
+            table.add_row(Text(f"  {name}"), Text(figure_text(value)))
+        return table
+
+    def _headline(self) -> "Table":
         from rich.progress_bar import ProgressBar
         from rich.table import Table
         from rich.text import Text
@@ -128,12 +137,11 @@ class Progress:
             total=self._total or 1.0, completed=self._done, width=30, pulse=self._total is None
         )
         table.add_row(Text(self._title, style="bold"), bar, self._status())
-        for name, value in self._figures.items():
-            table.add_row(Text(f"  {name}"), Text(_figure_text(value)))
         return table
 
 
-def _figure_text(value: Figure) -> str:
+def figure_text(value: Figure) -> str:
+    """A figure as a person reads it."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -283,6 +283,15 @@ class Run:
         return [line for line in lines if line.endswith(b"\n")]
 
 
+def free_folder(game: str) -> Path:
+    """The first `runs/GAME-N` that is not there yet."""
+    stem = "".join(c if c.isalnum() else "_" for c in Path(game).stem).strip("_")[:40]
+    number = 1
+    while (path := Path("runs") / f"{stem}-{number}").exists():
+        number += 1
+    return path
+
+
 def _plain_number(value: Any) -> Any:
     """NumPy and JAX scalars as Python numbers; what JSON cannot say (NaN, infinity) as `None`."""
     if value is None or isinstance(value, str | bool | int):

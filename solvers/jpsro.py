@@ -78,7 +78,7 @@ class JPSROState:
       joint: distribution over profiles, `[K_0, ..., K_{P-1}]`.
       duals: multipliers of the meta-solver, a start for the next; empty where it has none.
       curve: the iterations so far.
-      converged: whether the last iteration's gap met the tolerance, or nothing could be added.
+      converged: whether the last iteration's gap met the tolerance, or was nothing but rounding.
     """
 
     policies: tuple[Float64[np.ndarray, "_ S A"], ...]
@@ -121,7 +121,7 @@ def jpsro(
       repeats: what becomes of a response that is there already.
       ties: what responses do between equally good actions.
       max_iterations: iterations in all, those of `state` included.
-      tolerance: gap to stop at, in game points; negative never stops for the gap.
+      tolerance: gap to stop at, in game points; rounding stops at 0 too, nothing at less.
       time_limit_s: no iteration starts later than this after the call.
       state: where an earlier call stopped; with the same options the result is the same as if it
         had not.
@@ -138,16 +138,19 @@ def jpsro(
     if repeats not in ("drop", "weigh"):
         raise ValueError(f"repeats={repeats!r} is neither 'drop' nor 'weigh'")
     solve = _solver(meta_solver)
+    least = WORTHLESS * tree.payoff_range * tree.num_players
     start = time.perf_counter()
     state = _first_state(tree, solve) if state is None else state
     before = state.curve[-1].seconds if state.curve else 0.0
-    while not state.converged and len(state.curve) < max_iterations:
+    while len(state.curve) < max_iterations and not state.converged:
+        if repeats == "drop" and state.curve and state.curve[-1].novel == 0:
+            break  # the meta-solver found no equilibrium of what is all there will ever be
         if time.perf_counter() - start > time_limit_s:
             break
         found = measure(tree, state, concept=concept, responses=ties)
         additions = _additions(tree, state, found, repeats)
         point = _point(state, found, additions, before + time.perf_counter() - start)
-        if found.gap <= tolerance or (repeats == "drop" and point.novel == 0):
+        if found.gap <= max(tolerance, least) and tolerance >= 0:
             state = dataclasses.replace(state, converged=True)
         else:
             state = _grow(tree, state, additions, solve)
@@ -198,7 +201,8 @@ def _additions(tree, state, found, repeats) -> tuple[_Addition, ...]:
             index = known.get(identity(policy, realization_plan(tree, policy)))
             if index is None:
                 return _Addition(policy=policy)
-            copy_of = index if copy_of is None else copy_of
+            if copy_of is None and repeats == "weigh":
+                copy_of = index
         return _Addition(copy_of=copy_of)
 
     return tuple(addition(*pair) for pair in enumerate(found.deviations))

@@ -27,6 +27,7 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
     "train": "neupl.cli.train:Train",
+    "solve": "neupl.cli.solve:Solve",
     "resume": "neupl.cli.resume:Resume",
     "verify": "neupl.cli.verify:Verify",
     "export": "neupl.cli.export:Export",

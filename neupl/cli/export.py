@@ -12,7 +12,8 @@ from neupl.cli.output import print_json, print_table
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Export(OutputOptions):
-    """Writes the best-certified population of a run, finished or not, with its model card."""
+    """Writes the population of a run, finished or not, with its model card: of a trained run the
+    best-certified one, of a solve the newest."""
 
     run: tyro.conf.Positional[Path]
     """The run folder."""
@@ -24,9 +25,11 @@ class Export(OutputOptions):
 def run(command: Export) -> int:
     """Exports and lists the files."""
     from neupl.run import Run
+    from neupl.solve_run import export_solve, is_solve
     from neupl.training_run import export_run
 
-    export_run(Run.open(command.run), command.out)
+    run = Run.open(command.run)
+    (export_solve if is_solve(run) else export_run)(run, command.out)
     files = {path.name: path.stat().st_size for path in sorted(command.out.iterdir())}
     if command.json:
         print_json({"population": str(command.out), "files": files})

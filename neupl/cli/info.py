@@ -16,7 +16,7 @@ _BEST_METRIC = "eval/best_nash_conv"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Info(OutputOptions):
-    """Says what a run is: its game, configuration, steps done, certificate and files."""
+    """Says what a run or a solve is: its game, configuration, steps, certificate and files."""
 
     run: tyro.conf.Positional[Path]
     """The run folder."""
@@ -77,7 +77,6 @@ def _sizes(path: Path) -> Iterator[tuple[str, int]]:
 
 
 def _print(found: dict[str, Any]) -> None:
-    best = found["best_nash_conv"]
     rows = [
         ("run", found["run"]),
         ("game", found["game"]),
@@ -87,7 +86,7 @@ def _print(found: dict[str, Any]) -> None:
         ("source", _source_text(found["git"])),
         ("steps", "none yet" if found["steps_logged"] is None else found["steps_logged"]),
         ("checkpoints", ", ".join(map(str, found["checkpoints"])) or "none"),
-        ("best snapshot", "none yet" if best is None else f"NashConv {best:.6g}"),
+        _progress_row(found),
         ("certificate", _certificate_text(found["certificate"])),
     ]
     print_table(rows)
@@ -100,6 +99,14 @@ def _print(found: dict[str, Any]) -> None:
     print()
     rows = ((name, f"{size / 1024:,.1f} KiB") for name, size in found["files"].items())
     print_table(rows, header=("file", "size"))
+
+
+def _progress_row(found: dict[str, Any]) -> tuple[str, str]:
+    """How good a trained run is so far, or by which method a game is solved."""
+    if "method" in found["config"]:
+        return "solved by", found["config"]["method"]
+    best = found["best_nash_conv"]
+    return "best snapshot", "none yet" if best is None else f"NashConv {best:.6g}"
 
 
 def _source_text(git: dict[str, Any] | None) -> str:

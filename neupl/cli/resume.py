@@ -11,7 +11,7 @@ from neupl.cli.options import OutputOptions
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Resume(OutputOptions):
-    """Continues a run that was interrupted or killed, to the same bits.
+    """Continues a run or a solve that was interrupted or killed, to the same bits.
 
     The newest intact checkpoint is taken; parameters, payoffs and metrics at the end are those of
     an undisturbed run.
@@ -23,11 +23,21 @@ class Resume(OutputOptions):
 
 def run(command: Resume) -> int:
     """Resumes and prints the certificate."""
-    from neupl.cli.train import report
     from neupl.run import Run
-    from neupl.training_run import resume_run
+    from neupl.solve_run import is_solve
 
+    line = ("neupl", *sys.argv[1:])
     with Run.open(command.run) as run:
-        verification = resume_run(run, quiet=command.quiet, command=("neupl", *sys.argv[1:]))
+        if is_solve(run):
+            from neupl.cli.solve import report as report_solve
+            from neupl.solve_run import resume_solve
+
+            solved = resume_solve(run, quiet=command.quiet, command=line)
+            report_solve(run, solved, as_json=command.json)
+            return 0
+        from neupl.cli.train import report
+        from neupl.training_run import resume_run
+
+        verification = resume_run(run, quiet=command.quiet, command=line)
         report(run, verification, as_json=command.json)
     return 0

@@ -58,10 +58,10 @@ def run(command: Train) -> int:
         overrides.append(f"seed={command.seed}")
     config = load_config(Config, command.config, (*overrides, *command.overrides))
 
-    from neupl.run import Run
+    from neupl.run import Run, free_folder
     from neupl.training_run import make_problem, start_run
 
-    path = command.out or _free_folder(config.game)
+    path = command.out or free_folder(config.game)
     Run.check_free(path)
     # Before the folder exists: bad input leaves nothing behind.
     problem, sink = make_problem(config, quiet=command.quiet)
@@ -112,15 +112,6 @@ def report(run: "Run", verification: "Verification", *, as_json: bool) -> None:
 def _quoted(name: str) -> str:
     # YAML would read a game such as `a: b` or `123` as something else.
     return "'" + name.replace("'", "''") + "'"
-
-
-def _free_folder(game: str) -> Path:
-    """The first `runs/GAME-N` that is not there yet."""
-    stem = "".join(c if c.isalnum() else "_" for c in Path(game).stem).strip("_")[:40]
-    number = 1
-    while (path := Path("runs") / f"{stem}-{number}").exists():
-        number += 1
-    return path
 
 
 def _print_keys() -> None:

@@ -11,6 +11,8 @@ from neupl.cli.output import print_json, print_table
 from neupl.errors import UserError
 
 if TYPE_CHECKING:
+    from games.game_tree import GameTree
+    from neupl.tabular_population import TabularPopulation
     from neupl.verification import SampledReturns
 
 
@@ -19,7 +21,9 @@ class Verify(OutputOptions):
     """Reloads a population from disk and certifies its mixture, by our solver and by OpenSpiel's.
 
     The network is asked on tensors of live OpenSpiel states, OpenSpiel rebuilds the mixture with
-    its own aggregator, and both measure NashConv per player. `--episodes` also plays the mixture
+    its own aggregator, and both measure NashConv per player. Tables that `neupl solve` left are
+    measured by NashConv where seats mix independently, and by the CCE or CE gap where one draw is
+    for all seats; the output says what OpenSpiel checked. `--episodes` also plays a trained mixture
     against itself and compares the mean returns with the exact ones. Exit code 1 if the NashConvs
     disagree by more than 1e-6, or a mean return by more than chance allows.
     """
@@ -42,6 +46,7 @@ def run(command: Verify) -> int:
     from games.registry import load_tree
     from neupl.population import load_population
     from neupl.progress import Progress
+    from neupl.tabular_population import TabularPopulation
     from neupl.verification import verify_population
 
     population = load_population(command.population)
@@ -51,6 +56,8 @@ def run(command: Verify) -> int:
             max_nodes=population.num_nodes,
             progress=lambda nodes: progress.update(nodes, None),
         )
+    if isinstance(population, TabularPopulation):
+        return _verify_tabular(command, population, tree)
     title = f"playing {population.game}"
     with Progress(title, quiet=command.quiet, patience_s=1.0) as progress:
         verification = verify_population(
@@ -81,6 +88,30 @@ def run(command: Verify) -> int:
         )
     if verification.sampled is not None:
         _print_sampled(verification.sampled)
+    return 0
+
+
+def _verify_tabular(command: Verify, population: "TabularPopulation", tree: "GameTree") -> int:
+    from neupl.cli.solve import agreement_rows
+    from neupl.pictures import QUANTITY_NAMES
+    from neupl.tabular_verification import announce, verify_tabular
+
+    if command.episodes:
+        raise UserError("--episodes plays trained populations; this one is of exact tables")
+    verification = verify_tabular(
+        population,
+        tree,
+        name=command.population.resolve().name,
+        on_open_spiel=None if command.quiet else announce,
+    )
+    if command.json:
+        print_json(verification.to_json())
+        return 0
+    certificate = verification.certificate
+    rows = [("game", certificate.game), ("certified", f"{certificate.object}, exactly")]
+    rows += [(f"seat {p}", f"{gain:.12f}") for p, gain in enumerate(certificate.per_player)]
+    rows.append((QUANTITY_NAMES[certificate.quantity], f"{certificate.value:.12f}, by our solver"))
+    print_table([*rows, *agreement_rows(verification)])
     return 0
 
 

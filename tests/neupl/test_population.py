@@ -16,7 +16,8 @@ from safetensors.numpy import load_file, save_file
 from games.types import PolicySpec
 from neupl.errors import UserError
 from neupl.evaluation import normalise
-from neupl.population import ARRAYS_FILE, MANIFEST_FILE, load_policy, load_population
+from neupl.population import load_policy, load_population
+from neupl.population_files import ARRAYS_FILE, MANIFEST_FILE
 from neupl.training import rows_of
 from tests.conftest import command_environment
 

@@ -1,0 +1,376 @@
+"""A population of tables, as exact solvers leave it: per seat its strategies, and a distribution
+over profiles of them that a certificate is about.
+
+The distribution is kept as a list of profiles with their probabilities, because the time average of
+a regret minimiser has one profile per iteration and no room for `K ** P` numbers. It may be a
+product of independent mixtures (`concept` is `"nash"`) or correlated (`"cce"`, `"ce"`): then chance
+draws one profile for all seats before the game, and no seat can play its part alone. What seats do
+separately is the product of the marginals, another object with another gap.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Float64, Int, Int32
+
+from games.game_tree import GameTree
+from games.registry import load_tree
+from games.types import Policy
+from neupl.errors import UserError
+from neupl.member_policy import MemberPolicy
+from neupl.population_files import write_files
+from solvers.sequence_form import check_distribution, check_policies, mix
+
+# `kind` in the manifest.
+TABULAR = "tabular"
+
+Concept = Literal["nash", "cce", "ce"]
+QUANTITY = {"nash": "nash_conv", "cce": "cce_gap", "ce": "ce_gap"}
+
+# Entries of a joint that are worth being written out as one array.
+MAX_DENSE = 2**24
+# How far a joint may be from the product of its marginals and still count as one.
+PRODUCT_TOLERANCE = 1e-9
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TabularPopulation:
+    """`K_p` strategies per seat as exact tables, with the distribution over their profiles.
+
+    Attributes:
+      game: what `games.load_game` accepts.
+      num_nodes: size of the game tree.
+      method: how it was made, e.g. `"jpsro-cce"`.
+      concept: what the joint is meant to be, which names the gap that certifies it.
+      policies: per seat, its strategies at all information states `[K_p, S, A]`; rows of other
+        seats are uniform and mean nothing.
+      profiles: `[N, P]` profiles that have probability.
+      weights: `[N]` their probabilities.
+      payoffs: `[K_0, ..., K_{P-1}, P]` in game points; `None` where there are too many profiles.
+      information_states: the game's own names, `[S]`.
+      infoset_player: owner of each information state.
+      legal_mask: legal actions of each information state.
+    """
+
+    game: str
+    num_nodes: int
+    method: str
+    concept: Concept
+    policies: tuple[Float64[np.ndarray, "_ S A"], ...]
+    profiles: Int[np.ndarray, "N P"]
+    weights: Float64[np.ndarray, "N"]
+    payoffs: Float64[np.ndarray, "..."] | None
+    information_states: tuple[str, ...]
+    infoset_player: Int32[np.ndarray, "S"]
+    legal_mask: Bool[np.ndarray, "S A"]
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` where the parts do not fit together."""
+        if self.concept not in QUANTITY:
+            raise ValueError(f"concept is {self.concept!r}, expected one of {', '.join(QUANTITY)}")
+        check_distribution(self.weights, "weights of the profiles")
+        sizes = np.array(self.sizes)
+        if (
+            self.profiles.shape != (len(self.weights), self.num_players)
+            or ((self.profiles < 0) | (self.profiles >= sizes)).any()
+        ):
+            raise ValueError(f"profiles do not name strategies of {self.sizes} per seat")
+        if self.payoffs is not None and self.payoffs.shape != (*self.sizes, self.num_players):
+            raise ValueError(f"payoffs have shape {self.payoffs.shape}, strategies {self.sizes}")
+        if self.concept == "nash" and not self._is_product():
+            raise ValueError("the joint is not the product of its marginals, so it cannot be Nash")
+
+    @property
+    def num_players(self) -> int:
+        """Number of seats `P`."""
+        return len(self.policies)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of strategies of each seat `K_p`."""
+        return tuple(len(own) for own in self.policies)
+
+    @property
+    def num_strategies(self) -> int:
+        """The largest number of strategies of a seat `K`."""
+        return max(self.sizes)
+
+    @property
+    def correlated(self) -> bool:
+        """Whether the joint is one draw for all seats instead of independent mixtures."""
+        return self.concept != "nash"
+
+    @property
+    def joint(self) -> Float64[np.ndarray, "..."]:
+        """The distribution over profiles as one array `[K_0, ..., K_{P-1}]`.
+
+        Raises:
+          UserError: it would not fit; `profiles` and `weights` say the same.
+        """
+        if math.prod(self.sizes) > MAX_DENSE:
+            raise UserError(
+                f"the joint over {self.sizes} strategies is too large for one array",
+                hint="read `profiles` and `weights` instead",
+            )
+        joint = np.zeros(self.sizes)
+        np.add.at(joint, tuple(self.profiles.T), self.weights)
+        return joint
+
+    def marginal(self, seat: int) -> Float64[np.ndarray, "K"]:
+        """How often the joint draws each strategy of a seat; says nothing about who meets whom."""
+        self._check_seat(seat)
+        return np.bincount(self.profiles[:, seat], self.weights, minlength=self.sizes[seat])
+
+    @property
+    def meta_strategy(self) -> Float64[np.ndarray, "P K"]:
+        """Each seat's mixture; seats with fewer than `K` strategies end in zeros.
+
+        Raises:
+          UserError: the joint is correlated.
+        """
+        self._refuse_correlated("has no mixture per seat")
+        mixture = np.zeros((self.num_players, self.num_strategies))
+        for seat, size in enumerate(self.sizes):
+            mixture[seat, :size] = self.marginal(seat)
+        return mixture / mixture.sum(axis=1, keepdims=True)
+
+    def draw_profile(self, generator: np.random.Generator) -> tuple[int, ...]:
+        """Draws one strategy per seat from the joint, which each seat then plays to the end."""
+        return tuple(self.profiles[generator.choice(len(self.weights), p=self.weights)].tolist())
+
+    def policy(self, member: int | str, *, seat: int) -> Policy:
+        """A strategy of a seat (or `"nash"`, its mixture in a product) as a `games.Policy`.
+
+        Raises:
+          ValueError: there is no such member or seat.
+          UserError: `"nash"` of a correlated joint.
+        """
+        self._check_seat(seat)
+        self._check_member(member, seat)
+        if member == "nash":
+            weights = self.meta_strategy[seat, : self.sizes[seat]]
+        else:
+            weights = np.eye(self.sizes[seat])[member]
+        return MemberPolicy(self._table_fn(seat), jnp.asarray(weights, jnp.float32))
+
+    def tabulate(self) -> Float64[np.ndarray, "K S A"]:
+        """Slice k holds strategy k of every seat; seats that have fewer repeat their last one."""
+        tables = np.empty((self.num_strategies, *self.legal_mask.shape))
+        for seat, own in enumerate(self.policies):
+            rows = self.infoset_player == seat
+            strategy = np.minimum(np.arange(len(tables)), len(own) - 1)
+            tables[:, rows] = own[strategy][:, rows]
+        return tables
+
+    def profile_table(self, profile: tuple[int, ...]) -> Float64[np.ndarray, "S A"]:
+        """The rows of all seats when each plays its strategy of a profile."""
+        seats = np.stack([own[k] for own, k in zip(self.policies, profile, strict=True)])
+        return seats[self.infoset_player, np.arange(len(self.infoset_player))]
+
+    def to_open_spiel(self, member: int | str | tuple[int, ...]) -> Any:
+        """A profile, strategy k of every seat, or the exactly realised mixture (`"nash"`), as
+        OpenSpiel's `TabularPolicy` of the game in turn-based form.
+
+        Raises:
+          ValueError: there is no such member.
+          UserError: `"nash"` of a correlated joint.
+        """
+        from open_spiel.python.policy import TabularPolicy
+
+        from solvers.open_spiel_check import find_judge
+
+        tree = self.tree()
+        if not isinstance(member, tuple):
+            for seat in range(self.num_players):
+                self._check_member(member, seat)
+        if member == "nash":
+            table = mix(tree, self.tabulate(), self.meta_strategy)
+        elif isinstance(member, tuple):
+            table = self.profile_table(member)
+        else:
+            table = self.profile_table((member,) * self.num_players)
+        judge = find_judge(tree)
+        policy = TabularPolicy(judge.game)
+        for row, name in enumerate(judge.names):
+            policy.action_probability_array[policy.state_lookup[name]] = table[row]
+        return policy
+
+    def tree(self) -> GameTree:
+        """The game, compiled.
+
+        Raises:
+          UserError: it is not the game that the tables were made for.
+        """
+        tree = load_tree(self.game, max_nodes=self.num_nodes)
+        self.check_tree(tree)
+        return tree
+
+    def check_tree(self, tree: GameTree) -> None:
+        """Raises `UserError` unless the tables are policies of `tree`."""
+        same = (
+            tree.infoset_name == self.information_states
+            and np.array_equal(tree.infoset_player, self.infoset_player)
+            and np.array_equal(tree.legal_mask, self.legal_mask)
+        )
+        if not same:
+            raise UserError(
+                f"the tables were made for another version of {self.game}: its information states "
+                "or legal actions are not those of the game that is installed here"
+            )
+        for strategies in self.policies:
+            try:
+                check_policies(tree, strategies)
+            except ValueError as error:
+                raise UserError(f"the population of {self.game} is broken: {error}") from error
+
+    def _table_fn(self, seat: int) -> Any:
+        """`(observation [B, O], mask [B, A]) -> [K_p, B, A]` by the nearest known observation."""
+        tree = self.tree()
+        own = tree.infoset_player == seat
+        known = np.asarray(tree.observation[own], np.float32)
+        tables = np.asarray(self.policies[seat][:, own], np.float32)
+
+        @jax.jit
+        def table(observation: Array, mask: Array) -> Array:
+            # One observation at a time: all pairs at once would not fit in memory for large games.
+            row = jax.lax.map(lambda seen: jnp.argmin(jnp.abs(known - seen).sum(-1)), observation)
+            return jnp.asarray(tables)[:, row]
+
+        return table
+
+    def _is_product(self) -> bool:
+        factors = [self.marginal(seat)[self.profiles[:, seat]] for seat in range(self.num_players)]
+        product = functools.reduce(np.multiply, factors)
+        # A product has its whole mass on the listed profiles, each with its own share.
+        return bool(np.abs(product - self.weights).sum() <= PRODUCT_TOLERANCE)
+
+    def _refuse_correlated(self, why: str) -> None:
+        if self.correlated:
+            raise UserError(
+                f"the joint of this {self.method} population is correlated and {why}: the product "
+                "of its marginals is another object",
+                hint="draw a profile for all seats at once (`draw_profile`), and play its members",
+            )
+
+    def _check_member(self, member: int | str, seat: int) -> None:
+        size = self.sizes[seat]
+        if member == "nash":
+            self._refuse_correlated("cannot be played by one seat alone")
+        elif not (isinstance(member, int) and 0 <= member < size):
+            raise ValueError(
+                f"member of seat {seat} is {member!r}: it must be 'nash' or 0 to {size - 1}"
+            )
+
+    def _check_seat(self, seat: int) -> None:
+        if not 0 <= seat < self.num_players:
+            raise ValueError(f"seat is {seat}: {self.game} has seats 0 to {self.num_players - 1}")
+
+
+def make_tabular(
+    tree: GameTree,
+    *,
+    game: str,
+    method: str,
+    concept: Concept,
+    policies: tuple[Float[np.ndarray, "_ S A"], ...],
+    profiles: Int[np.ndarray, "N P"],
+    weights: Float[np.ndarray, "N"],
+    payoffs: Float[np.ndarray, "..."] | None,
+) -> TabularPopulation:
+    """The population of what a solver found; arguments are the attributes.
+
+    Raises:
+      ValueError: the parts do not fit together.
+    """
+    uniform = tree.uniform_policy()
+    own = (tree.infoset_player[:, None] == player for player in range(tree.num_players))
+    return TabularPopulation(
+        game=game,
+        num_nodes=tree.num_nodes,
+        method=method,
+        concept=concept,
+        policies=tuple(np.where(m, given, uniform) for m, given in zip(own, policies, strict=True)),
+        profiles=np.asarray(profiles, np.int32),
+        weights=np.asarray(weights, np.float64),
+        payoffs=payoffs,
+        information_states=tree.infoset_name,
+        infoset_player=tree.infoset_player,
+        legal_mask=tree.legal_mask,
+    )
+
+
+def write_tabular(
+    folder: Path, population: TabularPopulation, *, model_card: str, facts: Mapping[str, Any]
+) -> None:
+    """Writes a population to `folder`, replacing one that is there.
+
+    Args:
+      folder: created where absent; whole or absent.
+      population: what to write.
+      model_card: Markdown.
+      facts: plain JSON to be kept with it: how it was made, what was certified.
+
+    Raises:
+      UserError: `folder` holds something that is not a population.
+    """
+    arrays = {
+        "profiles": population.profiles,
+        "weights": population.weights,
+        "infoset_player": population.infoset_player,
+        "legal_mask": population.legal_mask,
+    }
+    for seat, strategies in enumerate(population.policies):
+        arrays[f"policies/{seat}"] = strategies[:, population.infoset_player == seat]
+    if population.payoffs is not None:
+        arrays["payoffs"] = population.payoffs
+    manifest = {
+        "kind": TABULAR,
+        "game": population.game,
+        "num_players": population.num_players,
+        "num_actions": population.legal_mask.shape[1],
+        "num_nodes": population.num_nodes,
+        "method": population.method,
+        "concept": population.concept,
+        "sizes": list(population.sizes),
+        "num_profiles": len(population.weights),
+        **facts,
+        "information_states": list(population.information_states),
+    }
+    write_files(folder, manifest=manifest, arrays=arrays, model_card=model_card)
+
+
+def assemble_tabular(
+    manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> TabularPopulation:
+    """The population of the files that `write_tabular` wrote.
+
+    Raises:
+      KeyError, ValueError: something is missing or does not fit together.
+    """
+    infoset_player, legal_mask = arrays["infoset_player"], arrays["legal_mask"]
+    uniform = legal_mask / legal_mask.sum(axis=1, keepdims=True)
+    policies = []
+    for seat in range(manifest["num_players"]):
+        own = arrays[f"policies/{seat}"]
+        policies.append(np.tile(uniform, (len(own), 1, 1)))
+        policies[-1][:, infoset_player == seat] = own
+    return TabularPopulation(
+        game=manifest["game"],
+        num_nodes=manifest["num_nodes"],
+        method=manifest["method"],
+        concept=manifest["concept"],
+        policies=tuple(policies),
+        profiles=arrays["profiles"],
+        weights=arrays["weights"],
+        payoffs=arrays.get("payoffs"),
+        information_states=tuple(manifest["information_states"]),
+        infoset_player=infoset_player,
+        legal_mask=legal_mask,
+    )
