@@ -28,12 +28,15 @@ EXTRAS = {
     "soccer": Extra("humanoid soccer in MuJoCo", ("dm_control", "mujoco", "mujoco-mjx")),
     "ray": Extra("workers on several machines", ("ray",)),
     "cuda": Extra("training on NVIDIA GPUs", ("jax-cuda12-plugin",)),
-    "bench": Extra("comparisons with other libraries", ("cvxpy", "ecos", "networkx", "pgx")),
+    "bench": Extra(
+        "comparisons with other libraries",
+        ("clarabel", "cvxopt", "cvxpy", "ecos", "nashpy", "networkx", "pgx", "piqp"),
+    ),
     "test": Extra("the test suite", ("beartype", "hypothesis", "pytest", "pytest-xdist", "ruff")),
 }
 
 CORE = (
-    "chex", "flax", "jax", "jaxtyping", "matplotlib", "numpy", "open_spiel", "optax", "pyyaml",
+    "chex", "flax", "jax", "jaxtyping", "matplotlib", "numba", "numpy", "open_spiel", "optax", "pyyaml",
     "rich", "safetensors", "scipy", "tensorboard", "tyro",
 )  # fmt: skip
 
