@@ -153,13 +153,7 @@ def _check_joint(tree, state) -> dict[str, Any]:
     from solvers.open_spiel_joint import check_joint
 
     begin = time.process_time()
-    uniform = tree.uniform_policy()
-    # A strategy has no rows where another seat moves, but a policy table must.
-    policies = [
-        np.where(tree.infoset_player[:, None] == player, own, uniform)
-        for player, own in enumerate(state.policies)
-    ]
-    found = check_joint(tree, policies, state.joint, time_limit_s=CHECK_LIMIT_S)
+    found = check_joint(tree, state.policies, state.joint, time_limit_s=CHECK_LIMIT_S)
     gains = np.subtract(found.openspiel_best_values, found.openspiel_on_policy_values)
     difference = max(
         np.abs(np.subtract(found.openspiel_best_values, found.best_values)).max(),

@@ -71,7 +71,7 @@ class JPSROState:
     """A population with its joint meta-strategy; everything that the next iteration depends on.
 
     Attributes:
-      policies: per seat, its strategies `[K_p, S, A]`; rows of other seats are zero.
+      policies: per seat, its strategies `[K_p, S, A]`; rows of other seats are uniform.
       plans: per seat, their realisation plans `[K_p, Q]`.
       copies: per seat, how often each strategy was found, `[K_p]`.
       payoffs: `[K_0, ..., K_{P-1}, P]`, in game points.
@@ -116,7 +116,7 @@ def jpsro(
     Args:
       tree: the game.
       meta_solver: a name of `solvers.meta.registry`, or a function from payoffs to a result; those
-        that select by Gini impurity or entropy are told of copies and start from the last duals.
+        that select by Gini impurity or entropy start from the last multipliers.
       concept: which deviations count; see `solvers.correlated_gaps`.
       repeats: what becomes of a response that is there already.
       ties: what responses do between equally good actions.
@@ -197,7 +197,7 @@ def _additions(tree, state, found, repeats) -> tuple[_Addition, ...]:
         for k in np.argsort(-deviations.gains, kind="stable"):
             if deviations.gains[k] <= worth:
                 break
-            policy = deviations.policies[k]
+            policy = _as_table(tree, player, deviations.policies[k])
             index = known.get(identity(policy, realization_plan(tree, policy)))
             if index is None:
                 return _Addition(policy=policy)
@@ -237,11 +237,7 @@ def _grow(tree, state, additions, solve) -> JPSROState:
 
 
 def _first_state(tree, solve) -> JPSROState:
-    uniform = tree.uniform_policy()
-    policies = tuple(
-        np.where(tree.infoset_player[:, None] == player, uniform, 0.0)[None]
-        for player in range(tree.num_players)
-    )
+    policies = (tree.uniform_policy()[None],) * tree.num_players
     plans = tuple(realization_plan(tree, own) for own in policies)
     copies = tuple(np.ones(1, np.int64) for _ in policies)
     payoffs = payoffs_of_plans(tree, plans)
@@ -256,6 +252,11 @@ def _first_state(tree, solve) -> JPSROState:
         curve=(),
         converged=False,
     )
+
+
+def _as_table(tree, player, response):
+    """The response with uniform rows for other seats, so that it is a policy."""
+    return np.where(tree.infoset_player[:, None] == player, response, tree.uniform_policy())
 
 
 def _point(state, found, additions, seconds) -> JPSROPoint:
@@ -285,7 +286,7 @@ def _solver(chosen: str | MetaSolver) -> Callable[..., SolverResult]:
     solver = meta_solver(chosen) if isinstance(chosen, str) else chosen
     options = getattr(solver, "keywords", {})
     if getattr(solver, "func", None) is not solve_correlated:
-        return lambda payoffs, copies, shape, duals: solver(payoffs)
+        return lambda payoffs, copies, shape, duals: _with_copies(solver, payoffs, copies)
     concept = options["concept"]
 
     def solve(payoffs, copies, shape, duals):
@@ -295,6 +296,15 @@ def _solver(chosen: str | MetaSolver) -> Callable[..., SolverResult]:
         return solver(payoffs, repeats=copies, duals=start)
 
     return solve
+
+
+def _with_copies(solver, payoffs, copies) -> SolverResult:
+    """Solves the game in which every copy is a strategy, and sums over the copies."""
+    strategy_of = [np.repeat(np.arange(len(own)), own) for own in copies]
+    solution = solver(payoffs[np.ix_(*strategy_of)])
+    joint = np.zeros(payoffs.shape[:-1])
+    np.add.at(joint, np.ix_(*strategy_of), solution.joint)
+    return dataclasses.replace(solution, joint=joint)
 
 
 def to_arrays(state: JPSROState) -> dict[str, np.ndarray]:

@@ -34,6 +34,8 @@ JointMethod = Literal["distance", "aggregated_coplayer", "heaviest_profiles"]
 # its square: an upper envelope over Kuhn and Leduc poker, sheriff and trade_comm with up to 100
 # profiles (open_spiel 2.0.2, one core).
 LINEAR_S, QUADRATIC_S = 17e-6, 1.5e-6
+# How it grows with the number of players over two, from Kuhn poker with three and four.
+SEATS_POWER = 2.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +74,7 @@ class OpenSpielJointCheck:
 def predicted_seconds(tree: GameTree, num_profiles: int) -> float:
     """What `cce_dist` or `ce_dist` will take on a joint of so many profiles, rather too high."""
     per_terminal = LINEAR_S * num_profiles + QUADRATIC_S * num_profiles**2
-    return tree.num_terminals * per_terminal
+    return tree.num_terminals * per_terminal * (tree.num_players / 2) ** SEATS_POWER
 
 
 def check_joint(

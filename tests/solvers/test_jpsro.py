@@ -46,18 +46,9 @@ authors_process = functools.partial(
 EXACT = 1e-9
 
 
-def full_tables(tree, state) -> list[np.ndarray]:
-    """Strategies with uniform rows where other seats move."""
-    uniform = tree.uniform_policy()
-    return [
-        np.where(tree.infoset_player[:, None] == player, own, uniform)
-        for player, own in enumerate(state.policies)
-    ]
-
-
 def open_spiel_device(tree, state, open_spiel_table, profile_policy):
     """The joint as OpenSpiel's correlation device, profiles without mass left out."""
-    tables = full_tables(tree, state)
+    tables = state.policies
     device = []
     for profile in map(tuple, np.argwhere(state.joint)):
         own = np.stack([table[k] for table, k in zip(tables, profile, strict=True)])
@@ -102,7 +93,7 @@ def test_greatest_welfare_among_the_strategies_found(name, welfare, tree_of):
     state = authors_process(tree, max_iterations=40)
     best = meta_solver("mwcce")(state.payoffs).joint
     assert np.sum(best[..., None] * state.payoffs) == pytest.approx(welfare, abs=5e-4)
-    assert cce_gap(tree, full_tables(tree, state), best).value < 1e-7
+    assert cce_gap(tree, state.policies, best).value < 1e-7
 
 
 @pytest.mark.parametrize(
@@ -116,7 +107,7 @@ def test_dropping_repeats_ends_in_an_equilibrium(name, tree_of):
     last = state.curve[-1]
     assert state.converged
     assert last.gap <= EXACT
-    certificate = cce_gap(tree, full_tables(tree, state), state.joint)
+    certificate = cce_gap(tree, state.policies, state.joint)
     assert certificate.value == pytest.approx(last.gap, abs=1e-12)
     # Dropped means that no strategy is there twice.
     for player, plans in enumerate(state.plans):
@@ -155,7 +146,7 @@ def test_correlated_equilibria(name, tree_of, turn_based, open_spiel_table, prof
     tree = tree_of(name)
     state = jpsro(tree, meta_solver="mgce", concept="ce", tolerance=EXACT, max_iterations=40)
     assert state.converged
-    assert ce_gap(tree, full_tables(tree, state), state.joint).value < 1e-8
+    assert ce_gap(tree, state.policies, state.joint).value < 1e-8
     device = open_spiel_device(tree, state, open_spiel_table, profile_policy)
     found = pyspiel.ce_dist(turn_based(name), device)
     assert found.dist_value < 1e-7
@@ -216,7 +207,7 @@ def test_payoffs_are_returns_of_profiles(tree_of, profile_policy):
     """Slab by slab as the population grew; here one profile at a time."""
     tree = tree_of(KUHN_3P)
     state = jpsro(tree, max_iterations=4)
-    tables = full_tables(tree, state)
+    tables = state.policies
     assert state.payoffs.shape == (*state.sizes, 3)
     for profile in np.ndindex(*state.sizes):
         own = np.stack([table[k] for table, k in zip(tables, profile, strict=True)])
@@ -334,7 +325,7 @@ def test_any_function_of_payoffs_is_a_meta_solver(tree_of):
     assert last.gap > 0.1
     assert not state.converged
     assert len(state.curve) < 12, "nothing would ever change"
-    assert cce_gap(tree, full_tables(tree, state), state.joint).value == pytest.approx(last.gap)
+    assert cce_gap(tree, state.policies, state.joint).value == pytest.approx(last.gap)
 
 
 def test_no_iteration_starts_after_the_time_limit(tree_of):
