@@ -6,21 +6,17 @@ a legal action drawn uniformly, and finished episodes restarted. All times are C
 process on one thread.
 """
 
-import argparse
-import importlib.metadata
-import json
 import os
-import platform
 import statistics
 import sys
 import time
-from pathlib import Path
 
 # Read when JAX starts, so they come before its import.
 os.environ["NPROC"] = "1"
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+import bench_report
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -229,24 +225,17 @@ def compile_rates(name: str, *, repeats: int) -> tuple[float, float]:
     return max(ours), max(bare)
 
 
-def row(name, ours, peer, peer_name, unit, target) -> dict:
-    """One line of the report; `ratio` above 1 means that ours is better."""
-    return {
-        "name": name,
-        "ours": ours,
-        "peer": peer,
-        "peer_name": peer_name,
-        "unit": unit,
-        "ratio": ours / peer,
-        "target": target,
-    }
+def rate(name, ours, peer, peer_name, target=None, unit="moves per core-second") -> dict:
+    """One line of the report."""
+    return bench_report.row(
+        name, ours, peer, peer_name=peer_name, unit=unit, target=target, more_is_better=True
+    )
 
 
 def measure(*, quick: bool, seeds: int) -> list[dict]:
     """Runs every comparison."""
     length, repeats = (128, 3) if quick else (512, 3 + 2 * seeds)
     moves = 30_000 if quick else 200_000
-    unit = "moves per core-second"
     rows, stepped = [], {}
     for name in STEPPED_GAMES:
         game = TreeGame(compile_game(load_open_spiel(name).turn_based, name=name))
@@ -256,63 +245,40 @@ def measure(*, quick: bool, seeds: int) -> list[dict]:
 
             peer, target = PGX_GAMES[name]
             theirs = jax_rate(pgx_step(pgx.make(peer)), length=length, repeats=repeats)
-            rows.append(row(f"{name}_vs_pgx", stepped[name], theirs, "pgx", unit, target))
+            rows.append(rate(f"{name}_vs_pgx", stepped[name], theirs, "pgx", target))
     for name in STEPPED_GAMES:
         peer = statistics.median(python_rate(name, moves=moves, seed=s) for s in range(seeds))
-        rows.append(
-            row(f"{name}_vs_open_spiel", stepped[name], peer, "OpenSpiel, Python loop", unit, None)
-        )
+        rows.append(rate(f"{name}_vs_open_spiel", stepped[name], peer, "OpenSpiel, Python loop"))
     for name in HOSTED_GAMES:
         ours = statistics.median(host_rate(name, moves=moves, seed=s) for s in range(seeds))
         peer = statistics.median(python_rate(name, moves=moves, seed=s) for s in range(seeds))
-        rows.append(row(f"{name}_host", ours, peer, "OpenSpiel, Python loop", unit, None))
+        rows.append(rate(f"{name}_host", ours, peer, "OpenSpiel, Python loop"))
     for name in COMPILED_GAMES:
         ours, peer = compile_rates(name, repeats=5 if quick else 5 + 5 * seeds)
         rows.append(
-            row(f"{name}_compile", ours, peer, "bare Python walk", "nodes per core-second", 0.5)
+            rate(f"{name}_compile", ours, peer, "bare Python walk", 0.5, "nodes per core-second")
         )
     return rows
 
 
 def main() -> None:
     """Reads the command line, measures, prints and writes the report."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    options = bench_report.parse_options(
+        "bench_games",
+        description=__doc__,
+        quick="shorter runs, one seed",
+        seeds="independent runs of the Python loops",
+        default_seeds=3,
     )
-    parser.add_argument("--quick", action="store_true", help="under 50 s: shorter runs, one seed")
-    parser.add_argument("--seeds", type=int, default=3, help="independent runs of the Python loops")
-    parser.add_argument("--out", type=Path, help="folder for bench_games.json")
-    parser.add_argument(
-        "--json", action="store_true", help="print the report as JSON instead of a table"
-    )
-    options = parser.parse_args()
-    if options.seeds < 1:
-        parser.error(f"--seeds is {options.seeds}, expected at least 1")
     rows = measure(quick=options.quick, seeds=1 if options.quick else options.seeds)
-    import pgx
-
-    report = {
-        "rows": rows,
-        "versions": {
-            "python": platform.python_version(),
-            "jax": jax.__version__,
-            "open_spiel": importlib.metadata.version("open_spiel"),
-            "pgx": pgx.__version__,
-        },
-        "machine": {
-            "processor": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
-        },
-    }
-    if options.out is not None:
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / "bench_games.json").write_text(json.dumps(report, indent=1) + "\n")
-    if options.json:
-        print(json.dumps(report))
-        return
-    for r in rows:
-        goal = "" if r["target"] is None else f"  (target {r['target']:g}x)"
-        print(f"{r['name']:75s} {r['ours']:14,.0f} {r['peer']:14,.0f} {r['ratio']:8.2f}x{goal}")
+    bench_report.finish(
+        "bench_games",
+        options,
+        rows,
+        title="Moves and compilation",
+        about=__doc__,
+        packages=("jax", "open_spiel", "pgx"),
+    )
 
 
 if __name__ == "__main__":

@@ -6,20 +6,16 @@ how far our answer is from equilibrium, as a share of the payoff range. Payoffs 
 those of populations that exact PSRO and JPSRO grow, which are of low rank.
 """
 
-import argparse
-import importlib.metadata
-import json
 import os
-import platform
 import statistics
 import sys
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import bench_report
 import numpy as np
 import scipy.sparse
 
@@ -158,11 +154,14 @@ def compare(name, payoffs, ours_fn, peers, objective_fn, *, repeats, target) -> 
     """One line per peer, or one without a peer; a peer that fails has no time."""
     ours, result = cpu_ms(lambda: ours_fn(payoffs), repeats=repeats)
     worth = objective_fn(result.joint)
-    base = {"name": name, "ours": ours, "unit": UNIT, "target": target}
-    base["gap"] = gap_share(payoffs, result.joint)
-    base["residual"] = getattr(result, "residual", None)
+    figures = {
+        "gap": gap_share(payoffs, result.joint),
+        "residual": getattr(result, "residual", None),
+    }
     if not peers:
-        return [{**base, "peer": None, "peer_name": None, "ratio": None, "error": None}]
+        return [
+            bench_report.row(name, ours, None, peer_name=None, unit=UNIT, error=None, **figures)
+        ]
     rows = []
     for peer_name, peer_fn in peers.items():
         try:
@@ -173,13 +172,20 @@ def compare(name, payoffs, ours_fn, peers, objective_fn, *, repeats, target) -> 
         except Exception as problem:  # a peer's failure is a finding of the comparison
             print(f"{name}: {peer_name} failed: {problem}", file=sys.stderr)
             peer = error = None
-        ratio = None if peer is None else peer / ours
         goal = target if peer_name == "PIQP" else None
         if peer_name == "OpenSpiel" and target is not None:
             goal = 1000.0
         rows.append(
-            {**base, "peer": peer, "peer_name": peer_name, "ratio": ratio, "error": error}
-            | {"target": goal}
+            bench_report.row(
+                name,
+                ours,
+                peer,
+                peer_name=peer_name,
+                unit=UNIT,
+                target=goal,
+                error=error,
+                **figures,
+            )
         )
     return rows
 
@@ -241,43 +247,22 @@ def measure(*, quick: bool, repeats: int) -> list[dict]:
 
 def main() -> None:
     """Reads the command line, measures, prints and writes the report."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    options = bench_report.parse_options(
+        "bench_meta_solvers",
+        description=__doc__,
+        quick="without slow peers",
+        seeds="solves per median",
+        default_seeds=5,
     )
-    parser.add_argument("--quick", action="store_true", help="under 50 s: without slow peers")
-    parser.add_argument("--seeds", type=int, default=5, help="solves per median")
-    parser.add_argument("--out", type=Path, help="folder for bench_meta_solvers.json")
-    parser.add_argument(
-        "--json", action="store_true", help="print the report as JSON instead of a table"
-    )
-    options = parser.parse_args()
-    if options.seeds < 1:
-        parser.error(f"--seeds is {options.seeds}, expected at least 1")
     rows = measure(quick=options.quick, repeats=3 if options.quick else options.seeds)
-    packages = ("numpy", "scipy", "open_spiel", "piqp", "clarabel")
-    report = {
-        "rows": rows,
-        "versions": {"python": platform.python_version()}
-        | {name: importlib.metadata.version(name) for name in packages},
-        "machine": {
-            "processor": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
-        },
-    }
-    if options.out is not None:
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / "bench_meta_solvers.json").write_text(json.dumps(report, indent=1) + "\n")
-    if options.json:
-        print(json.dumps(report))
-        return
-    for r in rows:
-        line = f"{r['name']:42s} {r['ours']:9.2f} ms  gap {r['gap']:.0e}"
-        if r["peer"] is not None:
-            line += f"  {r['peer_name']:9s} {r['peer']:11.1f} ms {r['ratio']:9.1f}x"
-            line += f"  error {r['error']:.0e}"
-        elif r["peer_name"]:
-            line += f"  {r['peer_name']:9s} failed"
-        print(line + ("" if r["target"] is None else f"  (target {r['target']:g}x)"))
+    bench_report.finish(
+        "bench_meta_solvers",
+        options,
+        rows,
+        title="Meta-solvers",
+        about=__doc__,
+        packages=("numpy", "scipy", "open_spiel", "piqp", "clarabel"),
+    )
 
 
 if __name__ == "__main__":

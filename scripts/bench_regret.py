@@ -5,22 +5,18 @@ medians over rounds are reported. Compilation of our loops by Numba is kept out 
 disk); what a first run costs otherwise, from the name of the game on, has rows of its own.
 """
 
-import argparse
 import functools
-import importlib.metadata
 import importlib.util
-import json
 import os
-import platform
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 # Read when NumPy and SciPy start, so it comes before their import.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import bench_report
 import pyspiel
 
 from games.game_tree import GameTree
@@ -158,16 +154,16 @@ def lp_row(name: str, *, rounds: int) -> dict:
 
 
 def row(name, ours, peer, peer_name, unit, target) -> dict:
-    """One line of the report; `ratio` above 1 means that ours is better."""
-    return {
-        "name": name,
-        "ours": ours,
-        "peer": peer,
-        "peer_name": peer_name,
-        "unit": unit,
-        "ratio": ours / peer if unit == ITERATIONS else peer / ours,
-        "target": target,
-    }
+    """One line of the report."""
+    return bench_report.row(
+        name,
+        ours,
+        peer,
+        peer_name=peer_name,
+        unit=unit,
+        target=target,
+        more_is_better=unit == ITERATIONS,
+    )
 
 
 def measure(*, quick: bool, seeds: int) -> list[dict]:
@@ -181,48 +177,23 @@ def measure(*, quick: bool, seeds: int) -> list[dict]:
     return rows
 
 
-def versions() -> dict[str, str | None]:
-    """Versions of what was measured; `None` for what is not installed."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
-    for package in ("open_spiel", "numpy", "scipy", "numba", "cvxpy", "ecos"):
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = None
-    return found
-
-
 def main() -> None:
     """Reads the command line, measures, prints and writes the report."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    options = bench_report.parse_options(
+        "bench_regret",
+        description=__doc__,
+        quick="two games, short rounds",
+        seeds="adds two rounds each",
+        default_seeds=3,
     )
-    parser.add_argument("--quick", action="store_true", help="under 50 s: two games, short rounds")
-    parser.add_argument("--seeds", type=int, default=3, help="adds two rounds each")
-    parser.add_argument("--out", type=Path, help="folder for bench_regret.json")
-    parser.add_argument(
-        "--json", action="store_true", help="print the report as JSON instead of a table"
+    bench_report.finish(
+        "bench_regret",
+        options,
+        measure(quick=options.quick, seeds=options.seeds),
+        title="Regret minimisation and the sequence-form program",
+        about=__doc__,
+        packages=("open_spiel", "numpy", "scipy", "numba", "cvxpy", "ecos"),
     )
-    options = parser.parse_args()
-    if options.seeds < 1:
-        parser.error(f"--seeds is {options.seeds}, expected at least 1")
-    report = {
-        "rows": measure(quick=options.quick, seeds=options.seeds),
-        "versions": versions(),
-        "machine": {
-            "processor": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
-        },
-    }
-    if options.out is not None:
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / "bench_regret.json").write_text(json.dumps(report, indent=1) + "\n")
-    if options.json:
-        print(json.dumps(report))
-        return
-    for r in report["rows"]:
-        goal = "" if r["target"] is None else f"  (target {r['target']:g}x)"
-        print(f"{r['name']:95s} {r['ours']:14.6g} {r['peer']:14.6g} {r['ratio']:8.2f}x{goal}")
 
 
 if __name__ == "__main__":

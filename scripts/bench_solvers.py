@@ -6,12 +6,8 @@ policies: OpenSpiel a ready `TabularPolicy`, ours a table. The floor of a pass i
 touch once, beside a plain copy of as many bytes.
 """
 
-import argparse
-import importlib.metadata
 import itertools
-import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -22,6 +18,7 @@ from pathlib import Path
 # Read when the libraries start, so it comes before their import.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import bench_report
 import numpy as np
 import pyspiel
 
@@ -113,15 +110,9 @@ def open_spiel_policy(tree: GameTree, policy: np.ndarray) -> pyspiel.TabularPoli
 
 def row(name: str, ours: float, peer: float, *, peer_name: str, target: float | None) -> dict:
     """One line of the report, in CPU seconds per call."""
-    return {
-        "name": name,
-        "ours": ours,
-        "peer": peer,
-        "peer_name": peer_name,
-        "unit": "CPU seconds per call",
-        "ratio": peer / ours,
-        "target": target,
-    }
+    return bench_report.row(
+        name, ours, peer, peer_name=peer_name, unit="CPU seconds per call", target=target
+    )
 
 
 def nash_conv_rows(name: str, *, repeats: int, seed: int, quick: bool) -> tuple[list[dict], dict]:
@@ -317,48 +308,23 @@ def measure(*, quick: bool, seeds: int) -> tuple[list[dict], list[dict]]:
 
 def main() -> None:
     """Reads the command line, measures, prints and writes the report."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    options = bench_report.parse_options(
+        "bench_solvers",
+        description=__doc__,
+        quick="fewer profiles and games",
+        seeds="random policies measured per game",
+        default_seeds=1,
     )
-    parser.add_argument("--quick", action="store_true", help="under 50 s: fewer profiles and games")
-    parser.add_argument("--seeds", type=int, default=1, help="random policies measured per game")
-    parser.add_argument("--out", type=Path, help="folder for bench_solvers.json")
-    parser.add_argument(
-        "--json", action="store_true", help="print the report as JSON instead of a table"
-    )
-    options = parser.parse_args()
-    if options.seeds < 1:
-        parser.error(f"--seeds is {options.seeds}, expected at least 1")
     rows, floors = measure(quick=options.quick, seeds=1 if options.quick else options.seeds)
-    report = {
-        "rows": rows,
-        "floors": floors,
-        "versions": {
-            "python": platform.python_version(),
-            **{
-                package: importlib.metadata.version(package)
-                for package in ("numba", "numpy", "open_spiel")
-            },
-        },
-        "machine": {
-            "processor": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
-        },
-    }
-    if options.out is not None:
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / "bench_solvers.json").write_text(json.dumps(report, indent=1) + "\n")
-    if options.json:
-        print(json.dumps(report))
-        return
-    for r in rows:
-        goal = "" if r["target"] is None else f"  (target {r['target']:g}x)"
-        print(f"{r['name']:95s} {r['ours']:11.3e} {r['peer']:11.3e} {r['ratio']:10,.1f}x{goal}")
-    for f in floors:
-        print(
-            f"{f['name']:95s} {f['bytes']:12,d} bytes, {f['gigabytes_per_s']:.2f} GB/s, "
-            f"a copy {f['copy_gigabytes_per_s']:.2f} GB/s"
-        )
+    bench_report.finish(
+        "bench_solvers",
+        options,
+        rows,
+        title="Exact passes on the tree",
+        about=__doc__,
+        packages=("numba", "numpy", "open_spiel"),
+        floors=floors,
+    )
 
 
 if __name__ == "__main__":
