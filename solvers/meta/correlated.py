@@ -23,10 +23,12 @@ from solvers.meta.interior_point import interior_point
 from solvers.meta.projection import Answer, Projection, answer, worst_rows
 from solvers.types import SolverError, SolverResult
 
-# Largest accepted residual (see `projection.answer`), and the one aimed at. Where equilibria force
-# probabilities to zero, maximum entropy has no finite multipliers; those of some millions that it
-# gets turn a rounding of each slack into more, of which so many are accepted.
-ACCEPTED, AIM, ACCEPTED_ROUNDINGS = 1e-8, 1e-12, 32
+# Largest accepted residual (see `projection.answer`), and the one aimed at.
+ACCEPTED, AIM = 1e-8, 1e-12
+# Multipliers of some thousands or millions turn the rounding of slacks into doubt about which of
+# the equilibria is the best. So much of it is accepted of an equilibrium to so many digits, and
+# told by the status.
+EQUILIBRIUM, DOUBT = 1e-10, 1e-3
 MAX_NEWTON_STEPS, MAX_INTERIOR_STEPS, MAX_POLISHING_STEPS = 12, 250, 4
 FIRST_PAIR_STEPS, PROMISING = 4, 1e-2
 # With more rows than this the interior-point method starts from some and adds violated ones.
@@ -81,12 +83,14 @@ def solve_correlated(
       duals: multipliers to start from, as returned for a similar game (`extend_duals`).
 
     Returns:
-      A `CorrelatedResult`; its gap is that of the joint itself: at most 1e-9 of the payoff range
-      when epsilon is 0 or `"min"`.
+      A `CorrelatedResult`. Its status is `"solved"`, or says how far its objective may be from the
+      best where multipliers are too large for the digits of a float to tell. Its gap is that of the
+      joint itself: at most 1e-9 of the payoff range when epsilon is 0 or `"min"`.
 
     Raises:
       ValueError: payoffs contain NaN or have a wrong shape, or an option is out of range.
-      SolverError: no point within 1e-8 was found; the message carries the residual reached.
+      SolverError: what was found is no equilibrium to 1e-10 of the payoff range, or far from the
+        selected one; the message carries the residual reached.
     """
     start = time.perf_counter()
     payoffs = check_payoffs(payoffs)
@@ -116,7 +120,7 @@ def solve_correlated(
         joint=found.joint,
         concept=concept,
         gap=float(np.maximum(gains, 0).sum()),
-        status="solved",
+        status=_status(found),
         iterations=found.iterations,
         seconds=time.perf_counter() - start,
         epsilon=allowed - found.relief,
@@ -162,7 +166,8 @@ def project(
 
     Raises:
       ValueError: the number of duals is wrong or one is negative.
-      SolverError: the residual reached is greater than 1e-8.
+      SolverError: the residual reached is greater than 1e-8, and not for doubt about the selection
+        alone.
     """
     operator = problem.incentives
     if duals is None:
@@ -198,14 +203,19 @@ def project(
     )
     tried.append(answer(problem, polished.joint, polished.duals, relief=inner.relief))
     best = min(tried, key=lambda one: one.residual)
-    size = max(problem.divergence.value(best.joint), problem.divergence.floor)
-    rounding = np.finfo(float).eps * float(best.duals.sum()) / size
-    if not best.residual <= max(ACCEPTED, ACCEPTED_ROUNDINGS * rounding):
+    told = best.violation <= EQUILIBRIUM and best.residual <= DOUBT
+    if not (best.residual <= ACCEPTED or told):
         raise SolverError(
             f"no correlated equilibrium of the {'x'.join(map(str, operator.shape))} game within "
             f"{ACCEPTED:g}; reached a residual of {best.residual:.3g}"
         )
     return best._replace(iterations=inner.iterations + polished.iterations)
+
+
+def _status(found: Answer) -> str:
+    if found.residual <= ACCEPTED:
+        return "solved"
+    return f"an equilibrium; its objective is within {found.residual:.1g} of the best, relatively"
 
 
 def _without_relief(problem):

@@ -48,13 +48,15 @@ class Answer(NamedTuple):
       joint: `[K_0, ..., K_{P-1}]`.
       duals: multiplier of each row, non-negative, `[R]`.
       relief: see the module; 0 where it is absent.
-      residual: see `residual`.
+      violation: largest violation of a row, in units of its player's scale.
+      residual: see `answer`.
       iterations: Newton steps.
     """
 
     joint: Float64[np.ndarray, "..."]
     duals: Float64[np.ndarray, "R"]
     relief: float
+    violation: float
     residual: float
     iterations: int
 
@@ -85,7 +87,7 @@ def answer(
         lost += relief * abs(excess) + max(-excess, 0.0)
     violation = max(float(slack[incentives.binds].max(initial=0.0)), 0.0)
     residual = max(violation, lost / max(value, divergence.floor))
-    return Answer(joint, duals, relief, residual, iterations)
+    return Answer(joint, duals, relief, violation, residual, iterations)
 
 
 def worst_rows(
