@@ -28,7 +28,7 @@ ACCEPTED, AIM = 1e-8, 1e-12
 # Multipliers of some thousands or millions turn the rounding of slacks into doubt about which of
 # the equilibria is the best. So much of it is accepted of an equilibrium to so many digits, and
 # told by the status.
-EQUILIBRIUM, DOUBT = 1e-10, 1e-3
+EQUILIBRIUM, DOUBT = 1e-10, 0.1
 MAX_NEWTON_STEPS, MAX_INTERIOR_STEPS, MAX_POLISHING_STEPS = 12, 250, 4
 FIRST_PAIR_STEPS, PROMISING = 4, 1e-2
 # With more rows than this the interior-point method starts from some and adds violated ones.
