@@ -177,9 +177,10 @@ def measure(
 
 @dataclasses.dataclass(frozen=True)
 class _Addition:
-    """What a seat gets: a new policy `[S, A]`, or one more copy of a strategy, or nothing."""
+    """What a seat gets: a new policy `[S, A]` with its plan `[Q]`, or a copy more, or nothing."""
 
     policy: np.ndarray | None = None
+    plan: np.ndarray | None = None
     copy_of: int | None = None
 
 
@@ -198,9 +199,10 @@ def _additions(tree, state, found, repeats) -> tuple[_Addition, ...]:
             if deviations.gains[k] <= worth:
                 break
             policy = _as_table(tree, player, deviations.policies[k])
-            index = known.get(identity(policy, realization_plan(tree, policy)))
+            plan = realization_plan(tree, policy)
+            index = known.get(identity(policy, plan))
             if index is None:
-                return _Addition(policy=policy)
+                return _Addition(policy=policy, plan=plan)
             if copy_of is None and repeats == "weigh":
                 copy_of = index
         return _Addition(copy_of=copy_of)
@@ -217,8 +219,7 @@ def _grow(tree, state, additions, solve) -> JPSROState:
             copies[player] = copies[player] + (np.arange(len(copies[player])) == addition.copy_of)
         if addition.policy is None:
             continue
-        policy = addition.policy[None]
-        plan = realization_plan(tree, policy)
+        policy, plan = addition.policy[None], addition.plan[None]
         slab = payoffs_of_plans(tree, [*plans[:player], plan, *plans[player + 1 :]])
         payoffs = np.concatenate([payoffs, slab], axis=player)
         policies[player] = np.concatenate([policies[player], policy])
