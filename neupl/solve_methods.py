@@ -102,7 +102,7 @@ def check_saved(tree: GameTree, config: SolveConfig, saved: Progressed) -> None:
     """
     if config.kind.family == "jpsro":
         expected = {
-            f"policies/{p}": (None, tree.num_infosets, tree.num_actions)
+            f"actions/{p}": (None, tree.num_infosets, tree.num_actions)
             for p in range(tree.num_players)
         }
     elif config.kind.family == "lp":

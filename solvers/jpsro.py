@@ -16,13 +16,14 @@ different processes with the same fixed points.
 """
 
 import dataclasses
+import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from games.game_tree import GameTree
 from solvers.best_response import Ties
@@ -71,7 +72,8 @@ class JPSROState:
     """A population with its joint meta-strategy; everything that the next iteration depends on.
 
     Attributes:
-      policies: per seat, its strategies `[K_p, S, A]`; rows of other seats are uniform.
+      actions: per seat, what its strategies take, all with the same probability, `[K_p, S, A]`;
+        all that is legal in the rows of other seats.
       plans: per seat, their realisation plans `[K_p, Q]`.
       copies: per seat, how often each strategy was found, `[K_p]`.
       payoffs: `[K_0, ..., K_{P-1}, P]`, in game points.
@@ -81,7 +83,7 @@ class JPSROState:
       converged: whether the last iteration's gap met the tolerance, or was nothing but rounding.
     """
 
-    policies: tuple[Float64[np.ndarray, "_ S A"], ...]
+    actions: tuple[Bool[np.ndarray, "_ S A"], ...]
     plans: tuple[Float64[np.ndarray, "_ Q"], ...]
     copies: tuple[Int64[np.ndarray, "_"], ...]
     payoffs: Float64[np.ndarray, "..."]
@@ -93,7 +95,12 @@ class JPSROState:
     @property
     def sizes(self) -> tuple[int, ...]:
         """Number of strategies of each seat."""
-        return tuple(len(own) for own in self.policies)
+        return tuple(len(own) for own in self.actions)
+
+    @property
+    def policies(self) -> tuple[Float64[np.ndarray, "_ S A"], ...]:
+        """Per seat, its strategies as policies `[K_p, S, A]`: eight times as large as `actions`."""
+        return tuple(own / own.sum(axis=-1, keepdims=True) for own in self.actions)
 
 
 def jpsro(
@@ -142,18 +149,22 @@ def jpsro(
     start = time.perf_counter()
     state = _first_state(tree, solve) if state is None else state
     before = state.curve[-1].seconds if state.curve else 0.0
+    known = _known(state, repeats)
     while len(state.curve) < max_iterations and not state.converged:
         if repeats == "drop" and state.curve and state.curve[-1].novel == 0:
             break  # the meta-solver found no equilibrium of what is all there will ever be
         if time.perf_counter() - start > time_limit_s:
             break
         found = measure(tree, state, concept=concept, responses=ties)
-        additions = _additions(tree, state, found, repeats)
+        additions = _additions(tree, known, found, repeats)
         point = _point(state, found, additions, before + time.perf_counter() - start)
         if found.gap <= max(tolerance, least) and tolerance >= 0:
             state = dataclasses.replace(state, converged=True)
         else:
             state = _grow(tree, state, additions, solve)
+            for own, addition in zip(known, additions, strict=True):
+                if addition.identity is not None:
+                    own[addition.identity] = len(own)
         state = dataclasses.replace(state, curve=(*state.curve, point))
         if on_iteration is not None:
             on_iteration(state, point)
@@ -177,32 +188,41 @@ def measure(
 
 @dataclasses.dataclass(frozen=True)
 class _Addition:
-    """What a seat gets: a new policy `[S, A]` with its plan `[Q]`, or a copy more, or nothing."""
+    """What a seat gets: a strategy, its actions `[S, A]` and plan `[Q]`, or a copy, or nothing."""
 
-    policy: np.ndarray | None = None
+    actions: np.ndarray | None = None
     plan: np.ndarray | None = None
+    identity: bytes | None = None
     copy_of: int | None = None
 
 
-def _additions(tree, state, found, repeats) -> tuple[_Addition, ...]:
+def _known(state, repeats) -> list[dict[bytes, int]]:
+    """Per seat, the index of each strategy by its identity."""
+    return [
+        {_identity(*pair, repeats): k for k, pair in enumerate(zip(*own, strict=True))}
+        for own in zip(state.actions, state.plans, strict=True)
+    ]
+
+
+def _identity(actions, plan, repeats) -> bytes:
+    return hashlib.blake2b((actions if repeats == "weigh" else plan).tobytes()).digest()
+
+
+def _additions(tree, known, found, repeats) -> tuple[_Addition, ...]:
     """Per seat the new response that gains most, or, where none is new, what the best repeats."""
     worth = WORTHLESS * tree.payoff_range if repeats == "drop" else -np.inf
 
-    def identity(policy, plan) -> bytes:
-        return (policy if repeats == "weigh" else plan).tobytes()
-
     def addition(player, deviations):
-        pairs = zip(state.policies[player], state.plans[player], strict=True)
-        known = {identity(*pair): k for k, pair in enumerate(pairs)}
         copy_of = None
         for k in np.argsort(-deviations.gains, kind="stable"):
             if deviations.gains[k] <= worth:
                 break
             policy = _as_table(tree, player, deviations.policies[k])
-            plan = realization_plan(tree, policy)
-            index = known.get(identity(policy, plan))
+            actions, plan = policy > 0, realization_plan(tree, policy)
+            identity = _identity(actions, plan, repeats)
+            index = known[player].get(identity)
             if index is None:
-                return _Addition(policy=policy, plan=plan)
+                return _Addition(actions=actions, plan=plan, identity=identity)
             if copy_of is None and repeats == "weigh":
                 copy_of = index
         return _Addition(copy_of=copy_of)
@@ -212,23 +232,23 @@ def _additions(tree, state, found, repeats) -> tuple[_Addition, ...]:
 
 def _grow(tree, state, additions, solve) -> JPSROState:
     """The population with the additions, its payoffs and its joint."""
-    policies, plans, copies = list(state.policies), list(state.plans), list(state.copies)
+    actions, plans, copies = list(state.actions), list(state.plans), list(state.copies)
     payoffs = state.payoffs
     for player, addition in enumerate(additions):
         if addition.copy_of is not None:
             copies[player] = copies[player] + (np.arange(len(copies[player])) == addition.copy_of)
-        if addition.policy is None:
+        if addition.actions is None:
             continue
-        policy, plan = addition.policy[None], addition.plan[None]
+        plan = addition.plan[None]
         slab = payoffs_of_plans(tree, [*plans[:player], plan, *plans[player + 1 :]])
         payoffs = np.concatenate([payoffs, slab], axis=player)
-        policies[player] = np.concatenate([policies[player], policy])
+        actions[player] = np.concatenate([actions[player], addition.actions[None]])
         plans[player] = np.concatenate([plans[player], plan])
         copies[player] = np.append(copies[player], 1)
     solution = solve(payoffs, copies, state.joint.shape, state.duals)
     return dataclasses.replace(
         state,
-        policies=tuple(policies),
+        actions=tuple(actions),
         plans=tuple(plans),
         copies=tuple(copies),
         payoffs=payoffs,
@@ -238,13 +258,13 @@ def _grow(tree, state, additions, solve) -> JPSROState:
 
 
 def _first_state(tree, solve) -> JPSROState:
-    policies = (tree.uniform_policy()[None],) * tree.num_players
-    plans = tuple(realization_plan(tree, own) for own in policies)
-    copies = tuple(np.ones(1, np.int64) for _ in policies)
+    actions = (tree.legal_mask[None],) * tree.num_players
+    plans = (realization_plan(tree, tree.uniform_policy()[None]),) * tree.num_players
+    copies = tuple(np.ones(1, np.int64) for _ in actions)
     payoffs = payoffs_of_plans(tree, plans)
     solution = solve(payoffs, copies, (1,) * tree.num_players, np.zeros(0))
     return JPSROState(
-        policies=policies,
+        actions=actions,
         plans=plans,
         copies=copies,
         payoffs=payoffs,
@@ -267,7 +287,7 @@ def _point(state, found, additions, seconds) -> JPSROPoint:
         gains=tuple(found.gains.tolist()),
         returns=tuple(found.on_policy_values.tolist()),
         sizes=state.sizes,
-        novel=sum(addition.policy is not None for addition in additions),
+        novel=sum(addition.actions is not None for addition in additions),
         repeated=sum(addition.copy_of is not None for addition in additions),
         seconds=seconds,
     )
@@ -311,8 +331,8 @@ def _with_copies(solver, payoffs, copies) -> SolverResult:
 def to_arrays(state: JPSROState) -> dict[str, np.ndarray]:
     """The state as arrays, for a checkpoint."""
     arrays = {"payoffs": state.payoffs, "joint": state.joint, "duals": state.duals}
-    for player, (policies, copies) in enumerate(zip(state.policies, state.copies, strict=True)):
-        arrays |= {f"policies/{player}": policies, f"copies/{player}": copies}
+    for player, (actions, copies) in enumerate(zip(state.actions, state.copies, strict=True)):
+        arrays |= {f"actions/{player}": actions, f"copies/{player}": copies}
     for field in dataclasses.fields(JPSROPoint):
         values = [getattr(point, field.name) for point in state.curve]
         arrays[f"curve/{field.name}"] = np.array(values)
@@ -326,15 +346,15 @@ def from_arrays(tree: GameTree, arrays: Mapping[str, np.ndarray]) -> JPSROState:
       KeyError: an array is missing.
     """
     seats = range(tree.num_players)
-    policies = tuple(arrays[f"policies/{player}"] for player in seats)
+    actions = tuple(arrays[f"actions/{player}"] for player in seats)
     columns = {f.name: arrays[f"curve/{f.name}"].tolist() for f in dataclasses.fields(JPSROPoint)}
     curve = tuple(
         JPSROPoint(*(tuple(v) if isinstance(v, list) else v for v in values))
         for values in zip(*columns.values(), strict=True)
     )
-    return JPSROState(
-        policies=policies,
-        plans=tuple(realization_plan(tree, own) for own in policies),
+    state = JPSROState(
+        actions=actions,
+        plans=(),
         copies=tuple(arrays[f"copies/{player}"] for player in seats),
         payoffs=arrays["payoffs"],
         joint=arrays["joint"],
@@ -342,3 +362,5 @@ def from_arrays(tree: GameTree, arrays: Mapping[str, np.ndarray]) -> JPSROState:
         curve=curve,
         converged=bool(arrays["converged"]),
     )
+    plans = tuple(realization_plan(tree, own) for own in state.policies)
+    return dataclasses.replace(state, plans=plans)

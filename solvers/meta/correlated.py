@@ -17,22 +17,10 @@ from jaxtyping import Float, Float64, Real
 from solvers.meta.deviation import check_payoffs, deviation_gains, swap_gains
 from solvers.meta.divergence import Divergence, Gini, RelativeEntropy
 from solvers.meta.dominance import undominated
-from solvers.meta.dual_newton import dual_newton
 from solvers.meta.incentives import Concept, Incentives, incentives
-from solvers.meta.interior_point import interior_point
-from solvers.meta.projection import Answer, Projection, answer, worst_rows
-from solvers.types import SolverError, SolverResult
-
-# Largest accepted residual (see `projection.answer`), and the one aimed at.
-ACCEPTED, AIM = 1e-8, 1e-12
-# Multipliers of some thousands or millions turn the rounding of slacks into doubt about which of
-# the equilibria is the best. So much of it is accepted of an equilibrium to so many digits, and
-# told by the status.
-EQUILIBRIUM, DOUBT = 1e-10, 0.1
-MAX_NEWTON_STEPS, MAX_INTERIOR_STEPS, MAX_POLISHING_STEPS = 12, 250, 4
-FIRST_PAIR_STEPS, PROMISING = 4, 1e-2
-# With more rows than this the interior-point method starts from some and adds violated ones.
-MAX_INTERIOR_ROWS, MAX_ROUNDS = 500, 30
+from solvers.meta.projection import Projection
+from solvers.meta.projector import ACCEPTED, project
+from solvers.types import SolverResult
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +108,7 @@ def solve_correlated(
         joint=found.joint,
         concept=concept,
         gap=float(np.maximum(gains, 0).sum()),
-        status=_status(found),
+        status=_status(found.residual),
         iterations=found.iterations,
         seconds=time.perf_counter() - start,
         epsilon=allowed - found.relief,
@@ -154,97 +142,10 @@ def extend_duals(
     return np.concatenate(result)
 
 
-def project(
-    problem: Projection,
-    duals: Float64[np.ndarray, "R"] | None = None,
-    *,
-    newton_steps: int = MAX_NEWTON_STEPS,
-) -> Answer:
-    """Solves the projection onto the set of equilibria, from multipliers `duals` where given.
-
-    Newton's method may take `newton_steps` before the interior-point method is called.
-
-    Raises:
-      ValueError: the number of duals is wrong or one is negative.
-      SolverError: the residual reached is greater than 1e-8, and not for doubt about the selection
-        alone.
-    """
-    operator = problem.incentives
-    if duals is None:
-        duals = np.zeros(len(operator.player))
-    elif len(duals) != len(operator.player) or not np.all(duals >= 0):
-        raise ValueError(
-            f"duals to start from must be {len(operator.player)} non-negative numbers, one per "
-            f"deviation; got {len(duals)}"
-        )
-    tried = []
-    if not operator.binds.any():
-        return answer(_without_relief(problem), problem.divergence.ideal(), 0 * duals)
-    if problem.relief_rates is None:
-        # With a row for every pair of strategies, a bad beginning seldom comes to a good end.
-        pairs = len(operator.group_starts) < len(operator.player)
-        first = min(newton_steps, FIRST_PAIR_STEPS) if pairs else newton_steps
-        tried.append(dual_newton(problem, duals, tolerance=AIM, max_steps=first))
-        if first < newton_steps and 10 * AIM < tried[-1].residual <= PROMISING:
-            more = dual_newton(
-                problem, tried[-1].duals, tolerance=AIM, max_steps=newton_steps - first
-            )
-            tried.append(more._replace(iterations=more.iterations + tried[-1].iterations))
-        if tried[-1].residual <= 10 * AIM:
-            return tried[-1]
-        duals = tried[-1].duals
-    inner = _interior(problem, duals)
-    tried.append(inner)
-    polished = dual_newton(
-        problem.without_relief(inner.relief),
-        inner.duals,
-        tolerance=AIM,
-        max_steps=MAX_POLISHING_STEPS,
-    )
-    tried.append(answer(problem, polished.joint, polished.duals, relief=inner.relief))
-    best = min(tried, key=lambda one: one.residual)
-    told = best.violation <= EQUILIBRIUM and best.residual <= DOUBT
-    if not (best.residual <= ACCEPTED or told):
-        raise SolverError(
-            f"no correlated equilibrium of the {'x'.join(map(str, operator.shape))} game within "
-            f"{ACCEPTED:g}; reached a residual of {best.residual:.3g}"
-        )
-    return best._replace(iterations=inner.iterations + polished.iterations)
-
-
-def _status(found: Answer) -> str:
-    if found.residual <= ACCEPTED:
+def _status(residual):
+    if residual <= ACCEPTED:
         return "solved"
-    return f"an equilibrium; its objective is within {found.residual:.1g} of the best, relatively"
-
-
-def _without_relief(problem):
-    return dataclasses.replace(problem, relief_rates=None)
-
-
-def _interior(problem, duals):
-    """The interior-point method on all rows, or on a growing part of many rows."""
-    operator = problem.incentives
-    rows = np.flatnonzero(operator.binds)
-    rounds = 1
-    if len(rows) > MAX_INTERIOR_ROWS:
-        joint, _ = problem.divergence.link(operator.prices(duals))
-        slack = operator.gains(joint) - problem.allowance
-        rows = np.union1d(np.flatnonzero(duals), worst_rows(problem, slack, least=-np.inf))
-        rounds = MAX_ROUNDS
-    best, iterations = None, 0
-    for _ in range(rounds):
-        point = interior_point(problem, rows, tolerance=AIM, max_steps=MAX_INTERIOR_STEPS)
-        iterations += point.iterations
-        found = answer(problem, point.joint / point.joint.sum(), point.duals, relief=point.relief)
-        if best is None or found.residual < best.residual:
-            best = found
-        slack = operator.gains(found.joint) - problem.without_relief(found.relief).allowance
-        added = np.setdiff1d(worst_rows(problem, slack, least=AIM), rows)
-        if not len(added):
-            break
-        rows = np.union1d(rows, added)
-    return best._replace(iterations=iterations)
+    return f"an equilibrium; its objective is within {residual:.1g} of the best, relatively"
 
 
 def _within(payoffs, kept, *, maximise, copies, start):

@@ -9,7 +9,7 @@ import dataclasses
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int
 
 
 @runtime_checkable
@@ -46,6 +46,10 @@ class Divergence(Protocol):
         """The joint of least divergence plus `prices . joint`, and one over its bend on the
         support, 0 elsewhere.
         """
+        ...
+
+    def restricted(self, kept: tuple[Int[np.ndarray, "_"], ...]) -> "Divergence":
+        """The divergence of joints of the strategies that are kept, per player."""
         ...
 
 
@@ -102,13 +106,17 @@ class Gini:
         joint = curvature * np.maximum(level - prices, 0.0)
         return joint / joint.sum(), curvature
 
+    def restricted(self, kept: tuple[Int[np.ndarray, "_"], ...]) -> "Gini":
+        """See `Divergence`."""
+        return Gini(self.weights[np.ix_(*kept)])
+
 
 @dataclasses.dataclass(frozen=True)
 class RelativeEntropy:
     """`sum over profiles of joint log(joint / target)` in nats.
 
     Attributes:
-      target: `[K_0, ..., K_{P-1}]`, positive, sums to 1.
+      target: `[K_0, ..., K_{P-1}]`, positive, sums to 1 on all profiles.
     """
 
     target: Float64[np.ndarray, "..."]
@@ -117,7 +125,7 @@ class RelativeEntropy:
 
     def ideal(self) -> Float64[np.ndarray, "..."]:
         """See `Divergence`."""
-        return self.target
+        return self.target / self.target.sum()
 
     def value(self, joint: Float64[np.ndarray, "..."]) -> float:
         """See `Divergence`."""
@@ -140,6 +148,10 @@ class RelativeEntropy:
         weight = self.target * np.exp(-np.minimum(prices - prices.min(), 700.0))
         joint = weight / weight.sum()
         return joint, joint
+
+    def restricted(self, kept: tuple[Int[np.ndarray, "_"], ...]) -> "RelativeEntropy":
+        """See `Divergence`; the target is not normalised again, for the same values."""
+        return RelativeEntropy(self.target[np.ix_(*kept)])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,3 +200,7 @@ class Tilted:
     ) -> tuple[Float64[np.ndarray, "..."], Float64[np.ndarray, "..."]]:
         """See `Divergence`."""
         return self.base.link(prices + self.cost)
+
+    def restricted(self, kept: tuple[Int[np.ndarray, "_"], ...]) -> "Tilted":
+        """See `Divergence`."""
+        return Tilted(self.base.restricted(kept), self.cost[np.ix_(*kept)])

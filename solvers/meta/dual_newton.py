@@ -30,15 +30,16 @@ def dual_newton(
     tolerance: float,
     max_steps: int,
 ) -> Answer:
-    """Maximises the dual from `duals`, `[R]` and non-negative, without relief.
+    """Maximises the dual from `duals`, `[R]` and non-negative but for equations, without relief.
 
     Returns:
       The best point met; whether it is good enough says its residual.
     """
     incentives, divergence = problem.incentives, problem.divergence
-    few = np.flatnonzero(incentives.binds)
+    tight = np.zeros(len(duals), bool) if problem.tight is None else problem.tight
+    few = np.flatnonzero(incentives.binds | tight)
     few = few if len(few) <= MAX_MODEL_ROWS else None
-    duals = np.where(incentives.binds, duals, 0.0)
+    duals = np.where(incentives.binds | tight, duals, 0.0)
     joint, curvature = divergence.link(incentives.prices(duals))
     slack = incentives.gains(joint) - problem.allowance
     damping, best = 1e-10, None
@@ -50,7 +51,9 @@ def dual_newton(
             break
         rows = few
         if rows is None:
-            rows = np.union1d(np.flatnonzero(duals), worst_rows(problem, slack, least=0.0))
+            rows = np.union1d(
+                np.flatnonzero(tight | (duals != 0)), worst_rows(problem, slack, least=0.0)
+            )
         if not len(rows):
             break
         along = incentives.gains(curvature)[rows]
@@ -62,7 +65,7 @@ def dual_newton(
             break
         moved = False
         while not moved and damping <= GREATEST_DAMPING:
-            trial = _step(model, damping * size, duals[rows], slack[rows])
+            trial = _step(model, damping * size, duals[rows], slack[rows], tight[rows])
             if trial is not None:
                 new_duals = duals.copy()
                 new_duals[rows] = trial
@@ -83,17 +86,17 @@ def _cheap_residual(problem, joint, duals, slack):
     lost = np.abs(duals * slack).sum() / max(
         problem.divergence.value(joint), problem.divergence.floor
     )
-    return max(slack[problem.incentives.binds].max(initial=0.0), lost)
+    return max(problem.violation(slack), lost)
 
 
-def _step(model, damping, duals, slack):
+def _step(model, damping, duals, slack, tight):
     """New multipliers: the maximiser of the damped quadratic model, or `None` if it has no
     factorisation.
     """
     damped = model.copy()
     damped[np.diag_indices(len(damped))] += damping
     linear = damped @ duals + slack
-    used = (duals > 0) | (slack > 0)
+    used = (duals > 0) | (slack > 0) | tight
     fewest, trials = len(duals) + 1, BLOCK_TRIALS
     result = np.zeros(len(duals))
     for _ in range(MAX_PIVOTS):
@@ -104,7 +107,7 @@ def _step(model, damping, duals, slack):
         except scipy.linalg.LinAlgError:
             return None
         result[index] = scipy.linalg.cho_solve(factor, linear[index], check_finite=False)
-        wrong = np.where(used, result < 0, linear - damped @ result > 1e-14)
+        wrong = np.where(used, result < 0, linear - damped @ result > 1e-14) & ~tight
         count = int(np.count_nonzero(wrong))
         if count == 0:
             return result
@@ -115,4 +118,4 @@ def _step(model, damping, duals, slack):
         else:
             wrong = np.arange(len(wrong)) == np.flatnonzero(wrong)[-1]
         used = used ^ wrong
-    return np.maximum(result, 0.0)
+    return np.where(tight, result, np.maximum(result, 0.0))

@@ -44,7 +44,7 @@ class InteriorPoint(NamedTuple):
 
 class _Point(NamedTuple):
     """A point, or a move: joint, slack of the rows and relief, all positive; their prices, also
-    positive; and the price of the sum of the joint.
+    positive; and the price of the sum of the joint. Equations have no slack, and any price.
     """
 
     joint: np.ndarray
@@ -58,8 +58,8 @@ class _Point(NamedTuple):
     def moved(self, move: "_Point", length: float) -> "_Point":
         return _Point(*(own + length * change for own, change in zip(self, move, strict=True)))
 
-    def positive(self, relief: bool) -> tuple[np.ndarray | float, ...]:
-        parts = (self.joint, self.slack, self.joint_price, self.slack_price)
+    def positive(self, relief: bool, loose: np.ndarray) -> tuple[np.ndarray | float, ...]:
+        parts = (self.joint, self.slack[loose], self.joint_price, self.slack_price[loose])
         return (*parts, self.relief, self.relief_price) if relief else parts
 
     def complementary(self) -> float:
@@ -114,8 +114,9 @@ def interior_point(
     """
     unit = problem.divergence.unit
     rates = None if problem.relief_rates is None else problem.relief_rates[rows]
-    point = _start(problem, rows, rates)
-    count = point.joint.size + len(rows) + (rates is not None)
+    loose = np.ones(len(rows), bool) if problem.tight is None else ~problem.tight[rows]
+    point = _start(problem, rows, rates, loose)
+    count = point.joint.size + int(loose.sum()) + (rates is not None)
     best, best_merit, best_step = point, np.inf, 0
     for step in range(max_steps + 1):
         gaps = _gaps(problem, rows, rates, point)
@@ -124,29 +125,30 @@ def interior_point(
             best, best_merit, best_step = point, merit, step
         if not tolerance < merit < np.inf or step - best_step > PATIENCE:
             break
-        if min(float(np.min(own)) for own in point.positive(rates is not None)) < SMALLEST:
+        positive = point.positive(rates is not None, loose)
+        if min(float(np.min(own, initial=np.inf)) for own in positive) < SMALLEST:
             break
-        system = _system(problem, rows, rates, point)
+        system = _system(problem, rows, rates, loose, point)
         if system is None:
             break
-        common = (problem, rows, rates, point, gaps, system)
+        common = (problem, rows, rates, loose, point, gaps, system)
         affine = _move(*common, target=0.0, correction=None)
         before = point.complementary()
-        after = point.moved(affine, _longest(point, affine)).complementary()
+        after = point.moved(affine, _longest(point, affine, loose)).complementary()
         target = (after / before) ** 3 * before / count
         move = _move(*common, target=target, correction=affine)
-        point = point.moved(move, REACH * _longest(point, move))
+        point = point.moved(move, REACH * _longest(point, move, loose))
     duals = np.zeros(len(problem.incentives.player))
     duals[rows] = best.slack_price / unit
     return InteriorPoint(best.joint, duals, best.relief, best_merit, step)
 
 
-def _start(problem, rows, rates):
+def _start(problem, rows, rates, loose):
     """The ideal joint, with prices for which only the rows and the slacks have gaps."""
     incentives, divergence, unit = problem.incentives, problem.divergence, problem.divergence.unit
     joint = divergence.ideal()
     slack = np.maximum(problem.allowance[rows] - incentives.gains(joint)[rows], 0.0) + 0.1
-    slack_price = np.full(len(rows), 0.1)
+    slack, slack_price = np.where(loose, slack, 0.0), np.where(loose, 0.1, 0.0)
     relief = relief_price = 0.0
     if rates is not None:
         slack_price *= 20 * unit / rates.sum()
@@ -172,7 +174,7 @@ def _merit(problem, rows, point, gaps):
     """The greatest of the rows' gaps and of the objective's distance from its optimum."""
     divergence, unit = problem.divergence, problem.divergence.unit
     lost = point.complementary() + float(np.vdot(point.joint, np.abs(gaps.joint)))
-    lost += float(point.slack_price @ np.abs(gaps.rows)) + point.relief * abs(gaps.relief)
+    lost += float(np.abs(point.slack_price * gaps.rows).sum()) + point.relief * abs(gaps.relief)
     value = divergence.value(point.joint)
     lost /= unit * max(value, divergence.floor)
     if lost < NEAR:
@@ -184,7 +186,7 @@ def _merit(problem, rows, point, gaps):
     return max(float(np.abs(gaps.rows).max()), abs(gaps.mass), lost)
 
 
-def _system(problem, rows, rates, point):
+def _system(problem, rows, rates, loose, point):
     """The equations at a point, or `None` if they have no factor."""
     incentives, divergence = problem.incentives, problem.divergence
     bend = divergence.unit * divergence.bend(point.joint)
@@ -195,7 +197,9 @@ def _system(problem, rows, rates, point):
     matrix -= np.outer(along, along / total)
     diagonal = np.diag_indices(len(rows))
     size = float(np.trace(matrix)) / len(rows)
-    matrix[diagonal] += point.slack / point.slack_price
+    matrix[diagonal] += np.divide(
+        point.slack, point.slack_price, out=np.zeros(len(rows)), where=loose
+    )
     if not (np.isfinite(size) and np.isfinite(matrix[diagonal]).all()):
         return None
     for shift in SHIFTS:
@@ -214,7 +218,7 @@ def _system(problem, rows, rates, point):
     return None
 
 
-def _move(problem, rows, rates, point, gaps, system, *, target, correction):
+def _move(problem, rows, rates, loose, point, gaps, system, *, target, correction):
     """The Newton step towards products of `target` between each variable and its price.
 
     Args:
@@ -229,7 +233,9 @@ def _move(problem, rows, rates, point, gaps, system, *, target, correction):
     drift = system.spread * push
     shift = (drift.sum() - gaps.mass) / system.total
     right = problem.incentives.gains(drift)[rows] - system.along * shift - gaps.rows
-    right += towards_slack / point.slack_price - point.slack
+    slack_price = np.where(loose, point.slack_price, 1.0)
+    wanted = np.where(loose, towards_slack / slack_price, 0.0) - point.slack
+    right += wanted
     price_move = system.solve(right)
     relief = relief_price = 0.0
     if rates is not None:
@@ -242,14 +248,14 @@ def _move(problem, rows, rates, point, gaps, system, *, target, correction):
     level = shift - float(system.along @ price_move) / system.total
     joint = drift - system.spread * (_prices(problem.incentives, rows, price_move) + level)
     joint_price = (towards_joint - point.joint_price * joint) / point.joint - point.joint_price
-    slack = (towards_slack - point.slack * price_move) / point.slack_price - point.slack
+    slack = wanted - point.slack * price_move / slack_price
     return _Point(joint, slack, relief, joint_price, price_move, relief_price, level)
 
 
-def _longest(point, move):
+def _longest(point, move, loose):
     """The longest step, up to 1, after which nothing positive has become negative."""
     length = 1.0
-    for own, change in zip(point.positive(True), move.positive(True), strict=True):
+    for own, change in zip(point.positive(True, loose), move.positive(True, loose), strict=True):
         own, change = np.atleast_1d(own), np.atleast_1d(change)
         shrinking = change < 0
         if shrinking.any():

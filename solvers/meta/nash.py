@@ -1,21 +1,20 @@
 """Nash equilibrium of a two-player zero-sum normal-form game, the one of maximum entropy.
 
 A linear program gives the value and one equilibrium. The optimal strategies of a player form a
-polytope, and among them
-the one of greatest entropy is unique: it treats copies of a strategy alike and does not depend on
-  the order of the
-strategies, which the vertex that a simplex method happens to end in does (the choice of Ortiz et
-al. 2007, used as "Nash averaging" by Balduzzi et al. 2018, arXiv 1806.02643). All steps stay inside
-the polytope: first a point of its relative interior, which tells exactly what must be zero or
-tight, then Newton's method along its directions.
+polytope, and among them the one of greatest entropy is unique: it treats copies of a strategy alike
+and does not depend on the order of the strategies, which the vertex that a simplex method happens
+to end in does (the choice of Ortiz et al. 2007, used as "Nash averaging" by Balduzzi et al. 2018,
+arXiv 1806.02643). All steps stay inside the polytope: first a point of its relative interior, which
+tells exactly what must be zero or tight, then Newton's method along its directions.
 """
 
 import time
+from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
 import scipy.optimize
-from jaxtyping import Float, Float64
+from jaxtyping import Bool, Float, Float64
 
 from solvers.meta.deviation import check_payoffs
 from solvers.types import SolverError, SolverResult
@@ -53,7 +52,7 @@ def solve_nash(payoffs: Float[np.ndarray, "..."], *, maximum_entropy: bool = Tru
     start = time.perf_counter()
     matrix = _zero_sum_matrix(payoffs)
     low, high = matrix.min(), matrix.max()
-    scaled = (matrix - low) / (high - low) if high > low else np.zeros_like(matrix)
+    scaled = _scaled(matrix)
     row, column, iterations = _equilibrium(scaled)
     status = "solved"
     if maximum_entropy:
@@ -80,6 +79,63 @@ def solve_nash(payoffs: Float[np.ndarray, "..."], *, maximum_entropy: bool = Tru
         iterations=iterations,
         seconds=time.perf_counter() - start,
     )
+
+
+class OptimalSet(NamedTuple):
+    """The optimal strategies of a player of a zero-sum game.
+
+    Attributes:
+      inner: one inside: it uses all that any of them uses, `[K]`.
+      used: whether it uses a strategy, `[K]`.
+      tight: opposing strategies against which all of them earn exactly the value, `[L]`.
+    """
+
+    inner: Float64[np.ndarray, "K"]
+    used: Bool[np.ndarray, "K"]
+    tight: Bool[np.ndarray, "L"]
+
+
+def optimal_sets(matrix: Float64[np.ndarray, "K0 K1"]) -> tuple[OptimalSet, OptimalSet]:
+    """The optimal strategies of the row and of the column player of a zero-sum game.
+
+    Args:
+      matrix: the row player's payoffs, in game points.
+
+    Raises:
+      SolverError: a linear program failed.
+    """
+    scaled = _scaled(matrix)
+    row, column, _ = _equilibrium(scaled)
+    inner_row, row_used, row_tight, _ = _relative_interior(scaled, row, column)
+    inner_column, column_used, column_tight, _ = _relative_interior(-scaled.T, column, row)
+    # What one side uses is tight for the other, though it seemed to lose next to nothing.
+    row_tight, column_tight = row_tight | column_used, column_tight | row_used
+    inner_row = _polished(scaled, inner_row, row_used, row_tight)
+    inner_column = _polished(-scaled.T, inner_column, column_used, column_tight)
+    return (
+        OptimalSet(inner_row, row_used, row_tight),
+        OptimalSet(inner_column, column_used, column_tight),
+    )
+
+
+def _polished(matrix, inner, used, tight):
+    """The strategy with what it earns against the tight columns made equal to the last digits."""
+    # Unknowns: changes of the used probabilities, then of the value.
+    part = matrix[np.ix_(used, tight)]
+    equations = np.ones((part.shape[1] + 1, part.shape[0] + 1))
+    equations[:-1, :-1], equations[:-1, -1], equations[-1, -1] = part.T, -1.0, 0.0
+    inner = np.where(used, inner, 0.0)
+    earned = inner[used] @ part
+    wanted = np.append(earned.mean() - earned, 1.0 - inner.sum())
+    result = inner.copy()
+    result[used] += np.linalg.lstsq(equations, wanted, rcond=TOLERANCE)[0][:-1]
+    return result if result.min() >= 0 else inner
+
+
+def _scaled(matrix):
+    """The matrix with entries from 0 to 1."""
+    low, high = matrix.min(), matrix.max()
+    return (matrix - low) / (high - low) if high > low else np.zeros_like(matrix)
 
 
 def _zero_sum_matrix(payoffs: Float[np.ndarray, "..."]) -> Float64[np.ndarray, "K0 K1"]:

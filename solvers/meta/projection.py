@@ -4,14 +4,15 @@
     subject to  A joint + relief_rates * relief <= allowance,  joint in the simplex,  relief >= 0
 
 `A` maps a joint to the gains of all deviations. The relief is how much less than allowed every
-deviation gains; it is absent unless the smallest epsilon is asked for.
+deviation gains; it is absent unless the smallest epsilon is asked for. Rows that are known to be
+tight for every feasible joint may be posed as equations, whose multipliers have any sign.
 """
 
 import dataclasses
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int
+from jaxtyping import Bool, Float64, Int
 
 from solvers.meta.divergence import Divergence
 from solvers.meta.incentives import Incentives
@@ -26,12 +27,14 @@ class Projection:
       divergence: what is minimised.
       allowance: greatest gain per row, in units of `incentives.scale`, `[R]`.
       relief_rates: gain per unit of relief and row, `[R]`, or `None` without relief.
+      tight: rows that are equations, `[R]`, or `None` without any; only without relief.
     """
 
     incentives: Incentives
     divergence: Divergence
     allowance: Float64[np.ndarray, "R"]
     relief_rates: Float64[np.ndarray, "R"] | None = None
+    tight: Bool[np.ndarray, "R"] | None = None
 
     def without_relief(self, relief: float) -> "Projection":
         """The same problem with the relief fixed."""
@@ -40,13 +43,21 @@ class Projection:
         allowance = self.allowance - relief * self.relief_rates
         return dataclasses.replace(self, allowance=allowance, relief_rates=None)
 
+    def violation(self, slack: Float64[np.ndarray, "R"]) -> float:
+        """The largest violation of a row, from what the rows exceed their allowance by."""
+        binds = self.incentives.binds
+        worst = float(slack[binds].max(initial=0.0))
+        if self.tight is not None:
+            worst = max(worst, -float(slack[self.tight].min(initial=0.0)))
+        return worst
+
 
 class Answer(NamedTuple):
     """A point with its multipliers.
 
     Attributes:
       joint: `[K_0, ..., K_{P-1}]`.
-      duals: multiplier of each row, non-negative, `[R]`.
+      duals: multiplier of each row, non-negative unless the row is an equation, `[R]`.
       relief: see the module; 0 where it is absent.
       violation: largest violation of a row, in units of its player's scale.
       residual: see `answer`.
@@ -78,16 +89,24 @@ def answer(
     divergence, incentives = problem.divergence, problem.incentives
     prices = incentives.prices(duals)
     slack = incentives.gains(joint) - problem.without_relief(relief).allowance
-    best, _ = divergence.link(prices)
-    value = divergence.value(joint)
-    lost = value - divergence.value(best) + float(np.vdot(prices, joint - best))
-    lost = abs(lost) + float(np.abs(duals * slack).sum())
+    lost = shortfall(divergence, joint, prices) + float(np.abs(duals * slack).sum())
     if problem.relief_rates is not None:
         excess = float(problem.relief_rates @ duals) - 1.0
         lost += relief * abs(excess) + max(-excess, 0.0)
-    violation = max(float(slack[incentives.binds].max(initial=0.0)), 0.0)
-    residual = max(violation, lost / max(value, divergence.floor))
+    violation = problem.violation(slack)
+    residual = max(violation, lost / max(divergence.value(joint), divergence.floor))
     return Answer(joint, duals, relief, violation, residual, iterations)
+
+
+def shortfall(
+    divergence: Divergence,
+    joint: Float64[np.ndarray, "..."],
+    prices: Float64[np.ndarray, "..."],
+) -> float:
+    """How far the divergence plus the price of the joint is from its least."""
+    best, _ = divergence.link(prices)
+    lost = divergence.value(joint) - divergence.value(best) + float(np.vdot(prices, joint - best))
+    return abs(lost)
 
 
 def worst_rows(

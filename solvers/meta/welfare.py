@@ -10,12 +10,12 @@ import time
 import numpy as np
 from jaxtyping import Float
 
-from solvers.meta.correlated import project
 from solvers.meta.deviation import check_payoffs, deviation_gains, swap_gains
 from solvers.meta.divergence import Gini, Tilted
 from solvers.meta.equilibrium_lp import best_joint
 from solvers.meta.incentives import Concept, incentives
 from solvers.meta.projection import Projection
+from solvers.meta.projector import project
 from solvers.types import SolverError, SolverResult
 
 # Weights of the welfare against half the sum of squares; welfare is divided by its range.

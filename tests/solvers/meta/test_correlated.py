@@ -6,7 +6,7 @@ import scipy.optimize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import solvers.meta.correlated as correlated
+import solvers.meta.projector as projector
 from solvers.meta.correlated import extend_duals, solve_correlated
 from solvers.meta.deviation import deviation_gains, swap_gains
 from solvers.types import SolverError
@@ -215,7 +215,8 @@ def test_extended_duals_belong_to_the_same_deviations(concept):
 
 def test_a_solver_that_is_stopped_early_says_so(monkeypatch, leduc_population):
     for name in ("MAX_INTERIOR_STEPS", "MAX_POLISHING_STEPS"):
-        monkeypatch.setattr(correlated, name, 1)
+        monkeypatch.setattr(projector, name, 1)
+    monkeypatch.setattr(projector, "zero_sum_face", lambda operator: None)
     with pytest.raises(
         SolverError, match=r"45x45 game within 1e-08; reached a residual of [0-9.]+"
     ):
