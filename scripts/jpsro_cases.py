@@ -63,6 +63,8 @@ class Case:
       memory_gib: what it may take.
       ties: whether to run every combination of repeats and ties.
       refused: part of the error with which the game is refused, if it is.
+      remembers: players also remember what they saw and did (`remembering_state`); OpenSpiel then
+        has no such game to compare with.
       note: said in the report.
     """
 
@@ -78,6 +80,7 @@ class Case:
     memory_gib: float | None = None
     ties: bool = False
     refused: str | None = None
+    remembers: bool = False
     note: str | None = None
 
 
@@ -148,6 +151,17 @@ CASES = {
         "actions. Then a mixture of strategies is no policy, best responses are not found by one "
         "pass up the tree, and a gap computed as if they were means nothing. We refuse the game; "
         "OpenSpiel does not check.",
+    ),
+    "goofspiel_4c_total_recall": Case(
+        "goofspiel(returns_type=total_points,num_cards=4)",
+        recorded="2.50 3.76 3.61 3.11 2.54 1.80 1.97 1.38 1.17 1.24",
+        iterations=12,
+        tolerance=SMALL,
+        remembers=True,
+        note="The game above with every player's own observations and actions added to its "
+        "information states: the same rules, with perfect recall. The recorded gaps are those of "
+        "the game that forgets, for comparison; they must part, because a player that remembers "
+        "has more to deviate to.",
     ),
     "goofspiel_5c_dsc_total": Case(
         f"{GOOFSPIEL_5},points_order=descending,returns_type=total_points)",

@@ -39,6 +39,8 @@ GRACE_S = 600
 IMPORT_S = 10
 # Longest predicted time of OpenSpiel's measurement of a whole joint.
 CHECK_LIMIT_S = 20.0
+# Profiles beyond which the greatest welfare, a linear program with a variable for each, takes long.
+MAX_WELFARE_PROFILES = 200_000
 # Strategies whose payoffs agree to so many decimals have the same payoffs.
 PAYOFF_DECIMALS = 9
 
@@ -50,6 +52,8 @@ def emit(kind: str, **content: Any) -> None:
 
 def run_ours(request: Mapping[str, Any]) -> None:
     """Grows a population by our JPSRO or PSRO and has OpenSpiel check where it ends."""
+    from remembering_state import compile_remembering
+
     from games.open_spiel_tree import compile_open_spiel
     from solvers.gaps import nash_conv
     from solvers.jpsro import JPSROPoint, JPSROState, jpsro
@@ -60,7 +64,10 @@ def run_ours(request: Mapping[str, Any]) -> None:
     warm = compile_open_spiel(f"kuhn_poker(players={request['num_players']})", cache=False)
     run(warm, max_iterations=3)
     begin = time.process_time()
-    tree = compile_open_spiel(name, cache=False)
+    if request.get("remembers"):
+        tree = compile_remembering(name)
+    else:
+        tree = compile_open_spiel(name, cache=False)
     emit(
         "start",
         startup_s=begin,
@@ -96,9 +103,11 @@ def run_ours(request: Mapping[str, Any]) -> None:
         emit("check", **_check_policy(tree, policy))
     else:
         emit("end", converged=state.converged, **_final(tree, state), **taken)
-        if tree.utility not in ("zero_sum", "constant_sum"):
+        general = tree.utility not in ("zero_sum", "constant_sum")
+        if general and state.joint.size <= MAX_WELFARE_PROFILES:
             emit("welfare", **_greatest_welfare(tree, state))
-        emit("check", **_check_joint(tree, state))
+        if not request.get("remembers"):
+            emit("check", **_check_joint(tree, state))
 
 
 def _peak_gib() -> float:

@@ -43,6 +43,7 @@ def requests_of(options: argparse.Namespace) -> list[dict[str, Any]]:
         if name not in options.only:
             continue
         base = {"name": name, "game": case.game, "num_players": case.num_players}
+        base |= {"remembers": True} if case.remembers else {}
         ours = base | {"side": "ours", "limit_s": options.time_limit_s}
         requests.append(
             ours | {"process": "drop", "max_iterations": MANY, "tolerance": case.tolerance}
@@ -53,7 +54,7 @@ def requests_of(options: argparse.Namespace) -> list[dict[str, Any]]:
         until = {"max_iterations": case.iterations, "tolerance": -1.0}
         processes = ("weigh", *(jpsro_targets.OTHER_TIES if case.ties else ()))
         requests += [ours | until | {"process": process} for process in processes]
-        if options.peer and case.refused is None:
+        if options.peer and case.refused is None and not case.remembers:
             peer = base | {"side": "openspiel", "limit_s": options.peer_limit_s} | until
             requests += [peer | {"process": p} for p in ("openspiel", "openspiel_exact")]
     for name, case in ZERO_SUM_CASES.items():
