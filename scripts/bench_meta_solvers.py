@@ -209,6 +209,8 @@ def measure(*, quick: bool, repeats: int) -> list[dict]:
         ("leduc population 60x60", leduc_population(60), {} if quick else piqp | clarabel, None),
         ("leduc population 132x132", leduc_population(132), {}, None),
     ]
+    if not quick:
+        games.append(("leduc population 250x250", leduc_population(250), {}, None))
     rows = []
     for name, payoffs, peers, target in games:
         rows += compare(
@@ -221,7 +223,7 @@ def measure(*, quick: bool, repeats: int) -> list[dict]:
                 f"mecce {name}", payoffs, lambda p: solve_correlated(p, maximise="entropy"), {},
                 squares, repeats=repeats, target=None,
             )  # fmt: skip
-    for name, payoffs, _, _ in games[:1] + games[5:6]:
+    for name, payoffs, _, _ in games[:1] + games[5:7]:
         rows += compare(
             f"mgce {name}", payoffs, lambda p: solve_correlated(p, concept="ce"),
             {"OpenSpiel": open_spiel_joint("_mgce")} if "random" in name else {},
