@@ -1,13 +1,12 @@
-"""What a population is worth, exactly: payoffs of all profiles, the meta-strategy, and what it can
-lose.
-"""
+"""What a population is worth: payoffs of all profiles, the meta-strategy, and what it can lose."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float64
 
 from games.game_tree import GameTree
+from neupl.types import Objective
 from solvers.gaps import gains_of_plan
 from solvers.meta.registry import MetaSolver
 from solvers.sequence_form import mix_plans, realization_plan
@@ -15,25 +14,74 @@ from solvers.values import payoffs_of_plans
 
 
 class Evaluation(NamedTuple):
-    """An exact evaluation of a population.
+    """An evaluation of a population, exact or from episodes.
 
     Attributes:
       payoffs: `[K, ..., K, P]`, in game points.
       meta_strategy: `[P, K]` each seat's mixture over its admitted strategies.
-      gains: `[P]` each seat's gain from a best response to the realised mixture, in game points.
+      gains: `[P]` each seat's gain from a best response to the realised mixture, in game points;
+        infinite where it is not known.
       member_distance: mean total-variation distance between two admitted strategies at an
         information state.
+      left: what the responding strategies may still gain against their rows, as the gate measures
+        it: in temperatures (nats) on a game tree, else in payoff ranges.
+      ready: whether that is little enough for the next strategy to be admitted.
     """
 
     payoffs: Float64[np.ndarray, "..."]
     meta_strategy: Float64[np.ndarray, "P K"]
     gains: Float64[np.ndarray, "P"]
     member_distance: float
+    left: float = np.inf
+    ready: bool = False
 
     @property
     def nash_conv(self) -> float:
         """Sum of the gains, in game points."""
         return float(self.gains.sum())
+
+
+@runtime_checkable
+class Evaluator(Protocol):
+    """Evaluates a population while it trains.
+
+    Attributes:
+      exact: whether the figures are those of the game tree. Else gains are estimates that are known
+        only when a response to the population has been trained.
+      unit: of `Evaluation.left`, for people.
+    """
+
+    exact: bool
+    unit: str
+
+    def begin(self) -> Any:
+        """What it carries from one evaluation to the next: arrays."""
+        ...
+
+    def observe(self, carried: Any, experience: Any) -> Any:
+        """Takes in a batch of training."""
+        ...
+
+    def restart(self, carried: Any, strategy: int) -> Any:
+        """Forgets a strategy that was given a new row."""
+        ...
+
+    def evaluate(
+        self,
+        params: Any,
+        objective: Objective,
+        carried: Any,
+        *,
+        num_admitted: int,
+        key: Any,
+    ) -> tuple[Evaluation, Any]:
+        """Evaluates the admitted strategies; consumes `key`.
+
+        Raises:
+          SolverError: the meta-game could not be solved.
+          FloatingPointError: a probability is not finite.
+        """
+        ...
 
 
 def evaluate_population(

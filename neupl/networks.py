@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from neupl.config import NetworkConfig
 from neupl.types import Rows
 
 # Large enough to silence an illegal action in float32, small enough that differences stay finite.
@@ -43,16 +44,22 @@ class ConditionalNetwork(nn.Module):
         observation: Float[Array, "S O"],
         seat: Float[Array, "S P"],
         rows: Rows,
-        coplayers: Float[Array, "P K M"],
-    ) -> tuple[Float[Array, "K S A"], Float[Array, "K S"]]:
+        coplayers: Float[Array, "P K M"] | None = None,
+        profile: Float[Array, "S N K"] | None = None,
+    ) -> tuple[Float[Array, "... S A"], Float[Array, "... S"]]:
         """Returns unmasked logits, and values in units of the payoff range.
+
+        Either of all strategies at every observation, `[K, S, A]` and `[K, S]`, or of one strategy
+        at each, `[S, A]` and `[S]`.
 
         Args:
           observation: flat observations.
           seat: one-hot seat of each observation.
           rows: the strategies.
-          coplayers: whom the values are against: for each seat and strategy, a distribution over
-            the joint profiles of the others.
+          coplayers: for all strategies: whom the values are against, for each seat and strategy a
+            distribution over the joint profiles of the others.
+          profile: for one strategy at each observation: one-hot strategies, first of the observing
+            seat, which acts, then of the others in ascending order, whom the value is against.
         """
         marginals = coplayer_marginals(rows.joint)
         # One entry of a row shrinks as the population grows; the factor keeps the signal at unit
@@ -74,17 +81,26 @@ class ConditionalNetwork(nn.Module):
                 (*rows.identity.shape, self.embedding_size),
             )
             embedding = embedding + jnp.take_along_axis(table, rows.identity[..., None], axis=1)
+        still = jax.lax.stop_gradient(embedding)
+        if profile is None:
+            met = _embedding_met(still, coplayers)
+        else:
+            met = _embedding_drawn(still, seat, profile)
+            # One strategy of one table at each observation.
+            acts = (seat[:, :, None] * profile[:, :1]).reshape(len(seat), -1)
 
-        def inject(name: str, size: int, of_strategy: Array) -> Array:
-            injected = nn.Dense(size, use_bias=False, name=name)(of_strategy)
-            # A one-hot product: the backward pass of a gather is a scatter, several times slower on
+        def spread(of_strategy: Array) -> Array:
+            # One-hot products: the backward pass of a gather is a scatter, several times slower on
             # CPU.
-            return jnp.einsum("sp,pkh->ksh", seat, injected)
+            if profile is None:
+                return jnp.einsum("sp,pkh->ksh", seat, of_strategy)
+            return acts @ of_strategy.reshape(acts.shape[-1], -1)
 
-        hidden = jnp.concatenate([observation, seat], axis=-1)[None]
+        hidden = jnp.concatenate([observation, seat], axis=-1)
         for layer, size in enumerate(self.hidden_sizes):
-            condition = inject(f"inject_{layer}", size, embedding)
-            hidden = nn.relu(nn.Dense(size, name=f"hidden_{layer}")(hidden) + condition)
+            condition = nn.Dense(size, use_bias=False, name=f"inject_{layer}")(embedding)
+            hidden = nn.Dense(size, name=f"hidden_{layer}")(hidden)
+            hidden = nn.relu(hidden + spread(condition))
         logits = nn.Dense(
             self.num_actions,
             kernel_init=nn.initializers.variance_scaling(1e-2, "fan_in", "normal"),
@@ -92,16 +108,25 @@ class ConditionalNetwork(nn.Module):
         )(hidden)
 
         # The critic reads the policy's features and embeddings without shaping them.
-        met = inject(
-            "inject_critic",
-            self.critic_hidden_size,
-            _embedding_met(jax.lax.stop_gradient(embedding), coplayers),
-        )
+        against = nn.Dense(self.critic_hidden_size, use_bias=False, name="inject_critic")(met)
+        if profile is None:
+            against = spread(against)
         features = nn.Dense(self.critic_hidden_size, name="critic_hidden")(
             jax.lax.stop_gradient(hidden)
         )
-        value = nn.Dense(1, name="critic")(nn.relu(features + met))[..., 0]
+        value = nn.Dense(1, name="critic")(nn.relu(features + against))[..., 0]
         return logits, value
+
+
+def make_network(config: NetworkConfig, num_actions: int) -> ConditionalNetwork:
+    """The network that a configuration describes."""
+    return ConditionalNetwork(
+        num_actions=num_actions,
+        hidden_sizes=config.hidden_sizes,
+        embedding_size=config.embedding_size,
+        use_index=config.use_index,
+        critic_hidden_size=config.critic_hidden_size,
+    )
 
 
 def coplayer_marginals(joint: Float[Array, "P K M"]) -> Float[Array, "P K J"]:
@@ -132,11 +157,7 @@ def _embedding_met(
     """Mean embeddings of the co-players, side by side in ascending seat order: `G = (P - 1) *
     E`.
     """
-    num_seats = embedding.shape[0]
-    if num_seats == 1:  # one table for all seats: the co-players' strategies are the same rows
-        others = [[0] * _num_coplayers(coplayers)]
-    else:
-        others = [[q for q in range(num_seats) if q != p] for p in range(num_seats)]
+    others = _other_tables(embedding.shape[0], _num_coplayers(coplayers))
     shares = jnp.split(coplayer_marginals(coplayers), len(others[0]), axis=-1)
     per_seat = [
         jnp.concatenate(
@@ -145,6 +166,24 @@ def _embedding_met(
         for p, seats in enumerate(others)
     ]
     return jnp.stack(per_seat)
+
+
+def _embedding_drawn(
+    embedding: Float[Array, "P K E"], seat: Float[Array, "S P"], profile: Float[Array, "S N K"]
+) -> Float[Array, "S G"]:
+    """Embeddings of the co-players of each observation's seat, as `_embedding_met` orders them."""
+    met = 0.0
+    for p, seats in enumerate(_other_tables(embedding.shape[0], profile.shape[1] - 1)):
+        own = [profile[:, 1 + i] @ embedding[q] for i, q in enumerate(seats)]
+        met = met + seat[:, p, None] * jnp.concatenate(own, axis=-1)
+    return met
+
+
+def _other_tables(num_tables: int, num_coplayers: int) -> list[list[int]]:
+    """Per table, those of the co-players; with one for all seats it is theirs too."""
+    if num_tables == 1:
+        return [[0] * num_coplayers]
+    return [[q for q in range(num_tables) if q != p] for p in range(num_tables)]
 
 
 def _num_coplayers(joint: Float[Array, "P K M"]) -> int:

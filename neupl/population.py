@@ -23,7 +23,7 @@ from neupl.config import NetworkConfig
 from neupl.errors import UserError
 from neupl.interaction_graph import first_equal_row
 from neupl.member_policy import MemberPolicy
-from neupl.networks import ConditionalNetwork, masked_log_probs
+from neupl.networks import make_network, masked_log_probs
 from neupl.population_files import find_folder, read_files
 from neupl.tabular_population import TABULAR, TabularPopulation, assemble_tabular
 from neupl.types import Rows
@@ -148,7 +148,7 @@ class Population:
 
     @functools.cached_property
     def _forward(self) -> Any:
-        module = ConditionalNetwork(num_actions=self.num_actions, **vars(self.network))
+        module = make_network(self.network, self.num_actions)
         joint = self.joint[: self._num_tables]
         first_equal = first_equal_row(joint)
         table_of = np.eye(self._num_tables, dtype=np.float32)

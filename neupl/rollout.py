@@ -1,7 +1,9 @@
-"""Whole episodes of a game with one policy per seat, the same for compiled games and host engines.
+"""Whole episodes of a game, the same for compiled games and host engines.
 
 A `Game` is played inside one JAX program, all lanes in lock-step; a `HostGame` in a loop over NumPy
-arrays. Every lane plays exactly one episode, so means over lanes do not favour short episodes.
+arrays. Every lane plays exactly one episode, so means over lanes do not favour short episodes. Who
+plays is an actor for all seats: one policy per seat (`make_play`), or whatever decides for lanes
+with strategies of their own (`neupl.population_actor`).
 """
 
 import functools
@@ -28,6 +30,8 @@ class Trajectory(NamedTuple):
       to_move: `[T, B, P]` the seats that decided.
       action: `[T, B, P]` their actions, 0 for the others.
       log_prob: `[T, B, P]` log-probability of those actions in nats, 0 for the others.
+      value: `[T, B, P]` what the seats to move expected, as their actor tells it; 0 for the others
+        and from policies, which do not tell.
       rewards: `[T, B, P]` received by every seat after the actions, in game points.
       discount: `[T, B]` 0 where the episode had ended after the actions, else 1.
       member: `[T, B, P]` the strategy that each seat played in this episode, the same in all rows;
@@ -39,6 +43,7 @@ class Trajectory(NamedTuple):
     to_move: Bool[Array | np.ndarray, "T B P"]
     action: Int32[Array | np.ndarray, "T B P"]
     log_prob: Float32[Array | np.ndarray, "T B P"]
+    value: Float32[Array | np.ndarray, "T B P"]
     rewards: Float32[Array | np.ndarray, "T B P"]
     discount: Float32[Array | np.ndarray, "T B"]
     member: Int32[Array | np.ndarray, "T B P"]
@@ -67,8 +72,43 @@ class DrawsMember(Protocol):
         ...
 
 
-# Called with the number of lanes and a JAX random key, which it consumes.
-Play = Callable[[int, Key[Array, ""]], Episodes]
+# Called with the number of lanes, a JAX random key, which it consumes, and the actor's context.
+Play = Callable[..., Episodes]
+
+
+class Decision(NamedTuple):
+    """What all seats decide at one step.
+
+    Attributes:
+      action: `[B, P]`, 0 for seats that are not to move.
+      log_prob: `[B, P]` of the actions, 0 for seats that are not to move.
+      value: `[B, P]` what the seats to move expect; in the actor's units.
+    """
+
+    action: Any
+    log_prob: Any
+    value: Any
+
+
+@runtime_checkable
+class Actor(Protocol):
+    """Decides for all seats of all lanes. `context` is what `play` was called with: any arrays,
+    such as parameters, and a new one does not compile the game again.
+    """
+
+    def begin(self, context: Any, batch: int) -> Any:
+        """Returns the memory of `batch` lanes at the start of an episode."""
+        ...
+
+    def decide(
+        self, context: Any, memory: Any, observation: Any, now: TimeStep, key: Any
+    ) -> tuple[Decision, Any]:
+        """Decides for `observation` `[B, P, O]`; consumes `key`. Returns the new memory too."""
+        ...
+
+    def members(self, context: Any, memory: Any, batch: int) -> Any:
+        """Returns the strategy that each seat played, `[B, P]`; -1 for none."""
+        ...
 
 
 def make_play(game: Game | HostGame, policies: Sequence[Policy], *, record: bool = False) -> Play:
@@ -93,62 +133,69 @@ def make_play(game: Game | HostGame, policies: Sequence[Policy], *, record: bool
             f"{len(policies)} policies for {game.info.name}, which has "
             f"{game.info.num_players} seats"
         )
+    return make_actor_play(game, _SeatPolicies(tuple(policies)), record=record)
+
+
+def make_actor_play(game: Game | HostGame, actor: Actor, *, record: bool = False) -> Play:
+    """Makes the function that plays a batch of complete episodes: `play(4096, key, context)`.
+
+    Args:
+      game: a compiled or a host game.
+      actor: decides for all seats; for a `Game` it is traced by JAX.
+      record: whether to return the trajectory too.
+
+    Returns:
+      A `Play`; see `make_play` for its errors.
+    """
     # Protocols are told apart by names alone, and a host game has all those of a `Game`.
     make = _make_hosted if isinstance(game, HostGame) else _make_compiled
-    return make(game, tuple(policies), record)
+    return make(game, actor, record)
 
 
-class _Decision(NamedTuple):
-    """The first five fields of a `Trajectory` at one step, without the time axis."""
-
-    observation: Any
-    legal_mask: Any
-    to_move: Any
-    action: Any
-    log_prob: Any
-
-
-def _make_compiled(game: Game, policies: tuple[Policy, ...], record: bool) -> Play:
+def _make_compiled(game: Game, actor: Actor, record: bool) -> Play:
     seats = range(game.info.num_players)
     init, restart, step = map(jax.vmap, (game.init, game.restart, game.step))
     observe = jax.vmap(lambda state: jnp.stack([game.observe(state, seat) for seat in seats]))
 
-    def advance(carry, key):
-        states, before, memories, returns, length, legal = carry
+    def advance(context, carry, key):
+        states, before, memory, returns, length, legal = carry
         action_key, step_key = jax.random.split(key)
-        decision, memories = _decide(policies, memories, observe(states), before, action_key)
+        seen = observe(states)
+        decision, memory = actor.decide(context, memory, seen, before, action_key)
         step_keys = jax.random.split(step_key, len(length))
         states, after = step(states, decision.action, step_keys)
         carry = (
             states,
             after,
-            memories,
+            memory,
             returns + after.rewards,
             length + (before.discount > 0).astype(jnp.int32),
-            legal & _is_legal(decision).all(axis=0),
+            legal & _is_legal(decision.action, before).all(axis=0),
         )
-        return carry, (decision, after.rewards, after.discount) if record else None
+        return carry, _row(seen, before, decision, after) if record else None
 
     @functools.partial(jax.jit, static_argnums=0)
-    def run(batch, key):
+    def run(batch, key, context):
         init_key, play_key = jax.random.split(key)
         states = init(jax.random.split(init_key, batch))
         before = restart(states)
-        memories = tuple(policy.initial_memory(batch) for policy in policies)
+        memory = actor.begin(context, batch)
         length, legal = jnp.zeros(batch, jnp.int32), jnp.ones(len(seats), bool)
-        carry = (states, before, memories, jnp.zeros_like(before.rewards), length, legal)
+        carry = (states, before, memory, jnp.zeros_like(before.rewards), length, legal)
         step_keys = jax.random.split(play_key, game.info.max_steps)
-        (_, last, memories, returns, length, legal), rows = jax.lax.scan(advance, carry, step_keys)
+        (_, last, memory, returns, length, legal), rows = jax.lax.scan(
+            functools.partial(advance, context), carry, step_keys
+        )
         trajectory = None
         if record:
-            decisions, rewards, discount = rows
-            member = _members(policies, memories, batch)
-            member = jnp.broadcast_to(member, decisions.action.shape)
-            trajectory = Trajectory(*decisions, rewards, discount, member)
+            member = actor.members(context, memory, batch)
+            trajectory = Trajectory(
+                *rows, jnp.broadcast_to(member, (len(step_keys), *member.shape))
+            )
         return Episodes(returns, length, trajectory), last.discount.any(), legal
 
-    def play(batch: int, key: Key[Array, ""]) -> Episodes:
-        episodes, unfinished, legal = run(batch, key)
+    def play(batch: int, key: Key[Array, ""], context: Any = ()) -> Episodes:
+        episodes, unfinished, legal = run(batch, key, context)
         if not legal.all():
             seat = int(np.argmin(legal))
             raise ValueError(f"the policy of seat {seat} chose an illegal action")
@@ -158,65 +205,89 @@ def _make_compiled(game: Game, policies: tuple[Policy, ...], record: bool) -> Pl
     return play
 
 
-def _make_hosted(game: HostGame, policies: tuple[Policy, ...], record: bool) -> Play:
-    def play(batch: int, key: Key[Array, ""]) -> Episodes:
+def _make_hosted(game: HostGame, actor: Actor, record: bool) -> Play:
+    def play(batch: int, key: Key[Array, ""], context: Any = ()) -> Episodes:
         init_key, play_key = jax.random.split(key)
         states = game.init(_seeds(batch, init_key))
         time_step = game.restart(states)
-        memories = tuple(policy.initial_memory(batch) for policy in policies)
+        memory = actor.begin(context, batch)
         returns = np.zeros((batch, game.info.num_players), np.float32)
         length = np.zeros(batch, np.int32)
         rows = []
         for step_key in jax.random.split(play_key, game.info.max_steps):
             if not time_step.discount.any():
                 break
-            seen = game.observe(states)
-            decision, memories = _decide(policies, memories, seen, time_step, step_key)
-            length += time_step.discount > 0
-            states, time_step = game.step(states, np.asarray(decision.action))
+            seen, before = game.observe(states), time_step
+            decision, memory = actor.decide(context, memory, seen, before, step_key)
+            decision = Decision(*map(np.asarray, decision))
+            length += before.discount > 0
+            states, time_step = game.step(states, decision.action)
             returns += time_step.rewards
             if record:
-                rows.append((*decision, time_step.rewards, time_step.discount))
+                rows.append(_row(seen, before, decision, time_step))
         _check_finished(game, time_step.discount.any())
         trajectory = None
         if record:
             fields = [np.stack(field) for field in zip(*rows, strict=True)]
-            member = np.asarray(_members(policies, memories, batch))
+            member = np.asarray(actor.members(context, memory, batch))
             trajectory = Trajectory(*fields, np.tile(member, (len(rows), 1, 1)))
         return Episodes(returns, length, trajectory)
 
     return play
 
 
-def _decide(
-    policies: tuple[Policy, ...], memories: tuple, observation: Any, now: TimeStep, key: Any
-) -> tuple[_Decision, tuple]:
-    """Asks every seat; its action and new memory count only in the lanes where it is to move."""
-    actions, log_probs, kept = [], [], []
-    for seat, seat_key in enumerate(jax.random.split(key, len(policies))):
-        moves, memory = now.to_move[:, seat], memories[seat]
-        # Host games often have the same seat to move in all lanes: the others are not asked.
-        if isinstance(moves, np.ndarray) and not moves.any():
-            actions.append(jnp.zeros(moves.shape, jnp.int32))
-            log_probs.append(jnp.zeros(moves.shape, jnp.float32))
-            kept.append(memory)
-            continue
-        action, probabilities, after = policies[seat].act(
-            memory, observation[:, seat], now.legal_mask[:, seat], seat_key
-        )
-        action = jnp.where(moves, action, 0).astype(jnp.int32)
-        chosen = jnp.take_along_axis(jnp.asarray(probabilities), action[:, None], axis=1)[:, 0]
-        actions.append(action)
-        log_probs.append(jnp.log(jnp.where(moves, chosen, 1)).astype(jnp.float32))
-        kept.append(jax.tree.map(functools.partial(_where_lane, moves), after, memory))
-    decision = _Decision(
-        observation,
-        now.legal_mask,
-        now.to_move,
-        jnp.stack(actions, axis=1),
-        jnp.stack(log_probs, axis=1),
-    )
-    return decision, tuple(kept)
+def _row(seen, before: TimeStep, decision: Decision, after: TimeStep) -> tuple:
+    """The fields of a `Trajectory` at one step, without the member."""
+    return (
+        seen, before.legal_mask, before.to_move, *decision, after.rewards, after.discount
+    )  # fmt: skip
+
+
+class _SeatPolicies:
+    """One policy per seat as an actor; its memory is theirs, and it needs no context."""
+
+    def __init__(self, policies: tuple[Policy, ...]) -> None:
+        self._policies = policies
+
+    def begin(self, context: Any, batch: int) -> tuple:
+        """See `Actor`."""
+        return tuple(policy.initial_memory(batch) for policy in self._policies)
+
+    def decide(
+        self, context: Any, memory: tuple, observation: Any, now: TimeStep, key: Any
+    ) -> tuple[Decision, tuple]:
+        """Asks every seat; its action and new memory count only in the lanes where it is to
+        move.
+        """
+        actions, log_probs, kept = [], [], []
+        for seat, seat_key in enumerate(jax.random.split(key, len(self._policies))):
+            moves, own = now.to_move[:, seat], memory[seat]
+            # Host games often have the same seat to move in all lanes: the others are not asked.
+            if isinstance(moves, np.ndarray) and not moves.any():
+                actions.append(jnp.zeros(moves.shape, jnp.int32))
+                log_probs.append(jnp.zeros(moves.shape, jnp.float32))
+                kept.append(own)
+                continue
+            action, probabilities, after = self._policies[seat].act(
+                own, observation[:, seat], now.legal_mask[:, seat], seat_key
+            )
+            action = jnp.where(moves, action, 0).astype(jnp.int32)
+            chosen = jnp.take_along_axis(jnp.asarray(probabilities), action[:, None], axis=1)[:, 0]
+            actions.append(action)
+            log_probs.append(jnp.log(jnp.where(moves, chosen, 1)).astype(jnp.float32))
+            kept.append(jax.tree.map(functools.partial(_where_lane, moves), after, own))
+        log_prob = jnp.stack(log_probs, axis=1)
+        decision = Decision(jnp.stack(actions, axis=1), log_prob, jnp.zeros_like(log_prob))
+        return decision, tuple(kept)
+
+    def members(self, context: Any, memory: tuple, batch: int) -> Int32[Array, "B P"]:
+        """See `Actor`."""
+        none = jnp.full(batch, -1, jnp.int32)
+        members = [
+            policy.member(own) if isinstance(policy, DrawsMember) else none
+            for policy, own in zip(self._policies, memory, strict=True)
+        ]
+        return jnp.stack(members, axis=1)
 
 
 def _where_lane(moves: Any, after: Any, before: Any) -> Any:
@@ -224,20 +295,11 @@ def _where_lane(moves: Any, after: Any, before: Any) -> Any:
     return where(moves.reshape(-1, *(1,) * (after.ndim - 1)), after, before)
 
 
-def _is_legal(decision: _Decision) -> Bool[Array, "B P"]:
+def _is_legal(action: Int32[Array, "B P"], now: TimeStep) -> Bool[Array, "B P"]:
     # Out of range counts as illegal; a plain gather would read another entry.
-    ids = jnp.arange(decision.legal_mask.shape[-1])
-    legal = (decision.legal_mask & (decision.action[..., None] == ids)).any(axis=-1)
-    return legal | ~decision.to_move
-
-
-def _members(policies: tuple[Policy, ...], memories: tuple, batch: int) -> Int32[Array, "B P"]:
-    none = jnp.full(batch, -1, jnp.int32)
-    members = [
-        policy.member(memory) if isinstance(policy, DrawsMember) else none
-        for policy, memory in zip(policies, memories, strict=True)
-    ]
-    return jnp.stack(members, axis=1)
+    ids = jnp.arange(now.legal_mask.shape[-1])
+    legal = (now.legal_mask & (action[..., None] == ids)).any(axis=-1)
+    return legal | ~now.to_move
 
 
 def _seeds(batch: int, key: Key[Array, ""]) -> UInt64[np.ndarray, "B"]:

@@ -18,10 +18,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from games.game_tree import GameTree
+from games.types import GameInfo
 from neupl.config import Config
 from neupl.errors import UserError
-from neupl.evaluation import Evaluation, evaluate_population
+from neupl.evaluation import Evaluation, Evaluator
 from neupl.interaction_graph import (
     GROUNDED,
     effective_size,
@@ -30,16 +30,15 @@ from neupl.interaction_graph import (
     response_row,
 )
 from neupl.training_state import Snapshot, TrainingState
+from neupl.tree_population import TreePopulation
 from neupl.types import Learner, Objective, Rows
 from solvers.meta.registry import MetaSolver
 
 log = logging.getLogger(__name__)
 
-# The stream of the initial parameters; the others are numbered by gradient step.
-INIT_STREAM = 2**32 - 1
-
-# What a temperature of zero counts as, in payoff ranges, where gains are told in temperatures.
-LEAST_TEMPERATURE = 1e-6
+# The streams of the initial parameters and of the evaluations; the others are numbered by gradient
+# step.
+INIT_STREAM, EVALUATION_STREAM = 2**32 - 1, 2**32 - 2
 
 
 class TrainingError(UserError):
@@ -48,12 +47,23 @@ class TrainingError(UserError):
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """What is trained: a game, its learner and its meta-solver."""
+    """What is trained: a game, its learner, its meta-solver, and who evaluates.
 
-    tree: GameTree
+    Attributes:
+      info: static facts of the game.
+      config: of the run.
+      learner: trains the network.
+      evaluator: evaluates the population, exactly or from episodes.
+      solver: the meta-solver.
+      tables: the population on the compiled game; `None` in runs that only play.
+    """
+
+    info: GameInfo
     config: Config
     learner: Learner
+    evaluator: Evaluator
     solver: MetaSolver
+    tables: TreePopulation | None
 
 
 # Called after every evaluation with the new state and the metrics of the line.
@@ -69,31 +79,29 @@ def train(problem: Problem, state: TrainingState, *, on_evaluation: OnEvaluation
     """
     learner, settings = problem.learner, problem.config.training
     run_key = jax.random.key(problem.config.seed)
-    targets = settings.evaluate_every // problem.config.learner.updates_per_target
+    targets = settings.evaluate_every // learner.steps_per_update
     while (step := int(state.learner.step)) < settings.steps:
         objective = objective_of(problem, state)
-        learner_state = state.learner
+        learner_state, estimates = state.learner, state.estimates
         for target in range(targets):
             key = jax.random.fold_in(jax.random.fold_in(run_key, step), target)
             collect_key, update_key = jax.random.split(key)
             experience = learner.collect(learner_state.params, objective, collect_key)
             learner_state, metrics = learner.update(learner_state, experience, update_key)
-        state = state._replace(learner=learner_state)
-        evaluation = evaluate(problem, state)
-        row_gain = np.asarray(learner.row_gain(learner_state.params, objective))
-        nats = np.maximum(objective.temperature, LEAST_TEMPERATURE * problem.tree.payoff_range)
-        regret = float((row_gain / nats * state.respond).max())
-        line = _metrics(problem, state, evaluation, regret, metrics)
+            estimates = problem.evaluator.observe(estimates, experience)
+        state = state._replace(learner=learner_state, estimates=estimates)
+        state, evaluation = evaluate(problem, state)
+        line = _metrics(state, evaluation, metrics)
         state = keep_best(state._replace(payoffs=evaluation.payoffs), evaluation)
-        state = admit(problem, state, evaluation, regret)
+        state = admit(problem, state, evaluation)
         on_evaluation(state, evaluation, line | {"eval/best_nash_conv": state.best.gains.sum()})
     return state
 
 
 def initial_state(problem: Problem) -> TrainingState:
     """The population before the first step: the sink and, when gated, the response to it."""
-    config, tree = problem.config, problem.tree
-    num_strategies, num_players = config.population.size, tree.num_players
+    config = problem.config
+    num_strategies, num_players = config.population.size, problem.info.num_players
     learner = problem.learner.init(jax.random.fold_in(jax.random.key(config.seed), INIT_STREAM))
     payoffs = np.zeros((*(num_strategies,) * num_players, num_players))
     state = TrainingState(
@@ -106,6 +114,7 @@ def initial_state(problem: Problem) -> TrainingState:
         num_admitted=np.int64(1),
         admitted_step=np.int64(0),
         payoffs=payoffs,
+        estimates=problem.evaluator.begin(),
         best=Snapshot(
             params=learner.params,
             joint=np.zeros((num_players, num_strategies, num_strategies ** (num_players - 1))),
@@ -117,7 +126,8 @@ def initial_state(problem: Problem) -> TrainingState:
         ),
     )
     if is_gated(config):
-        return admit(problem, state, evaluate(problem, state), regret=0.0)
+        state, evaluation = evaluate(problem, state)
+        return admit(problem, state, evaluation._replace(ready=True))
     trained = np.ones(num_strategies)
     if config.population.sink != "none":
         trained[0] = 0.0
@@ -126,7 +136,7 @@ def initial_state(problem: Problem) -> TrainingState:
         respond=trained,
         response_number=np.cumsum(trained).astype(np.int64),
     )
-    evaluation = evaluate(problem, state)
+    state, evaluation = evaluate(problem, state)
     return state._replace(joint=graph_rows(config.graph, evaluation.payoffs, solver=problem.solver))
 
 
@@ -137,7 +147,7 @@ def is_gated(config: Config) -> bool:
 
 def objective_of(problem: Problem, state: TrainingState) -> Objective:
     """The training task that the state stands for."""
-    num_players = problem.tree.num_players
+    num_players = problem.info.num_players
     return Objective(
         rows=rows_of(state.joint),
         temperature=np.tile(temperatures(problem, state.response_number), (num_players, 1)),
@@ -157,18 +167,23 @@ def temperatures(problem: Problem, response_number: np.ndarray) -> np.ndarray:
     schedule = problem.config.temperature
     falling = schedule.scale / np.maximum(response_number, 1) ** schedule.power
     share = np.maximum(falling, schedule.floor)
-    return (share * problem.tree.payoff_range).astype(np.float32)
+    return (share * problem.info.payoff_range).astype(np.float32)
 
 
-def evaluate(problem: Problem, state: TrainingState) -> Evaluation:
-    """Evaluates the admitted strategies exactly."""
-    policies = np.asarray(problem.learner.policies(state.learner.params, rows_of(state.joint)))
+def evaluate(problem: Problem, state: TrainingState) -> tuple[TrainingState, Evaluation]:
+    """Evaluates the admitted strategies; the state keeps what the evaluator carries on."""
+    key = jax.random.fold_in(jax.random.key(problem.config.seed), EVALUATION_STREAM)
     try:
-        return evaluate_population(
-            problem.tree, policies, int(state.num_admitted), solver=problem.solver
+        evaluation, estimates = problem.evaluator.evaluate(
+            state.learner.params,
+            objective_of(problem, state),
+            state.estimates,
+            num_admitted=int(state.num_admitted),
+            key=jax.random.fold_in(key, int(state.learner.step)),
         )
     except FloatingPointError as error:
         raise _diverged(state, str(error)) from error
+    return state._replace(estimates=estimates), evaluation
 
 
 def keep_best(state: TrainingState, evaluation: Evaluation) -> TrainingState:
@@ -187,9 +202,7 @@ def keep_best(state: TrainingState, evaluation: Evaluation) -> TrainingState:
     return state._replace(best=best)
 
 
-def admit(
-    problem: Problem, state: TrainingState, evaluation: Evaluation, regret: float
-) -> TrainingState:
+def admit(problem: Problem, state: TrainingState, evaluation: Evaluation) -> TrainingState:
     """Admits or readmits a strategy if the gate is open; settles at the end of the run; refreshes
     the graph of a concurrent run.
     """
@@ -201,16 +214,15 @@ def admit(
     step = int(state.learner.step)
     if settings.settle > 0 and step >= round((1 - settings.settle) * settings.steps):
         return _settle(state)
-    ready = regret <= settings.gate
     overdue = step - state.admitted_step >= settings.max_steps_per_row
-    if not (ready or overdue):
+    if not (evaluation.ready or overdue):
         return state
     num_admitted, respond, hold = int(state.num_admitted), state.respond.copy(), state.hold.copy()
     response = int(state.response_number.max()) + 1
     exploration = config.graph.exploration
     if num_admitted < config.population.size:
-        if not ready:
-            _explain_wait(problem, state, evaluation, regret)
+        if not evaluation.ready:
+            _explain_wait(problem, state, evaluation)
         slot, members = num_admitted, range(num_admitted)
         respond[slot] = 1.0
     elif settings.readmit:
@@ -234,6 +246,7 @@ def admit(
         hold=hold,
         num_admitted=np.int64(max(num_admitted, slot + 1)),
         admitted_step=np.int64(step),
+        estimates=problem.evaluator.restart(state.estimates, slot),
     )
 
 
@@ -263,16 +276,14 @@ def _least_used(state: TrainingState, evaluation: Evaluation) -> int:
     return int(np.lexsort((state.response_number[1:], weight[1:]))[0]) + 1
 
 
-def _explain_wait(
-    problem: Problem, state: TrainingState, evaluation: Evaluation, regret: float
-) -> None:
+def _explain_wait(problem: Problem, state: TrainingState, evaluation: Evaluation) -> None:
     alike = evaluation.member_distance < 0.02 and state.num_admitted > 2
     log.warning(
-        "step %d: admitting a strategy after %d steps although one could still gain %.3g "
-        "temperatures%s",
+        "step %d: admitting a strategy after %d steps although one could still gain %.3g %s%s",
         int(state.learner.step),
         problem.config.training.max_steps_per_row,
-        regret,
+        evaluation.left,
+        problem.evaluator.unit,
         "; all strategies play alike: the network ignores its conditioning (try a larger "
         "network.embedding_size or network.use_index=true)"
         if alike
@@ -281,11 +292,7 @@ def _explain_wait(
 
 
 def _metrics(
-    problem: Problem,
-    state: TrainingState,
-    evaluation: Evaluation,
-    regret: float,
-    learner_metrics: dict[str, Any],
+    state: TrainingState, evaluation: Evaluation, learner_metrics: dict[str, Any]
 ) -> dict[str, float]:
     line = {name: float(value) for name, value in learner_metrics.items()}
     if not np.isfinite(line["train/loss"]):
@@ -293,7 +300,7 @@ def _metrics(
     line |= {f"eval/gain_{player}": float(gain) for player, gain in enumerate(evaluation.gains)}
     return line | {
         "eval/nash_conv": evaluation.nash_conv,
-        "train/regret_nats": regret,
+        "train/left": evaluation.left,
         "population/num_admitted": int(state.num_admitted),
         "population/num_responses": int(state.response_number.max()),
         "population/effective_size": effective_size(state.joint, int(state.num_admitted)),

@@ -17,6 +17,7 @@ from neupl.config import Config
 from neupl.config_io import load_config
 from neupl.errors import Interrupted, UserError
 from neupl.evaluation import Evaluation
+from neupl.exact_evaluation import ExactEvaluator
 from neupl.export import export_population
 from neupl.interrupts import StopRequest, interrupts_handled_by, raise_interrupt
 from neupl.learners import make_exact_learner
@@ -26,6 +27,7 @@ from neupl.progress import Progress
 from neupl.run import CERTIFICATE_FILE, Run
 from neupl.training import Problem, initial_state, rows_of, train
 from neupl.training_state import TrainingState, from_arrays, to_arrays
+from neupl.tree_population import TreePopulation
 from neupl.verification import Verification, verify_population
 from solvers.meta.registry import MetaSolver, meta_solver
 from solvers.values import payoffs
@@ -59,8 +61,16 @@ def make_problem(config: Config, *, quiet: bool = True) -> tuple[Problem, np.nda
         sink = tree.uniform_policy()
     if sink is not None:
         sink = sink.astype(np.float32)
-    learner = make_exact_learner(tree, config, sink=sink)
-    return Problem(tree, config, learner, _meta_solver(config, tree)), table
+    tables, solver = TreePopulation(tree, config, sink=sink), _meta_solver(config, tree)
+    problem = Problem(
+        info=tree.info(),
+        config=config,
+        learner=make_exact_learner(tables, config),
+        evaluator=ExactEvaluator(tables, config, solver),
+        solver=solver,
+        tables=tables,
+    )
+    return problem, table
 
 
 def start_run(
@@ -129,7 +139,7 @@ def _certify(
     run: Run, problem: Problem, sink: np.ndarray | None, state: TrainingState
 ) -> Verification:
     """Exports the best population, certifies what was exported and draws the summary."""
-    config, tree = problem.config, problem.tree
+    config, tree = problem.config, problem.tables.tree
     _export(run.population_path, problem, sink, state)
     population = load_population(run.population_path)
     verification = verify_population(population, tree, name=run.path.name)
@@ -152,10 +162,10 @@ def _certify(
 
 def _export(folder: Path, problem: Problem, sink: np.ndarray | None, state: TrainingState) -> None:
     best = state.best
-    policies = np.asarray(problem.learner.policies(best.params, rows_of(best.joint)))
+    policies = np.asarray(problem.tables.policies(best.params, rows_of(best.joint)))
     export_population(
         folder,
-        tree=problem.tree,
+        tree=problem.tables.tree,
         config=problem.config,
         best=best,
         sink_table=sink,

@@ -33,10 +33,14 @@ class TrainingState(NamedTuple):
       teacher: frozen copy of the parameters from the last readmission.
       joint: `[P, K, M]` rows of the interaction graph.
       response_number: `[K]` counts admissions and readmissions from 1; 0 for the sink and for
-      strategies still outside. respond: `[K]` 1 for strategies that improve against their row.
-      hold: `[K]` 1 for strategies that stay where the teacher has them. num_admitted: strategies in
-      the population. admitted_step: gradient step of the last admission. payoffs: `[K, ..., K, P]`
-      of the last evaluation. best: the population with the least NashConv so far.
+        strategies still outside.
+      respond: `[K]` 1 for strategies that improve against their row.
+      hold: `[K]` 1 for strategies that stay where the teacher has them.
+      num_admitted: strategies in the population.
+      admitted_step: step of the last admission.
+      payoffs: `[K, ..., K, P]` of the last evaluation.
+      estimates: what the evaluator carries.
+      best: the population with the least NashConv so far.
     """
 
     learner: LearnerState
@@ -48,6 +52,7 @@ class TrainingState(NamedTuple):
     num_admitted: np.ndarray
     admitted_step: np.ndarray
     payoffs: np.ndarray
+    estimates: Any
     best: Snapshot
 
 

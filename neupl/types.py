@@ -54,14 +54,11 @@ class Learner(NamedTuple):
     Attributes:
       init: `(key) -> LearnerState`.
       collect: `(params, objective, key) -> experience`; consumes `key`.
-      update: `(state, experience, key) -> (state, metrics)`: some gradient steps; consumes `key`.
-      policies: `(params, rows) -> [K, S, A]` float32 probabilities of every strategy at every
-      information state. row_gain: `(params, objective) -> [P, K]` what each strategy could still
-      gain in its own objective, in game points.
+      update: `(state, experience, key) -> (state, metrics)`: some steps; consumes `key`.
+      steps_per_update: by how many `update` raises the step.
     """
 
     init: Callable[[Any], LearnerState]
     collect: Callable[[Any, Objective, Any], Any]
     update: Callable[[LearnerState, Any, Any], tuple[LearnerState, dict[str, Any]]]
-    policies: Callable[[Any, Rows], Any]
-    row_gain: Callable[[Any, Objective], Any]
+    steps_per_update: int

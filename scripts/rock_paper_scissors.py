@@ -88,7 +88,7 @@ def train_under(graph: str, seed: int, *, steps: int, runs: Path) -> Float[np.nd
     problem, _ = make_problem(load_config(Config, None, (*overrides, *schedule)))
 
     def strategies(state) -> Float[np.ndarray, "K 3"]:
-        policies = problem.learner.policies(state.learner.params, rows_of(state.joint))
+        policies = problem.tables.policies(state.learner.params, rows_of(state.joint))
         return np.asarray(policies, np.float64)[:, 0]
 
     state = initial_state(problem)

@@ -20,11 +20,9 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from games.game_tree import GameTree
 from neupl.config import Config
-from neupl.networks import ConditionalNetwork, masked_log_probs
+from neupl.tree_population import COLDEST, TreePopulation
 from neupl.types import Learner, LearnerState, Objective, Rows
-from solvers.tree_jax import TreePasses
 
 # Below this reach an information state cannot matter, and values conditioned on it are noise.
 MIN_REACH = 1e-9
@@ -54,65 +52,30 @@ class ExactExperience(NamedTuple):
     value_weight: Float[Array, "S K"]
 
 
-def make_exact_learner(
-    tree: GameTree, config: Config, *, sink: Float[np.ndarray, "S A"] | None
-) -> Learner:
+def make_exact_learner(tables: TreePopulation, config: Config) -> Learner:
     """Builds the learner of one game.
 
     Args:
-      tree: the compiled game.
-      config: network, learner and population are read.
-      sink: the fixed policy of strategy 0 of every seat; `None` trains it like the others.
+      tables: the population on the compiled game.
+      config: learner and population are read.
     """
-    passes = TreePasses(tree)
+    tree, passes, seat = tables.tree, tables.passes, tables.seat
     payoff_range = tree.payoff_range
-    num_tables = 1 if config.population.symmetric else tree.num_players
-    network = ConditionalNetwork(
-        num_actions=tree.num_actions,
-        hidden_sizes=config.network.hidden_sizes,
-        embedding_size=config.network.embedding_size,
-        use_index=config.network.use_index,
-        critic_hidden_size=config.network.critic_hidden_size,
-    )
-    observation, legal_mask = jnp.asarray(tree.observation), jnp.asarray(tree.legal_mask)
-    seat = np.eye(tree.num_players, dtype=np.float32)[tree.infoset_player]
-    table_of = jnp.asarray(seat) if num_tables > 1 else jnp.ones((tree.num_infosets, 1))
-    mask = legal_mask[:, :, None]
+    mask = jnp.asarray(tree.legal_mask)[:, :, None]
     rule, critic_weight = config.learner.rule, config.learner.critic_weight
     optimizer = _make_optimizer(config)
 
-    def forward(params: Any, rows: Rows, coplayers: Array) -> tuple[Array, Array]:
-        """Log-probabilities `[S, A, K]` of the network, and values `[S, K]`."""
-        tables = Rows(rows.joint[:num_tables], rows.identity[:num_tables])
-        logits, value = network.apply(params, observation, table_of, tables, coplayers[:num_tables])
-        log_probs = masked_log_probs(logits, legal_mask)
-        return jnp.transpose(log_probs, (1, 2, 0)), value.T
-
-    def policy_of(log_probs: Array) -> Array:
-        probabilities = jnp.where(mask, jnp.exp(log_probs), 0.0)
-        return probabilities if sink is None else probabilities.at[:, :, 0].set(sink)
-
-    def evaluate(params: Any, rows: Rows) -> tuple[Array, Array]:
-        log_probs, _ = forward(params, rows, rows.joint)
-        return log_probs, policy_of(log_probs)
-
     def init(key: Any) -> LearnerState:
-        num_strategies = config.population.size
-        profiles = num_strategies ** (tree.num_players - 1)
-        rows = Rows(
-            jnp.zeros((num_tables, num_strategies, profiles)),
-            jnp.zeros((num_tables, num_strategies), jnp.int32),
-        )
-        params = network.init(key, observation, table_of, rows, rows.joint)
+        params = tables.init(key)
         return LearnerState(params, optimizer.init(params), jnp.zeros((), jnp.int32))
 
     def collect(params: Any, objective: Objective, key: Any) -> ExactExperience:
         rows, temperature = objective.rows, objective.temperature
-        log_probs, policy = evaluate(params, rows)
+        log_probs, policy = tables.evaluate(params, rows)
         # Only readmissions hold anyone; a forward pass is worth skipping.
         teacher = jax.lax.cond(
             jnp.any(objective.hold > 0),
-            lambda: evaluate(objective.teacher, rows)[1],
+            lambda: tables.evaluate(objective.teacher, rows)[1],
             lambda: policy,
         )
         plans = passes.plans(policy)
@@ -120,7 +83,8 @@ def make_exact_learner(
         q = values.action / jnp.maximum(values.reach, MIN_REACH)[:, None]
         tau = seat @ temperature
         if rule == "soft_improvement":
-            scaled = jnp.where(mask, q / jnp.maximum(tau, 1e-6 * payoff_range)[:, None], -jnp.inf)
+            coldest = jnp.maximum(tau, COLDEST * payoff_range)[:, None]
+            scaled = jnp.where(mask, q / coldest, -jnp.inf)
             signal = jax.nn.softmax(scaled, axis=1)
         else:
             regularised = jnp.where(mask, q - tau[:, None] * log_probs, 0.0)
@@ -148,7 +112,7 @@ def make_exact_learner(
         )
 
     def loss(params: Any, experience: ExactExperience) -> tuple[Array, dict[str, Array]]:
-        log_probs, value = forward(params, experience.rows, experience.coplayers)
+        log_probs, value = tables.forward(params, experience.rows, experience.coplayers)
         if rule == "soft_improvement":
             improvement = -jnp.sum(jnp.where(mask, experience.signal * log_probs, 0.0), axis=1)
         else:
@@ -177,22 +141,11 @@ def make_exact_learner(
         )
         return state, jax.tree.map(lambda x: x[-1], metrics)
 
-    def policies(params: Any, rows: Rows) -> Float[Array, "K S A"]:
-        return jnp.transpose(evaluate(params, rows)[1], (2, 0, 1))
-
-    def row_gain(params: Any, objective: Objective) -> Float[Array, "P K"]:
-        _, policy = evaluate(params, objective.rows)
-        reach = passes.coplayer_reach(passes.plans(policy), objective.rows.joint)
-        temperature = jnp.maximum(objective.temperature, 1e-6 * payoff_range)
-        best = passes.action_values(reach, None, temperature).root
-        return best - passes.action_values(reach, policy, temperature).root
-
     return Learner(
         init=jax.jit(init),
         collect=jax.jit(collect),
         update=jax.jit(update),
-        policies=jax.jit(policies),
-        row_gain=jax.jit(row_gain),
+        steps_per_update=config.learner.updates_per_target,
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 from games.registry import load_tree
 from neupl.config import Config, GraphConfig, TemperatureConfig, TrainingConfig
 from neupl.evaluation import Evaluation
+from neupl.exact_evaluation import ExactEvaluator
 from neupl.export import export_population
 from neupl.training import Problem, initial_state, rows_of, train
 from neupl.training_run import make_problem
@@ -62,7 +63,8 @@ def _problem_of(config: Config) -> tuple[Problem, np.ndarray | None]:
             training=TrainingConfig(steps=config.training.steps),
         )
     )
-    return dataclasses.replace(problem, config=config), sink
+    evaluator = ExactEvaluator(problem.tables, config, problem.solver)
+    return dataclasses.replace(problem, config=config, evaluator=evaluator), sink
 
 
 _make_problem = functools.cache(make_problem)
@@ -95,11 +97,11 @@ def _export(run: Trained, folder) -> None:
     best = run.states[-1].best
     export_population(
         folder,
-        tree=run.problem.tree,
+        tree=run.problem.tables.tree,
         config=run.problem.config,
         best=best,
         sink_table=run.sink,
-        policies=np.asarray(run.problem.learner.policies(best.params, rows_of(best.joint))),
+        policies=np.asarray(run.problem.tables.policies(best.params, rows_of(best.joint))),
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 from neupl.evaluation import normalise
 from neupl.interaction_graph import first_equal_row
 from neupl.training_run import make_problem
+from neupl.tree_population import TreePopulation
 from neupl.types import Learner, Objective, Rows
 from solvers.best_response import (
     best_response,
@@ -27,6 +28,7 @@ class Case(NamedTuple):
 
     Attributes:
       tree: the game.
+      tables: the population on it.
       learner: the learner.
       params: network parameters.
       task: random rows (correlated for three players), temperatures and weights.
@@ -35,6 +37,7 @@ class Case(NamedTuple):
     """
 
     tree: object
+    tables: TreePopulation
     learner: Learner
     params: object
     task: Objective
@@ -49,7 +52,8 @@ def scattered(params, seed, scale=0.4):
 
 def make_case(config):
     problem, _ = make_problem(config)
-    tree, learner = problem.tree, problem.learner
+    tables, learner = problem.tables, problem.learner
+    tree = tables.tree
     num_players, num_strategies = tree.num_players, config.population.size
     rng = np.random.default_rng(0)
     joint = rng.gamma(0.3, size=(num_players, num_strategies, num_strategies ** (num_players - 1)))
@@ -64,7 +68,7 @@ def make_case(config):
         hold=np.zeros(shape, np.float32),
         teacher=params,
     )
-    policies = normalise(np.asarray(learner.policies(params, rows)))
+    policies = normalise(np.asarray(tables.policies(params, rows)))
     cube = (num_strategies,) * (num_players - 1)
     weights = np.array(
         [
@@ -72,7 +76,7 @@ def make_case(config):
             for player, own in enumerate(joint)
         ]
     )
-    return Case(tree, learner, params, task, policies, weights)
+    return Case(tree, tables, learner, params, task, policies, weights)
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +190,7 @@ def test_policy_gradient_is_the_gradient_of_the_regularised_return(case):
 @pytest.mark.parametrize("game", [KUHN, THREE_PLAYERS])
 def test_row_gain_is_the_regularised_gap(game, case):
     case = case(game)
-    found = case.learner.row_gain(case.params, case.task)
+    found = case.tables.row_gain(case.params, case.task)
     for player, k in np.ndindex(*found.shape):
         best = best_response(
             case.tree,
@@ -247,9 +251,9 @@ def test_responding_closes_the_gap(rule, case):
         temperature=np.full(shape, 0.05 * case.tree.payoff_range, np.float32),
         respond=only(shape, 1, 2),
     )
-    before = np.asarray(case.learner.row_gain(case.learner.init(jax.random.key(0)).params, task))
+    before = np.asarray(case.tables.row_gain(case.learner.init(jax.random.key(0)).params, task))
     state = run_updates(case, task, 80 if rule == "soft_improvement" else 300)
-    after = np.asarray(case.learner.row_gain(state.params, task))
+    after = np.asarray(case.tables.row_gain(state.params, task))
     assert before[:, 1:].min() > 0.02 * case.tree.payoff_range
     assert after[:, 1:].max() < 0.02 * case.tree.payoff_range
 
@@ -270,7 +274,7 @@ def test_holding_keeps_strategies_where_the_teacher_has_them(case):
             respond=only(shape, 1), hold=only(shape, 2) * held, teacher=teacher
         )
         state = run_updates(case, task, 60, params=teacher)
-        policies = np.asarray(case.learner.policies(state.params, task.rows))
+        policies = np.asarray(case.tables.policies(state.params, task.rows))
         moved[held] = 0.5 * np.abs(policies - case.policies).sum(axis=-1).mean(axis=-1)
     assert moved[True][2] < 0.03 < moved[False][2]
     assert moved[True][1] > 0.1
@@ -279,12 +283,12 @@ def test_holding_keeps_strategies_where_the_teacher_has_them(case):
 def test_holding_pulls_towards_another_teacher(case):
     case = case()
     teacher = scattered(case.learner.init(jax.random.key(0)).params, 9)
-    taught = np.asarray(case.learner.policies(teacher, case.task.rows))
+    taught = np.asarray(case.tables.policies(teacher, case.task.rows))
     task = case.task._replace(respond=only((2, 3)), hold=only((2, 3), 1, 2), teacher=teacher)
     experience = case.learner.collect(case.params, task, jax.random.key(0))
     np.testing.assert_allclose(np.moveaxis(experience.teacher, -1, 0), taught, atol=1e-6)
     state = run_updates(case, task, 120, params=case.params)
-    found = np.asarray(case.learner.policies(state.params, task.rows))
+    found = np.asarray(case.tables.policies(state.params, task.rows))
     before = np.abs(case.policies - taught)[1:].mean()
     assert np.abs(found - taught)[1:].mean() < 0.1 * before
 
@@ -301,7 +305,7 @@ def test_strategies_without_weight_are_not_trained_directly(case):
 
 def test_fixed_sink_ignores_the_network(case):
     case = case()
-    policies = case.learner.policies(scattered(case.params, 5), case.task.rows)
+    policies = case.tables.policies(scattered(case.params, 5), case.task.rows)
     np.testing.assert_allclose(policies[0], case.tree.uniform_policy(), atol=1e-7)
     assert np.abs(np.asarray(policies[1]) - case.tree.uniform_policy()).max() > 0.05
 

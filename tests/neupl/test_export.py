@@ -36,7 +36,7 @@ def test_model_card_says_what_was_certified(kuhn_run, kuhn_folder):
 
 def test_manifest_and_tables_can_be_read_without_the_program(kuhn_run, kuhn_folder):
     manifest = json.loads((kuhn_folder / MANIFEST_FILE).read_text())
-    best, tree = kuhn_run.states[-1].best, kuhn_run.problem.tree
+    best, tree = kuhn_run.states[-1].best, kuhn_run.problem.tables.tree
     assert sum(manifest["gains"]) == pytest.approx(best.gains.sum(), abs=1e-15)
     assert manifest["information_states"] == list(tree.infoset_name)
     assert manifest["num_admitted"] == best.num_admitted

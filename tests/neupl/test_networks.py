@@ -280,3 +280,24 @@ def test_reordering_the_strategies_with_their_embeddings_reorders_the_policies(n
     )
     np.testing.assert_allclose(reordered[0], logits[order], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(reordered[1], values[order], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("num_players", "num_tables"), [(2, 2), (3, 3), (2, 1), (3, 1)])
+def test_one_strategy_per_observation_is_an_entry_of_all_strategies(num_players, num_tables):
+    num_strategies, network = 4, make_network()
+    observation, seat, rows, coplayers = make_inputs(
+        num_players, num_strategies, num_tables=num_tables
+    )
+    params = make_params(network, (observation, seat, rows, coplayers))
+    rng = np.random.default_rng(1)
+    drawn = rng.integers(num_strategies, size=(NUM_STATES, num_players))
+    profile = jnp.asarray(np.eye(num_strategies, dtype=np.float32)[drawn])
+    logits, values = network.apply(params, observation, seat, rows, profile=profile)
+    assert logits.shape == (NUM_STATES, NUM_ACTIONS) and values.shape == (NUM_STATES,)
+    for s in range(NUM_STATES):
+        # All strategies against the pure co-player profile of this observation.
+        met = np.zeros(coplayers.shape, np.float32)
+        met[..., np.ravel_multi_index(drawn[s, 1:], (num_strategies,) * (num_players - 1))] = 1
+        every, of_every = apply_fn(network)(params, observation, seat, rows, jnp.asarray(met))
+        np.testing.assert_allclose(logits[s], every[drawn[s, 0], s], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(values[s], of_every[drawn[s, 0], s], rtol=1e-5, atol=1e-5)

@@ -35,11 +35,11 @@ def broken(kuhn_folder, tmp_path):
 
 def trainers_policies(run):
     best = run.states[-1].best
-    return np.asarray(run.problem.learner.policies(best.params, rows_of(best.joint)))
+    return np.asarray(run.problem.tables.policies(best.params, rows_of(best.joint)))
 
 
 def test_plays_as_the_trainer_did(kuhn_run, kuhn_population):
-    tree, expected = kuhn_run.problem.tree, trainers_policies(kuhn_run)
+    tree, expected = kuhn_run.problem.tables.tree, trainers_policies(kuhn_run)
     for seat in range(2):
         own = tree.infoset_player == seat
         found = kuhn_population.probabilities(seat, tree.observation[own], tree.legal_mask[own])
@@ -73,7 +73,7 @@ def test_single_strategy_in_open_spiel(kuhn_run, kuhn_population):
     for action in (0, 1):
         state.apply_action(action)
     found = kuhn_population.to_open_spiel(3).action_probabilities(state)
-    tree = kuhn_run.problem.tree
+    tree = kuhn_run.problem.tables.tree
     row = tree.infoset_name.index(state.information_state_string())
     expected = trainers_policies(kuhn_run)[3, row]
     np.testing.assert_allclose([found[0], found[1]], expected, atol=1e-6)
@@ -81,7 +81,7 @@ def test_single_strategy_in_open_spiel(kuhn_run, kuhn_population):
 
 def test_mixture_is_drawn_once_per_episode_with_its_frequencies(kuhn_run, kuhn_population):
     """Counts stay within 6 standard deviations: a false alarm has a probability below 1e-6."""
-    tree, batch = kuhn_run.problem.tree, 20000
+    tree, batch = kuhn_run.problem.tables.tree, 20000
     weights = kuhn_population.meta_strategy[0]
     policy = kuhn_population.policy("nash", seat=0)
     row = int(np.flatnonzero(tree.infoset_player == 0)[0])
@@ -103,7 +103,7 @@ def test_mixture_is_drawn_once_per_episode_with_its_frequencies(kuhn_run, kuhn_p
 
 
 def test_policy_of_a_member_is_that_member_and_respects_the_mask(kuhn_run, kuhn_population):
-    tree = kuhn_run.problem.tree
+    tree = kuhn_run.problem.tables.tree
     own = tree.infoset_player == 1
     policy = kuhn_population.policy(2, seat=1)
     memory = policy.initial_memory(int(own.sum()))
@@ -130,7 +130,7 @@ memory = policy.initial_memory(len(mask))
 _, probabilities, _ = policy.act(memory, observation, mask, jax.random.key(0))
 print(np.asarray(probabilities).tolist())
 """
-    tree = kuhn_run.problem.tree
+    tree = kuhn_run.problem.tables.tree
     own = tree.infoset_player == 1
     result = subprocess.run(
         [sys.executable, "-c", program],
@@ -164,7 +164,7 @@ def test_unknown_members_are_named(member, kuhn_population):
 
 
 def test_unknown_seats_and_shapes_are_named(kuhn_run, kuhn_population):
-    tree = kuhn_run.problem.tree
+    tree = kuhn_run.problem.tables.tree
     with pytest.raises(ValueError, match="seat is 2: kuhn_poker has seats 0 to 1"):
         kuhn_population.policy("nash", seat=2)
     with pytest.raises(ValueError, match="seat is -1"):

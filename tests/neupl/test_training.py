@@ -21,7 +21,7 @@ def steps_of(run):
 
 
 def policies_of(run, params, joint):
-    return np.asarray(run.problem.learner.policies(params, rows_of(joint)))
+    return np.asarray(run.problem.tables.policies(params, rows_of(joint)))
 
 
 def assert_same(state, other):
@@ -45,7 +45,7 @@ def test_strategies_are_admitted_in_order_when_the_gate_opens(fixture, request):
     readmissions = 0
     for before, after, _, line in steps_of(run):
         step = int(after.learner.step)
-        ready = line["train/regret_nats"] <= settings.gate
+        ready = line["train/left"] <= settings.gate
         overdue = step - before.admitted_step >= settings.max_steps_per_row
         changed = np.flatnonzero(after.response_number != before.response_number)
         assert len(changed) == (ready or overdue)
@@ -112,7 +112,7 @@ def test_least_used_strategy_is_readmitted(kuhn_run):
 @pytest.mark.parametrize("fixture", ["kuhn_run", "three_player_run"])
 def test_sink_is_neither_trained_nor_readmitted(fixture, request):
     run = request.getfixturevalue(fixture)
-    uniform = run.problem.tree.uniform_policy()
+    uniform = run.problem.tables.tree.uniform_policy()
     for state in run.states:
         assert not state.joint[:, 0].any()
         assert state.respond[0] == state.hold[0] == state.response_number[0] == 0
@@ -154,7 +154,7 @@ def test_best_snapshot_is_the_best_evaluation_and_can_be_repeated(fixture, reque
     assert best.gains.sum() == values[first]
     assert best.step == run.states[first + 1].learner.step
     again = evaluate_population(
-        run.problem.tree,
+        run.problem.tables.tree,
         policies_of(run, best.params, best.joint),
         int(best.num_admitted),
         solver=run.problem.solver,
@@ -299,7 +299,7 @@ def test_temperature_zero_trains(small_config, train_config):
     )
     run = train_config(config)
     assert run.states[-1].num_admitted == 3
-    assert all(np.isfinite(line["train/regret_nats"]) for line in run.lines)
+    assert all(np.isfinite(line["train/left"]) for line in run.lines)
 
 
 def test_problem_is_refused_where_symmetry_is_claimed_wrongly(small_config):

@@ -29,7 +29,7 @@ def certify(small_config, train_config, export_run, tmp_path):
         trained = train_config(config, num_evaluations=num_evaluations)
         export_run(trained, tmp_path / "population")
         population = load_population(tmp_path / "population")
-        return trained, verify_population(population, trained.problem.tree, name="a_run")
+        return trained, verify_population(population, trained.problem.tables.tree, name="a_run")
 
     return run
 
@@ -41,7 +41,7 @@ def assert_certifies(trained, verification):
     assert certificate.value == pytest.approx(sum(certificate.per_player))
     assert certificate.object == "meta-strategy mixture of a_run"
     assert certificate.method == "exact" and certificate.interval is None
-    policies = trained.problem.learner.policies(best.params, rows_of(best.joint))
+    policies = trained.problem.tables.policies(best.params, rows_of(best.joint))
     np.testing.assert_allclose(verification.policies, normalise(np.asarray(policies)), atol=1e-6)
 
 
@@ -54,7 +54,7 @@ def assert_open_spiel_agrees(verification):
 
 def test_trained_population_is_certified(kuhn_run, kuhn_folder):
     verification = verify_population(
-        load_population(kuhn_folder), kuhn_run.problem.tree, name="a_run"
+        load_population(kuhn_folder), kuhn_run.problem.tables.tree, name="a_run"
     )
     assert_certifies(kuhn_run, verification)
     assert_open_spiel_agrees(verification)
@@ -67,7 +67,7 @@ def test_perturbed_parameters_change_the_certificate(kuhn_run, kuhn_folder):
     params = jax.tree.map(np.copy, population.params)
     params["params"]["policy"]["kernel"] += 0.2 * np.sign(params["params"]["policy"]["kernel"])
     population = dataclasses.replace(population, params=params)
-    verification = verify_population(population, kuhn_run.problem.tree, name="x")
+    verification = verify_population(population, kuhn_run.problem.tables.tree, name="x")
     assert abs(verification.certificate.value - kuhn_run.states[-1].best.gains.sum()) > 1e-3
     assert_open_spiel_agrees(verification)
 
@@ -75,7 +75,7 @@ def test_perturbed_parameters_change_the_certificate(kuhn_run, kuhn_folder):
 def test_three_players(three_player_run, export_run, tmp_path):
     export_run(three_player_run, tmp_path / "population")
     verification = verify_population(
-        load_population(tmp_path), three_player_run.problem.tree, name="a_run"
+        load_population(tmp_path), three_player_run.problem.tables.tree, name="a_run"
     )
     assert_certifies(three_player_run, verification)
     assert_open_spiel_agrees(verification)
@@ -95,7 +95,7 @@ def test_payoff_file(certify, tmp_path):
     trained, verification = certify(str(path))
     assert_certifies(trained, verification)
     assert_open_spiel_agrees(verification)
-    own = trained.problem.tree.infoset_player == 0
+    own = trained.problem.tables.tree.infoset_player == 0
     assert not verification.policies[:, own, 2].any()
 
 

@@ -1,0 +1,131 @@
+"""All seats of all lanes played by one conditional network, in each lane by other strategies."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Int32
+
+from games.types import GameInfo, TimeStep
+from neupl.matches import seat_order
+from neupl.networks import ConditionalNetwork, masked_log_probs
+from neupl.rollout import Decision
+from neupl.types import Rows
+
+
+class Playing(NamedTuple):
+    """The context of a batch of episodes.
+
+    Attributes:
+      params: the network's.
+      rows: the strategies.
+      profile: `[B, P]` the strategy of every seat in every lane.
+    """
+
+    params: Any
+    rows: Rows
+    profile: Int32[Array | np.ndarray, "B P"]
+
+
+class Seen(NamedTuple):
+    """`N` decisions as the network takes them.
+
+    Attributes:
+      observation: flat.
+      legal_mask: legal actions.
+      seat: who decides.
+      profile: `[N, P]` strategies, first the deciding seat's, then the others' in ascending order.
+    """
+
+    observation: Float[Array | np.ndarray, "N O"]
+    legal_mask: Bool[Array | np.ndarray, "N A"]
+    seat: Int[Array | np.ndarray, "N"]
+    profile: Int[Array | np.ndarray, "N P"]
+
+
+# `(seen) -> [N, A]` probabilities of a fixed strategy 0.
+Sink = Callable[[Seen], Float[Array, "N A"]]
+
+
+def uniform_sink(seen: Seen) -> Float[Array, "N A"]:
+    """All legal actions alike."""
+    return seen.legal_mask / seen.legal_mask.sum(axis=-1, keepdims=True)
+
+
+def apply_network(
+    network: ConditionalNetwork, params: Any, rows: Rows, seen: Seen, *, num_tables: int
+) -> tuple[Float[Array, "N A"], Float[Array, "N"]]:
+    """Log-probabilities of the legal actions, and values in payoff ranges."""
+    seat = jax.nn.one_hot(seen.seat if num_tables > 1 else jnp.zeros_like(seen.seat), num_tables)
+    profile = jax.nn.one_hot(seen.profile, rows.joint.shape[1])
+    tables = Rows(rows.joint[:num_tables], rows.identity[:num_tables])
+    logits, value = network.apply(params, seen.observation, seat, tables, profile=profile)
+    return masked_log_probs(logits, seen.legal_mask), value
+
+
+class PopulationActor:
+    """Plays every seat by the network, strategy 0 by the sink; see `neupl.rollout.Actor`."""
+
+    def __init__(
+        self, info: GameInfo, network: ConditionalNetwork, *, num_tables: int, sink: Sink | None
+    ) -> None:
+        """Without a `sink` the network plays strategy 0 too."""
+        self._info, self._network = info, network
+        self._num_tables, self._sink = num_tables, sink
+
+    def begin(self, context: Playing, batch: int) -> tuple:
+        """No memory."""
+        return ()
+
+    def members(self, context: Playing, memory: tuple, batch: int) -> Int32[Array, "B P"]:
+        """The profiles of the context."""
+        return context.profile
+
+    def decide(
+        self, context: Playing, memory: tuple, observation: Any, now: TimeStep, key: Any
+    ) -> tuple[Decision, tuple]:
+        """Samples the actions of the seats to move."""
+        return self._decide(context, observation, now, key), memory
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def _decide(self, context, observation, now, key):
+        lanes, num_players = now.to_move.shape
+        if self._info.turn_based:
+            seat = jnp.argmax(now.to_move, axis=1)[:, None]
+        else:
+            seat = jnp.tile(jnp.arange(num_players), (lanes, 1))
+        order = jnp.asarray(seat_order(num_players))[seat]
+        profile = jnp.take_along_axis(jnp.asarray(context.profile)[:, None], order, axis=2)
+        flat = Seen(
+            _of_seats(observation, seat), _of_seats(now.legal_mask, seat),
+            seat.reshape(-1), profile.reshape(-1, num_players),
+        )  # fmt: skip
+        log_probs, value = apply_network(
+            self._network, context.params, context.rows, flat, num_tables=self._num_tables
+        )
+        if self._sink is not None:
+            fixed = jnp.log(jnp.maximum(self._sink(flat), TINY))
+            log_probs = jnp.where(flat.profile[:, :1] == 0, fixed, log_probs)
+        log_probs = jnp.where(flat.legal_mask, log_probs, -jnp.inf)
+        action = jax.random.categorical(key, log_probs, axis=-1)
+        chosen = jnp.take_along_axis(log_probs, action[:, None], axis=1)[:, 0]
+        parts = (action.astype(jnp.int32), chosen, value)
+        if not self._info.turn_based:
+            return Decision(*(
+                jnp.where(now.to_move, part.reshape(lanes, num_players), 0) for part in parts
+            ))  # fmt: skip
+        return Decision(*(jnp.where(now.to_move, part[:, None], 0) for part in parts))
+
+
+# A probability of zero as a logarithm.
+TINY = 1e-30
+
+
+def _of_seats(array: Any, seat: Int[Array, "B N"]) -> Array:
+    """`[B * N, ...]`: entries of the seats, from `[B, P, ...]`."""
+    array = jnp.asarray(array)
+    index = seat.reshape(*seat.shape, *(1,) * (array.ndim - 2))
+    return jnp.take_along_axis(array, index, axis=1).reshape(-1, *array.shape[2:])

@@ -1,0 +1,88 @@
+"""The whole population on a compiled game: every strategy at every information state at once."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from games.game_tree import GameTree
+from neupl.config import Config
+from neupl.networks import ConditionalNetwork, make_network, masked_log_probs
+from neupl.types import Objective, Rows
+from solvers.tree_jax import TreePasses
+
+# Least temperature, as a share of the payoff range, at which a soft maximum is taken.
+COLDEST = 1e-6
+
+
+class TreePopulation:
+    """The conditional network evaluated on a tree, in JAX.
+
+    Attributes:
+      tree: the game.
+      passes: differentiable passes over the tree.
+      network: the conditional network.
+      num_tables: tables of strategies: one per seat, or one for all.
+      seat: `[S, P]` one-hot owner of each information state.
+    """
+
+    def __init__(
+        self, tree: GameTree, config: Config, *, sink: Float[np.ndarray, "S A"] | None
+    ) -> None:
+        """Takes the fixed policy of strategy 0 of every seat; `None`: the network plays it too."""
+        self.tree, self.passes = tree, TreePasses(tree)
+        self.network: ConditionalNetwork = make_network(config.network, tree.num_actions)
+        self.num_tables = 1 if config.population.symmetric else tree.num_players
+        self.seat = np.eye(tree.num_players, dtype=np.float32)[tree.infoset_player]
+        self.policies = jax.jit(self._policies)
+        self.row_gain = jax.jit(self._row_gain)
+        self._size, self._sink = config.population.size, sink
+        self._observation, self._legal = jnp.asarray(tree.observation), jnp.asarray(tree.legal_mask)
+        one_table = jnp.ones((tree.num_infosets, 1))
+        self._table_of = jnp.asarray(self.seat) if self.num_tables > 1 else one_table
+
+    def init(self, key: Any) -> Any:
+        """Initial parameters of the network."""
+        profiles = self._size ** (self.tree.num_players - 1)
+        rows = Rows(
+            jnp.zeros((self.num_tables, self._size, profiles)),
+            jnp.zeros((self.num_tables, self._size), jnp.int32),
+        )
+        return self.network.init(key, self._observation, self._table_of, rows, rows.joint)
+
+    def forward(
+        self, params: Any, rows: Rows, coplayers: Float[Array, "P K M"]
+    ) -> tuple[Float[Array, "S A K"], Float[Array, "S K"]]:
+        """Log-probabilities of the network, and values against the co-players in payoff ranges."""
+        count = self.num_tables
+        tables = Rows(rows.joint[:count], rows.identity[:count])
+        logits, value = self.network.apply(
+            params, self._observation, self._table_of, tables, coplayers[:count]
+        )
+        log_probs = masked_log_probs(logits, self._legal)
+        return jnp.transpose(log_probs, (1, 2, 0)), value.T
+
+    def evaluate(
+        self, params: Any, rows: Rows
+    ) -> tuple[Float[Array, "S A K"], Float[Array, "S A K"]]:
+        """Log-probabilities of the network, and probabilities with the sink in its place."""
+        log_probs, _ = self.forward(params, rows, rows.joint)
+        probabilities = jnp.where(self._legal[:, :, None], jnp.exp(log_probs), 0.0)
+        if self._sink is not None:
+            probabilities = probabilities.at[:, :, 0].set(self._sink)
+        return log_probs, probabilities
+
+    def _policies(self, params: Any, rows: Rows) -> Float[Array, "K S A"]:
+        """Probabilities of every strategy at every information state, float32; jitted."""
+        return jnp.transpose(self.evaluate(params, rows)[1], (2, 0, 1))
+
+    def _row_gain(self, params: Any, objective: Objective) -> Float[Array, "P K"]:
+        """What each strategy could still gain in its own objective, in game points; jitted."""
+        _, policy = self.evaluate(params, objective.rows)
+        passes = self.passes
+        reach = passes.coplayer_reach(passes.plans(policy), objective.rows.joint)
+        temperature = jnp.maximum(objective.temperature, COLDEST * self.tree.payoff_range)
+        best = passes.action_values(reach, None, temperature).root
+        return best - passes.action_values(reach, policy, temperature).root
