@@ -75,10 +75,14 @@ class TemperatureConfig:
 class LearnerConfig:
     """How the network learns."""
 
+    kind: Literal["exact", "ppo"] = "exact"
+    """`exact`: action values on the compiled game tree; `ppo`: proximal policy optimisation on
+    episodes, in a process that never sees a tree.
+    """
     rule: Literal["soft_improvement", "policy_gradient"] = "soft_improvement"
-    """`soft_improvement`: cross-entropy to the entropy-regularised greedy policy of the current
-    exact action values; `policy_gradient`: the gradient of the entropy-regularised return at every
-    information state, without the factor of the owner's own reach.
+    """Exact: `soft_improvement`: cross-entropy to the entropy-regularised greedy policy of the
+    current exact action values; `policy_gradient`: the gradient of the entropy-regularised return
+    at every information state, without the factor of the owner's own reach.
     """
     learning_rate: float = 2e-3
     """Adam's step size at the start; it falls linearly over the run."""
@@ -87,10 +91,40 @@ class LearnerConfig:
     max_gradient_norm: float = 1.0
     """Gradients are clipped to this global norm."""
     updates_per_target: int = 4
-    """Gradient steps on one evaluation of the tree."""
+    """Exact: gradient steps on one evaluation of the tree."""
+    episodes: int = 4096
+    """PPO: episodes of one step."""
+    epochs: int = 2
+    """PPO: how often each step goes over its episodes."""
+    minibatch: int = 4096
+    """PPO: decisions of one gradient step."""
+    clip: float = 0.2
+    """PPO: how far the probability of an action may move in one step, as a share of it."""
+    trace: float = 0.95
+    """PPO: lambda of generalised advantage estimation, in [0, 1]."""
     critic_weight: float = 0.1
     """Weight of the critic's squared error, with values divided by the payoff range; 0 leaves the
     critic untrained.
+    """
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationConfig:
+    """How runs without a game tree evaluate the population: from episodes."""
+
+    episodes: int = 4096
+    """Episodes played at every evaluation besides those of training, where the meta-strategy hangs
+    on the payoffs most.
+    """
+    memory: float = 0.7
+    """Share of the episodes so far that still counts after an evaluation, for strategies in
+    training; those that are held lose a tenth of what these lose.
+    """
+    window: int = 4
+    """Evaluations over which a strategy must have stopped improving to be ready."""
+    improvement: float = 0.01
+    """Improvement over the window, as a fraction of the payoff range, that is worth waiting for:
+    the next strategy is admitted when the lower confidence bound of all improvements is below.
     """
 
 
@@ -120,7 +154,7 @@ class TrainingConfig:
     """
     settle: float = 0.2
     """Share of the steps at the end for which the best-certified population comes back and only the
-    critic goes on learning (gated admission only).
+    critic goes on learning (exact learner, gated admission only).
     """
     checkpoint_every_s: float = 20.0
     """Seconds between checkpoints."""
@@ -141,6 +175,7 @@ class Config:
     network: NetworkConfig = NetworkConfig()
     temperature: TemperatureConfig = TemperatureConfig()
     learner: LearnerConfig = LearnerConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
     training: TrainingConfig = TrainingConfig()
 
     def __post_init__(self) -> None:
@@ -155,20 +190,27 @@ class Config:
             _require(value > 0, f"learner.{key}", value, "positive")
         for key, value in (
             ("learner.updates_per_target", self.learner.updates_per_target),
+            ("learner.episodes", self.learner.episodes),
+            ("learner.epochs", self.learner.epochs),
+            ("learner.minibatch", self.learner.minibatch),
             ("training.steps", self.training.steps),
             ("training.evaluate_every", self.training.evaluate_every),
             ("training.max_steps_per_row", self.training.max_steps_per_row),
             ("network.embedding_size", self.network.embedding_size),
+            ("evaluation.episodes", self.evaluation.episodes),
             ("max_nodes", self.max_nodes),
         ):
             _require(value >= 1, key, value, "at least 1")
         every, updates = self.training.evaluate_every, self.learner.updates_per_target
         _require(
-            every % updates == 0,
+            self.learner.kind != "exact" or every % updates == 0,
             "training.evaluate_every",
             every,
             f"a multiple of learner.updates_per_target ({updates})",
         )
+        memory, window = self.evaluation.memory, self.evaluation.window
+        _require(0 <= memory <= 1, "evaluation.memory", memory, "in [0, 1]")
+        _require(window >= 2, "evaluation.window", window, "at least 2")
         for key in ("scale", "floor"):
             value = getattr(self.temperature, key)
             _require(value >= 0, f"temperature.{key}", value, "at least 0")

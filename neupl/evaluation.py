@@ -73,9 +73,18 @@ class Evaluator(Protocol):
         carried: Any,
         *,
         num_admitted: int,
+        newest: int,
         key: Any,
     ) -> tuple[Evaluation, Any]:
         """Evaluates the admitted strategies; consumes `key`.
+
+        Args:
+          params: of the network.
+          objective: what they are trained for.
+          carried: as the last call returned it, and `observe` and `restart` since.
+          num_admitted: strategies in the population.
+          newest: the one that got its row last; 0 where none did.
+          key: a JAX random key.
 
         Raises:
           SolverError: the meta-game could not be solved.
@@ -109,7 +118,7 @@ def evaluate_population(
         payoffs=payoffs,
         meta_strategy=meta_strategy,
         gains=gains_of_plan(tree, mix_plans(tree, plans, meta_strategy)),
-        member_distance=_member_distance(policies[:num_admitted]),
+        member_distance=member_distance(policies[:num_admitted]),
     )
 
 
@@ -119,7 +128,8 @@ def normalise(policies: Float[np.ndarray, "*batch A"]) -> Float64[np.ndarray, "*
     return wide / wide.sum(axis=-1, keepdims=True)
 
 
-def _member_distance(policies: Float[np.ndarray, "K S A"]) -> float:
+def member_distance(policies: Float[np.ndarray, "K S A"]) -> float:
+    """Mean total-variation distance between two strategies at an information state."""
     num_members = len(policies)
     if num_members < 2:
         return 0.0

@@ -40,9 +40,10 @@ class ExactEvaluator:
         carried: tuple[()],
         *,
         num_admitted: int,
+        newest: int,
         key: Any,
     ) -> tuple[Evaluation, tuple[()]]:
-        """See `Evaluator`; exact, so that `key` is not read."""
+        """See `Evaluator`; exact, so that `newest` and `key` are not read."""
         tables = self._tables
         policies = np.asarray(tables.policies(params, objective.rows))
         found = evaluate_population(tables.tree, policies, num_admitted, solver=self._solver)

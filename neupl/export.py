@@ -2,35 +2,49 @@
 
 import dataclasses
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from games.game_tree import GameTree
+from games.types import GameInfo
 from neupl.config import Config
 from neupl.interaction_graph import effective_size
 from neupl.population_files import check_replaceable, write_files
 from neupl.training_state import Snapshot
 
 
+class CompiledParts(NamedTuple):
+    """What only a game tree tells of a population.
+
+    Attributes:
+      tree: the game.
+      sink_table: `[S, A]` strategy 0 where it is neither uniform nor the network's.
+      policies: `[K, S, A]` the policy tables.
+    """
+
+    tree: GameTree
+    sink_table: np.ndarray | None
+    policies: np.ndarray
+
+
 def export_population(
     folder: Path,
     *,
-    tree: GameTree,
+    info: GameInfo,
     config: Config,
     best: Snapshot,
-    sink_table: np.ndarray | None,
-    policies: np.ndarray,
+    compiled: CompiledParts | None,
 ) -> None:
     """Writes the best-certified population to `folder`, replacing a population that is there.
 
     Args:
       folder: created where absent; written beside and renamed, so that it is whole or absent.
-      tree: the game.
+      info: of the game.
       config: what it was trained with.
       best: the population.
-      sink_table: `[S, A]` strategy 0 where it is neither uniform nor the network's.
-      policies: `[K, S, A]` the policy tables.
+      compiled: what is known of a compiled game; `None` where training only played.
 
     Raises:
       UserError: `folder` holds something that is not a population.
@@ -46,35 +60,43 @@ def export_population(
         "joint": best.joint,
         "meta_strategy": best.meta_strategy,
         "payoffs": best.payoffs,
-        "policies": np.asarray(policies, np.float32),
     }
-    if sink_table is not None:
-        arrays |= {
-            "sink/player": tree.infoset_player,
-            "sink/observation": tree.observation,
-            "sink/probabilities": np.asarray(sink_table, np.float32),
-        }
-    sink = "table" if sink_table is not None else config.population.sink
     manifest = {
         "game": config.game,
-        "num_players": tree.num_players,
-        "num_actions": tree.num_actions,
-        "num_nodes": tree.num_nodes,
-        "observation_kind": tree.observation_kind,
+        "num_players": info.num_players,
+        "num_actions": info.num_actions[0],
+        "num_nodes": None,
         "symmetric": config.population.symmetric,
-        "sink": sink,
+        "sink": config.population.sink,
         "network": dataclasses.asdict(config.network),
         "num_admitted": num_admitted,
         "effective_size": effective_size(best.joint, num_admitted),
         "step": int(best.step),
         "gains": best.gains.tolist(),
-        "information_states": list(tree.infoset_name),
+        "gains_are": "exact" if compiled else "estimated",
     }
-    card = _model_card(tree, config, best, sink)
+    if compiled is not None:
+        tree = compiled.tree
+        arrays["policies"] = np.asarray(compiled.policies, np.float32)
+        manifest |= {
+            "num_nodes": tree.num_nodes,
+            "observation_kind": tree.observation_kind,
+            "information_states": list(tree.infoset_name),
+        }
+        if compiled.sink_table is not None:
+            manifest["sink"] = "table"
+            arrays |= {
+                "sink/player": tree.infoset_player,
+                "sink/observation": tree.observation,
+                "sink/probabilities": np.asarray(compiled.sink_table, np.float32),
+            }
+    card = _model_card(info, config, best, compiled, manifest["sink"])
     write_files(folder, manifest=manifest, arrays=arrays, model_card=card)
 
 
-def _model_card(tree: GameTree, config: Config, best: Snapshot, sink: str) -> str:
+def _model_card(
+    info: GameInfo, config: Config, best: Snapshot, compiled: CompiledParts | None, sink: str
+) -> str:
     num_admitted = int(best.num_admitted)
     num_parameters = sum(np.size(leaf) for leaf in jax.tree.leaves(best.params))
     gains = ", ".join(f"{gain:.6g}" for gain in best.gains)
@@ -83,20 +105,30 @@ def _model_card(tree: GameTree, config: Config, best: Snapshot, sink: str) -> st
         for player, row in enumerate(best.meta_strategy)
     )
     header = " | ".join(str(k) for k in range(num_admitted))
+    per_seat = f"(per seat {gains}); payoff range {info.payoff_range:g}"
+    if compiled is None:
+        size, learner, steps = "never compiled", "PPO on episodes", "batches"
+        worth = f"Gain of the newest response | {best.gains.sum():.6g} game points, estimated from "
+        worth += f"episodes {per_seat}: a lower bound of NashConv up to noise"
+        selection = "the snapshot whose newest response was estimated to gain least"
+    else:
+        steps = "gradient steps"
+        size = f"{compiled.tree.num_infosets} information states"
+        learner = f"exact learner (`{config.learner.rule}`)"
+        worth = f"NashConv of the mixture | {best.gains.sum():.6g} game points, exact {per_seat}"
+        selection = "the snapshot with the least exact NashConv among the evaluations of one run"
     return f"""# A population of {num_admitted} strategies per seat for {config.game}
 
 | | |
 | --- | --- |
-| Game | `{config.game}`, {tree.num_players} players, {tree.utility.replace("_", "-")}, \
-{tree.num_infosets} information states |
+| Game | `{config.game}`, {info.num_players} players, {info.utility.replace("_", "-")}, {size} |
 | Method | NeuPL, one conditional network, graph `{config.graph.kind}`, \
-{config.training.admission} admission, exact learner (`{config.learner.rule}`) |
+{config.training.admission} admission, {learner} |
 | Network | {num_parameters:,} parameters; strategy 0 is the sink (`{sink}`) |
 | Effective size | {effective_size(best.joint, num_admitted)} distinct strategies per seat |
-| Trained for | {int(best.step)} of {config.training.steps} gradient steps, seed {config.seed} |
-| NashConv of the mixture | {best.gains.sum():.6g} game points, exact (per seat {gains}); \
-payoff range {tree.payoff_range:g} |
-| Selection | the snapshot with the least exact NashConv among the evaluations of one run |
+| Trained for | {int(best.step)} of {config.training.steps} {steps}, seed {config.seed} |
+| {worth} |
+| Selection | {selection} |
 
 The mixture that was certified, drawn once per episode by every seat:
 

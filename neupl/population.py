@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float
 from safetensors import SafetensorError
 
 from games.registry import load_tree
+from games.tree_compile import DEFAULT_MAX_NODES
 from games.types import Policy
 from neupl.config import NetworkConfig
 from neupl.errors import UserError
@@ -49,7 +50,7 @@ class Population:
       meta_strategy: `[P, K]` each seat's mixture.
       payoffs: `[K, ..., K, P]` in game points.
       step: gradient steps of training.
-      num_nodes: size of the game tree.
+      num_nodes: size of the game tree; `None` where training only played.
       sink_table: for `sink == "table"`: `player [S]`, `observation [S, O]`, `probabilities [S, A]`.
     """
 
@@ -64,13 +65,18 @@ class Population:
     meta_strategy: Float[np.ndarray, "P K"]
     payoffs: Float[np.ndarray, "..."]
     step: int
-    num_nodes: int
+    num_nodes: int | None
     sink_table: Mapping[str, np.ndarray] | None = None
 
     @property
     def num_strategies(self) -> int:
         """Number of strategies per seat `K`, the sink included."""
         return self.joint.shape[1]
+
+    @property
+    def max_nodes(self) -> int:
+        """Largest tree that its game may have to be compiled."""
+        return DEFAULT_MAX_NODES if self.num_nodes is None else self.num_nodes
 
     def probabilities(
         self, seat: int, observation: Float[np.ndarray, "B O"], mask: Bool[np.ndarray, "B A"]
@@ -106,7 +112,7 @@ class Population:
 
     def tabulate(self) -> Float[np.ndarray, "K S A"]:
         """All strategies at all information states of the compiled game, normalised in float64."""
-        tree = load_tree(self.game, max_nodes=self.num_nodes)
+        tree = load_tree(self.game, max_nodes=self.max_nodes)
         tables = np.zeros((self.num_strategies, tree.num_infosets, tree.num_actions))
         for seat in range(self.num_players):
             own = tree.infoset_player == seat
@@ -124,7 +130,7 @@ class Population:
         from solvers.open_spiel_check import find_judge
 
         self._check(member)
-        tree, tables = load_tree(self.game, max_nodes=self.num_nodes), self.tabulate()
+        tree, tables = load_tree(self.game, max_nodes=self.max_nodes), self.tabulate()
         table = mix(tree, tables, self.meta_strategy) if member == "nash" else tables[member]
         judge = find_judge(tree)
         policy = TabularPolicy(judge.game)

@@ -91,6 +91,26 @@ class PopulationActor:
         return self._decide(context, observation, now, key), memory
 
     @functools.partial(jax.jit, static_argnums=0)
+    def every_strategy(self, params: Any, rows: Rows, seen: Seen) -> Float[Array, "K N A"]:
+        """Probabilities of all strategies, whatever the profiles of the decisions."""
+        size = rows.joint.shape[1]
+
+        def of_strategy(strategy: Array) -> Array:
+            profile = jnp.broadcast_to(strategy, seen.profile.shape)
+            return self._log_probs(params, rows, seen._replace(profile=profile))[0]
+
+        return jnp.exp(jax.lax.map(of_strategy, jnp.arange(size)))
+
+    def _log_probs(self, params, rows, seen):
+        log_probs, value = apply_network(
+            self._network, params, rows, seen, num_tables=self._num_tables
+        )
+        if self._sink is not None:
+            fixed = jnp.log(jnp.maximum(self._sink(seen), TINY))
+            log_probs = jnp.where(seen.profile[:, :1] == 0, fixed, log_probs)
+        return jnp.where(seen.legal_mask, log_probs, -jnp.inf), value
+
+    @functools.partial(jax.jit, static_argnums=0)
     def _decide(self, context, observation, now, key):
         lanes, num_players = now.to_move.shape
         if self._info.turn_based:
@@ -103,13 +123,7 @@ class PopulationActor:
             _of_seats(observation, seat), _of_seats(now.legal_mask, seat),
             seat.reshape(-1), profile.reshape(-1, num_players),
         )  # fmt: skip
-        log_probs, value = apply_network(
-            self._network, context.params, context.rows, flat, num_tables=self._num_tables
-        )
-        if self._sink is not None:
-            fixed = jnp.log(jnp.maximum(self._sink(flat), TINY))
-            log_probs = jnp.where(flat.profile[:, :1] == 0, fixed, log_probs)
-        log_probs = jnp.where(flat.legal_mask, log_probs, -jnp.inf)
+        log_probs, value = self._log_probs(context.params, context.rows, flat)
         action = jax.random.categorical(key, log_probs, axis=-1)
         chosen = jnp.take_along_axis(log_probs, action[:, None], axis=1)[:, 0]
         parts = (action.astype(jnp.int32), chosen, value)

@@ -88,6 +88,11 @@ class TabularPopulation:
             raise ValueError("the joint is not the product of its marginals, so it cannot be Nash")
 
     @property
+    def max_nodes(self) -> int:
+        """Largest tree that its game may have to be compiled."""
+        return self.num_nodes
+
+    @property
     def num_players(self) -> int:
         """Number of seats `P`."""
         return len(self.policies)

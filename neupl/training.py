@@ -91,10 +91,18 @@ def train(problem: Problem, state: TrainingState, *, on_evaluation: OnEvaluation
             estimates = problem.evaluator.observe(estimates, experience)
         state = state._replace(learner=learner_state, estimates=estimates)
         state, evaluation = evaluate(problem, state)
-        line = _metrics(state, evaluation, metrics)
-        state = keep_best(state._replace(payoffs=evaluation.payoffs), evaluation)
+        line = _metrics(state, evaluation, metrics, exact=problem.evaluator.exact)
+        state = state._replace(payoffs=evaluation.payoffs)
+        # Estimated gains mean something once the response that they are those of has been trained.
+        if problem.evaluator.exact or turn_is_over(problem, state, evaluation):
+            state = keep_best(state, evaluation)
         state = admit(problem, state, evaluation)
-        on_evaluation(state, evaluation, line | {"eval/best_nash_conv": state.best.gains.sum()})
+        if np.isfinite(state.best.gains).all():
+            line["eval/best_nash_conv"] = float(state.best.gains.sum())
+        on_evaluation(state, evaluation, line)
+    if not np.isfinite(state.best.gains).all():
+        # Too short a run for any response to have had its time.
+        state = keep_best(state, evaluate(problem, state)[1])
     return state
 
 
@@ -179,6 +187,7 @@ def evaluate(problem: Problem, state: TrainingState) -> tuple[TrainingState, Eva
             objective_of(problem, state),
             state.estimates,
             num_admitted=int(state.num_admitted),
+            newest=int(np.argmax(state.response_number)),
             key=jax.random.fold_in(key, int(state.learner.step)),
         )
     except FloatingPointError as error:
@@ -187,8 +196,9 @@ def evaluate(problem: Problem, state: TrainingState) -> tuple[TrainingState, Eva
 
 
 def keep_best(state: TrainingState, evaluation: Evaluation) -> TrainingState:
-    """Remembers the population if none before had a smaller NashConv."""
-    if evaluation.nash_conv >= state.best.gains.sum():
+    """Remembers the population if it gains less than all before, or nothing as some before."""
+    least = state.best.gains.sum()
+    if evaluation.nash_conv >= least and not evaluation.nash_conv == least == 0:
         return state
     best = Snapshot(
         params=state.learner.params,
@@ -212,10 +222,10 @@ def admit(problem: Problem, state: TrainingState, evaluation: Evaluation) -> Tra
             joint=graph_rows(config.graph, evaluation.payoffs, solver=problem.solver)
         )
     step = int(state.learner.step)
-    if settings.settle > 0 and step >= round((1 - settings.settle) * settings.steps):
+    settling = problem.evaluator.exact and settings.settle > 0
+    if settling and step >= round((1 - settings.settle) * settings.steps):
         return _settle(state)
-    overdue = step - state.admitted_step >= settings.max_steps_per_row
-    if not (evaluation.ready or overdue):
+    if not turn_is_over(problem, state, evaluation):
         return state
     num_admitted, respond, hold = int(state.num_admitted), state.respond.copy(), state.hold.copy()
     response = int(state.response_number.max()) + 1
@@ -248,6 +258,12 @@ def admit(problem: Problem, state: TrainingState, evaluation: Evaluation) -> Tra
         admitted_step=np.int64(step),
         estimates=problem.evaluator.restart(state.estimates, slot),
     )
+
+
+def turn_is_over(problem: Problem, state: TrainingState, evaluation: Evaluation) -> bool:
+    """Whether the strategies in training have had their time: they are ready, or overdue."""
+    waited = int(state.learner.step) - int(state.admitted_step)
+    return evaluation.ready or waited >= problem.config.training.max_steps_per_row
 
 
 def _settle(state: TrainingState) -> TrainingState:
@@ -292,14 +308,15 @@ def _explain_wait(problem: Problem, state: TrainingState, evaluation: Evaluation
 
 
 def _metrics(
-    state: TrainingState, evaluation: Evaluation, learner_metrics: dict[str, Any]
+    state: TrainingState, evaluation: Evaluation, learner_metrics: dict[str, Any], *, exact: bool
 ) -> dict[str, float]:
     line = {name: float(value) for name, value in learner_metrics.items()}
     if not np.isfinite(line["train/loss"]):
         raise _diverged(state, "the loss is not finite")
-    line |= {f"eval/gain_{player}": float(gain) for player, gain in enumerate(evaluation.gains)}
+    if np.isfinite(evaluation.gains).all():
+        line["eval/nash_conv" if exact else "eval/estimated_gain"] = evaluation.nash_conv
+        line |= {f"eval/gain_{player}": float(g) for player, g in enumerate(evaluation.gains)}
     return line | {
-        "eval/nash_conv": evaluation.nash_conv,
         "train/left": evaluation.left,
         "population/num_admitted": int(state.num_admitted),
         "population/num_responses": int(state.response_number.max()),

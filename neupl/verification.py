@@ -7,9 +7,14 @@ the mixture can be played.
 """
 
 import dataclasses
+import json
+import logging
 import math
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -33,6 +38,8 @@ from solvers.open_spiel_check import (
 from solvers.sequence_form import mix, mix_plans, realization_plan
 from solvers.types import Certificate
 from solvers.values import returns_of_plan
+
+log = logging.getLogger(__name__)
 
 # Episodes played at a time.
 LANES = 4096
@@ -73,13 +80,13 @@ class Verification:
     Attributes:
       certificate: NashConv of the population's mixture, exact.
       check: OpenSpiel's numbers beside ours; `None` where OpenSpiel does not know the game.
-      policies: `[K, S, A]` the tables that were measured.
+      policies: `[K, S, A]` the tables that were measured; `None` where they are not at hand.
       sampled: the mixture as played; `None` where no episodes were asked for.
     """
 
     certificate: Certificate
     check: OpenSpielCheck | None
-    policies: np.ndarray
+    policies: np.ndarray | None = None
     sampled: SampledReturns | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -90,6 +97,32 @@ class Verification:
         if self.sampled is not None:
             content["sampled"] = dataclasses.asdict(self.sampled)
         return content
+
+
+def certify_elsewhere(path: Path) -> Verification | None:
+    """Has another process certify the population at `path` exactly, so that this one, which only
+    played, never sees a game tree; `None` where the game has none that fits.
+
+    Raises:
+      CheckFailed: OpenSpiel disagrees with our certificate.
+    """
+    command = [sys.executable, "-m", "neupl", "verify", str(path), "--json", "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == 1:
+        raise CheckFailed(done.stderr.strip().removeprefix("error: "), report={})
+    if done.returncode != 0:
+        log.info("not certified exactly: %s", done.stderr.strip())
+        return None
+    content = json.loads(done.stdout)
+    check = content.get("openspiel")
+    return Verification(
+        Certificate(**_with_tuples(content["certificate"])),
+        None if check is None else OpenSpielCheck(**_with_tuples(check)),
+    )
+
+
+def _with_tuples(content: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in content.items()}
 
 
 def verify_population(

@@ -58,8 +58,9 @@ def run(command: Train) -> int:
         overrides.append(f"seed={command.seed}")
     config = load_config(Config, command.config, (*overrides, *command.overrides))
 
+    from neupl.problem import make_problem
     from neupl.run import Run, free_folder
-    from neupl.training_run import make_problem, start_run
+    from neupl.training_run import start_run
 
     path = command.out or free_folder(config.game)
     Run.check_free(path)
@@ -80,7 +81,7 @@ def report(run: "Run", verification: "Verification", *, as_json: bool) -> None:
         **verification.to_json(),
         "run": str(run.path),
         "steps": last["step"],
-        "final_nash_conv": last["eval/nash_conv"],
+        "final_nash_conv": last.get("eval/nash_conv"),
         "seconds": last["time/elapsed_s"],
         "picture": str(run.report_path / "summary.png"),
     }
@@ -88,25 +89,38 @@ def report(run: "Run", verification: "Verification", *, as_json: bool) -> None:
         print_json(content)
         return
     certificate = verification.certificate
-    theirs = certificate.openspiel_value
-    agreement = (
-        "OpenSpiel does not know this game"
-        if theirs is None
-        else f"{theirs:.9f} by OpenSpiel: the two agree"
-    )
+    if certificate.method == "exact":
+        theirs = certificate.openspiel_value
+        worth = ("NashConv", f"{certificate.value:.9f} exact, by our solver")
+        agreement = (
+            "OpenSpiel does not know this game"
+            if theirs is None
+            else f"{theirs:.9f} by OpenSpiel: the two agree"
+        )
+    else:
+        worth = ("gain", f"{certificate.value:.6f}, estimated from episodes of training")
+        agreement = "the game has no tree that fits: NashConv is not known"
     gains = ", ".join(f"{gain:.6f}" for gain in certificate.per_player)
     print_table(
         [
             ("game", certificate.game),
             ("certified", certificate.object),
-            ("NashConv", f"{certificate.value:.9f} exact, by our solver"),
+            worth,
             ("", agreement),
             ("per player", gains),
-            ("last step", f"NashConv {last['eval/nash_conv']:.6f} at step {last['step']}"),
+            ("last step", _last_step(last)),
             ("picture", content["picture"]),
             ("run", f"{run.path}  (neupl verify, info, export; tensorboard --logdir)"),
         ]
     )
+
+
+def _last_step(last: dict[str, Any]) -> str:
+    if "eval/nash_conv" in last:
+        return f"NashConv {last['eval/nash_conv']:.6f} at step {last['step']}"
+    gain = last.get("eval/estimated_gain")
+    known = "not known yet" if gain is None else f"{gain:.6f} by estimate"
+    return f"gain of the newest response {known} at step {last['step']}"
 
 
 def _quoted(name: str) -> str:

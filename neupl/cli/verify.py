@@ -53,7 +53,7 @@ def run(command: Verify) -> int:
     with Progress(f"compiling {population.game}", quiet=command.quiet, patience_s=1.0) as progress:
         tree = load_tree(
             population.game,
-            max_nodes=population.num_nodes,
+            max_nodes=population.max_nodes,
             progress=lambda nodes: progress.update(nodes, None),
         )
     if isinstance(population, TabularPopulation):

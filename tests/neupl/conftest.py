@@ -12,9 +12,9 @@ from games.registry import load_tree
 from neupl.config import Config, GraphConfig, TemperatureConfig, TrainingConfig
 from neupl.evaluation import Evaluation
 from neupl.exact_evaluation import ExactEvaluator
-from neupl.export import export_population
+from neupl.export import CompiledParts, export_population
+from neupl.problem import make_problem
 from neupl.training import Problem, initial_state, rows_of, train
-from neupl.training_run import make_problem
 from neupl.training_state import TrainingState
 
 # One small network for all; sections of the configuration by name.
@@ -97,11 +97,14 @@ def _export(run: Trained, folder) -> None:
     best = run.states[-1].best
     export_population(
         folder,
-        tree=run.problem.tables.tree,
+        info=run.problem.info,
         config=run.problem.config,
         best=best,
-        sink_table=run.sink,
-        policies=np.asarray(run.problem.tables.policies(best.params, rows_of(best.joint))),
+        compiled=CompiledParts(
+            tree=run.problem.tables.tree,
+            sink_table=run.sink,
+            policies=np.asarray(run.problem.tables.policies(best.params, rows_of(best.joint))),
+        ),
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from neupl.evaluation import normalise
 from neupl.interaction_graph import first_equal_row
-from neupl.training_run import make_problem
+from neupl.problem import make_problem
 from neupl.tree_population import TreePopulation
 from neupl.types import Learner, Objective, Rows
 from solvers.best_response import (

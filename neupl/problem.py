@@ -1,0 +1,208 @@
+"""What a run trains: the game with its learner, evaluator and meta-solver, as configured."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from games.game_tree import GameTree
+from games.normal_form import NormalForm
+from games.registry import load_simulator, load_tree
+from games.types import GameInfo
+from neupl.config import Config
+from neupl.errors import UserError
+from neupl.exact_evaluation import ExactEvaluator
+from neupl.learners import make_exact_learner, make_ppo_learner
+from neupl.networks import make_network
+from neupl.population import load_population
+from neupl.population_actor import PopulationActor, Sink, uniform_sink
+from neupl.progress import Progress
+from neupl.sampled_evaluation import SampledEvaluator
+from neupl.training import Problem
+from neupl.tree_population import TreePopulation
+from solvers.meta.registry import MetaSolver, meta_solver
+from solvers.values import payoffs
+
+
+def make_problem(config: Config, *, quiet: bool = True) -> tuple[Problem, np.ndarray | None]:
+    """Loads the game and builds its learner.
+
+    Returns:
+      The problem, and the table `[S, A]` of strategy 0 where it is fixed but not uniform.
+
+    Raises:
+      GameError: the game cannot be loaded as the learner needs it.
+      UserError: the configuration does not fit the game.
+    """
+    if config.learner.kind == "exact":
+        return _exact_problem(config, quiet=quiet)
+    return _sampled_problem(config), None
+
+
+def _sampled_problem(config: Config) -> Problem:
+    """A run that plays and never sees a tree."""
+    game = load_simulator(config.game)
+    if config.population.symmetric and not game.info.symmetric:
+        raise _not_symmetric(config)
+    solver, sink = _meta_solver(config, game.info), _playing_sink(config)
+    network = make_network(config.network, game.info.num_actions[0])
+    num_tables = 1 if config.population.symmetric else game.info.num_players
+    actor = PopulationActor(game.info, network, num_tables=num_tables, sink=sink)
+    return Problem(
+        info=game.info,
+        config=config,
+        learner=make_ppo_learner(game, actor, config),
+        evaluator=SampledEvaluator(game, actor, config, solver),
+        solver=solver,
+        tables=None,
+    )
+
+
+def _playing_sink(config: Config) -> Sink | None:
+    _check_sink(config)
+    if config.population.sink in ("uniform", "none"):
+        return uniform_sink if config.population.sink == "uniform" else None
+    raise UserError(
+        f"population.sink is {config.population.sink!r}, but a run that only plays knows no "
+        "information states",
+        hint="set population.sink to uniform or none, or learner.kind=exact",
+    )
+
+
+def _exact_problem(config: Config, *, quiet: bool) -> tuple[Problem, np.ndarray | None]:
+    with Progress(f"compiling {config.game}", quiet=quiet, patience_s=1.0) as progress:
+        tree = load_tree(
+            config.game,
+            max_nodes=config.max_nodes,
+            progress=lambda nodes: progress.update(nodes, None),
+        )
+    _check_symmetry(config, tree)
+    table = _sink_table(config, tree)
+    sink = table
+    if config.population.sink == "uniform":
+        sink = tree.uniform_policy()
+    if sink is not None:
+        sink = sink.astype(np.float32)
+    tables, solver = TreePopulation(tree, config, sink=sink), _meta_solver(config, tree.info())
+    problem = Problem(
+        info=tree.info(),
+        config=config,
+        learner=make_exact_learner(tables, config),
+        evaluator=ExactEvaluator(tables, config, solver),
+        solver=solver,
+        tables=tables,
+    )
+    return problem, table
+
+
+def _check_symmetry(config: Config, tree: GameTree) -> None:
+    if not config.population.symmetric:
+        return
+    if not _is_symmetric(tree):
+        raise _not_symmetric(config)
+
+
+def _not_symmetric(config: Config) -> UserError:
+    return UserError(
+        f"population.symmetric is true, but {config.game} is not a symmetric one-shot game",
+        hint="leave population.symmetric at false: every seat then has its own strategies",
+    )
+
+
+def _is_symmetric(tree: GameTree) -> bool:
+    """Whether the tree is a one-shot game whose payoffs stay the same when seats are exchanged."""
+    one_shot = tree.num_infosets == tree.num_players and int(tree.infoset_depth.max()) == 0
+    if not one_shot or (tree.legal_mask != tree.legal_mask[0]).any():
+        return False
+    pure = np.eye(tree.num_actions)[tree.legal_mask[0]]
+    policies = np.tile(pure[:, None], (1, tree.num_infosets, 1))
+    return NormalForm(payoffs(tree, policies)).symmetric
+
+
+def _meta_solver(config: Config, info: GameInfo) -> MetaSolver:
+    name = config.graph.meta_solver
+    opposed = info.num_players == 2 and info.utility in ("zero_sum", "constant_sum")
+    if name == "auto":
+        name = "nash" if info.num_players == 2 and info.utility == "zero_sum" else "uniform"
+    if name == "nash" and not opposed:
+        raise UserError(
+            f"graph.meta_solver is 'nash', but {config.game} is not a two-player zero-sum game",
+            hint="set graph.meta_solver to prd or uniform",
+        )
+    try:
+        return meta_solver(name)
+    except ValueError as error:
+        raise UserError(f"graph.meta_solver: {error}") from error
+
+
+def _check_sink(config: Config) -> None:
+    sink = config.population.sink
+    grounded = config.graph.kind in ("psro", "rectified", "fictitious_play")
+    if sink == "none" and grounded:
+        raise UserError(
+            f"population.sink is 'none', but graph.kind {config.graph.kind!r} starts from a fixed "
+            "strategy 0",
+            hint="set population.sink=uniform, or graph.kind to strategic_cycle or self_play",
+        )
+
+
+def _sink_table(config: Config, tree: GameTree) -> np.ndarray | None:
+    """The fixed policy of strategy 0 where it is a file or a member of another run."""
+    _check_sink(config)
+    sink = config.population.sink
+    if sink in ("uniform", "none"):
+        return None
+    path, member = sink.rsplit("#", 1) if "#" in sink else (sink, "")
+    if member:
+        return _member_table(Path(path), member, config, tree)
+    return _file_table(Path(path), tree)
+
+
+def _member_table(path: Path, member: str, config: Config, tree: GameTree) -> np.ndarray:
+    population = load_population(path)
+    if population.game != config.game:
+        raise UserError(f"population.sink is of game {population.game}, the run of {config.game}")
+    if member == "nash":
+        from solvers.sequence_form import mix
+
+        return mix(tree, population.tabulate(), population.meta_strategy)
+    if not member.isdigit() or int(member) >= population.num_strategies:
+        allowed = f"nash or 0 to {population.num_strategies - 1}"
+        raise UserError(f"population.sink is {path}#{member}: the member must be {allowed}")
+    return population.tabulate()[int(member)]
+
+
+def _file_table(path: Path, tree: GameTree) -> np.ndarray:
+    try:
+        content: dict[str, list[float]] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"population.sink is {str(path)!r}: not 'uniform', 'none', RUN#k or a readable JSON "
+            f"file ({error})"
+        ) from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} must hold a JSON object of information states and probabilities")
+    table = tree.uniform_policy()
+    unknown = [name for name in content if name not in tree.infoset_name]
+    if unknown:
+        known = ", ".join(repr(name) for name in tree.infoset_name[:3])
+        raise UserError(
+            f"{path} names the information state {unknown[0]!r}; {tree.name} has {known}, ..."
+        )
+    for row, name in enumerate(tree.infoset_name):
+        if name not in content:
+            continue
+        try:
+            row_given = np.asarray(content[name], np.float64)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{path}: {name!r} is not a list of numbers: {error}") from error
+        if row_given.shape != (tree.num_actions,):
+            raise UserError(
+                f"{path}: {name!r} must have {tree.num_actions} probabilities, one per action id"
+            )
+        table[row] = row_given
+    try:
+        tree.check_policy(table)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
+    return table
