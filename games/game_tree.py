@@ -176,4 +176,5 @@ class GameTree:
             min_return=self.min_return,
             max_return=self.max_return,
             max_steps=int(np.max(self.node_depth)) if self.num_nodes else 0,
+            turn_based=True,
         )

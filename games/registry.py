@@ -77,6 +77,26 @@ def load_game(
             raise GameError(f"{error}; and it cannot be played uncompiled: {host_error}") from None
 
 
+def load_simulator(name: str) -> Game | HostGame:
+    """Loads the game `name` to be played and never looked into: an OpenSpiel game becomes a
+    turn-based `OpenSpielHost`, however small it is, so that no `GameTree` of it exists.
+
+    A payoff file or a dotted path gives what `load_game` gives.
+
+    Raises:
+      GameError: nothing of that name, or OpenSpiel's game cannot be stepped reproducibly.
+    """
+    if not _is_open_spiel(name):
+        return load_game(name)
+    from games.open_spiel_host import OpenSpielHost
+    from games.open_spiel_tree import UnknownGameError
+
+    try:
+        return OpenSpielHost(name, turn_based=True)
+    except UnknownGameError as error:
+        raise UnknownGameError(f"{error}; {ALLOWED}") from None
+
+
 def _is_file(name: str) -> bool:
     return name.lower().endswith(PAYOFF_SUFFIXES)
 

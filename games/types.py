@@ -54,6 +54,7 @@ class GameInfo(NamedTuple):
       min_return: least return of any player, in game points.
       max_return: greatest return of any player, in game points.
       max_steps: upper bound on the number of `step` calls in an episode.
+      turn_based: whether at most one seat is to move at a time.
     """
 
     name: str
@@ -65,6 +66,7 @@ class GameInfo(NamedTuple):
     min_return: float
     max_return: float
     max_steps: int
+    turn_based: bool = False
 
     @property
     def payoff_range(self) -> float:

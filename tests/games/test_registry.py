@@ -15,7 +15,7 @@ from games.game_tree import GameTree
 from games.normal_form import NormalForm
 from games.open_spiel_host import OpenSpielHost
 from games.payoff_files import write_payoffs
-from games.registry import load_game, load_tree
+from games.registry import load_game, load_simulator, load_tree
 from games.tree_game import TreeGame
 from games.types import Game, GameError, HostGame
 
@@ -104,7 +104,7 @@ def test_dotted_path_may_return_each_kind(modules):
         load_game("makers:nothing")
 
 
-@pytest.mark.parametrize("load", [load_game, load_tree])
+@pytest.mark.parametrize("load", [load_game, load_simulator, load_tree])
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -126,6 +126,24 @@ def test_games_without_a_tree_are_played_on_open_spiel_states():
         assert describe_game(name).exact
     with pytest.raises(GameError, match=r"samples its chance.*cannot be played uncompiled"):
         load_game("negotiation")
+
+
+def test_simulators_are_played_without_a_tree(modules, tmp_path, monkeypatch):
+    path = str(tmp_path / "matrix.json")
+    write_payoffs(NormalForm(np.zeros((2, 2, 2))), path)
+    assert isinstance(load_simulator(path), TreeGame)
+    modules("own_game", "from games import OpenSpielHost\ndef make(): return OpenSpielHost('go')\n")
+    assert load_simulator("own_game:make").info.name == "go"
+
+    def refuse(self, *arguments, **fields):
+        raise AssertionError("a GameTree was built")
+
+    monkeypatch.setattr(GameTree, "__init__", refuse)
+    for name in ("kuhn_poker", "goofspiel(imp_info=True,num_cards=4)", "connect_four"):
+        host = load_simulator(name)
+        assert isinstance(host, OpenSpielHost) and host.info.name == name and host.info.turn_based
+    with pytest.raises(GameError, match="samples its chance events"):
+        load_simulator("negotiation")
 
 
 def test_description_of_a_compiled_game():
