@@ -96,7 +96,7 @@ class LearnerConfig:
     """PPO: episodes of one step."""
     epochs: int = 2
     """PPO: how often each step goes over its episodes."""
-    minibatch: int = 4096
+    minibatch: int = 1024
     """PPO: decisions of one gradient step."""
     clip: float = 0.2
     """PPO: how far the probability of an action may move in one step, as a share of it."""
@@ -115,6 +115,10 @@ class EvaluationConfig:
     episodes: int = 4096
     """Episodes played at every evaluation besides those of training, where the meta-strategy hangs
     on the payoffs most.
+    """
+    final_episodes: int = 400_000
+    """Episodes from which the payoffs and the meta-strategy of the population that is kept are
+    estimated afresh at the end.
     """
     memory: float = 0.7
     """Share of the episodes so far that still counts after an evaluation, for strategies in
@@ -198,6 +202,7 @@ class Config:
             ("training.max_steps_per_row", self.training.max_steps_per_row),
             ("network.embedding_size", self.network.embedding_size),
             ("evaluation.episodes", self.evaluation.episodes),
+            ("evaluation.final_episodes", self.evaluation.final_episodes),
             ("max_nodes", self.max_nodes),
         ):
             _require(value >= 1, key, value, "at least 1")

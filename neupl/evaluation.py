@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from games.game_tree import GameTree
-from neupl.types import Objective
+from neupl.types import Objective, Rows
 from solvers.gaps import gains_of_plan
 from solvers.meta.registry import MetaSolver
 from solvers.sequence_form import mix_plans, realization_plan
@@ -26,6 +26,7 @@ class Evaluation(NamedTuple):
       left: what the responding strategies may still gain against their rows, as the gate measures
         it: in temperatures (nats) on a game tree, else in payoff ranges.
       ready: whether that is little enough for the next strategy to be admitted.
+      gains_error: standard error of the sum of the gains, 0 where they are exact.
     """
 
     payoffs: Float64[np.ndarray, "..."]
@@ -34,6 +35,7 @@ class Evaluation(NamedTuple):
     member_distance: float
     left: float = np.inf
     ready: bool = False
+    gains_error: float = 0.0
 
     @property
     def nash_conv(self) -> float:
@@ -89,6 +91,14 @@ class Evaluator(Protocol):
         Raises:
           SolverError: the meta-game could not be solved.
           FloatingPointError: a probability is not finite.
+        """
+        ...
+
+    def measure(
+        self, params: Any, rows: Rows, *, num_admitted: int, key: Any
+    ) -> tuple[Float64[np.ndarray, "..."], Float64[np.ndarray, "P K"]] | None:
+        """Payoffs and meta-strategy of a population that has been trained, as precisely as they
+        can be had; `None` where an evaluation gives them already. Consumes `key`.
         """
         ...
 

@@ -7,7 +7,7 @@ import numpy as np
 from neupl.config import Config
 from neupl.evaluation import Evaluation, evaluate_population
 from neupl.tree_population import COLDEST, TreePopulation
-from neupl.types import Objective
+from neupl.types import Objective, Rows
 from solvers.meta.registry import MetaSolver
 
 
@@ -52,3 +52,6 @@ class ExactEvaluator:
         nats = gain / np.maximum(objective.temperature, coldest)
         left = float((nats * np.asarray(objective.respond)).max())
         return found._replace(left=left, ready=left <= self._gate), carried
+
+    def measure(self, params: Any, rows: Rows, *, num_admitted: int, key: Any) -> None:
+        """See `Evaluator`."""

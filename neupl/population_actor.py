@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -50,6 +50,21 @@ class Seen(NamedTuple):
 Sink = Callable[[Seen], Float[Array, "N A"]]
 
 
+@runtime_checkable
+class DrawnSink(Protocol):
+    """A mixture as strategy 0: members are drawn for all seats at the start of an episode, hidden
+    from the others, and play it to the end.
+    """
+
+    def draw(self, batch: int, key: Any) -> Int32[Array, "B P"]:
+        """Draws the member of every seat in `batch` lanes; consumes `key`."""
+        ...
+
+    def probabilities(self, seen: Seen, member: Int32[Array, "N"]) -> Float[Array, "N A"]:
+        """What a member of each deciding seat does."""
+        ...
+
+
 def uniform_sink(seen: Seen) -> Float[Array, "N A"]:
     """All legal actions alike."""
     return seen.legal_mask / seen.legal_mask.sum(axis=-1, keepdims=True)
@@ -70,29 +85,44 @@ class PopulationActor:
     """Plays every seat by the network, strategy 0 by the sink; see `neupl.rollout.Actor`."""
 
     def __init__(
-        self, info: GameInfo, network: ConditionalNetwork, *, num_tables: int, sink: Sink | None
+        self,
+        info: GameInfo,
+        network: ConditionalNetwork,
+        *,
+        num_tables: int,
+        sink: Sink | DrawnSink | None,
     ) -> None:
         """Without a `sink` the network plays strategy 0 too."""
         self._info, self._network = info, network
         self._num_tables, self._sink = num_tables, sink
 
-    def begin(self, context: Playing, batch: int) -> tuple:
-        """No memory."""
+    def begin(self, context: Playing, batch: int) -> Any:
+        """No memory, but for a `DrawnSink` its members `[B, P]`, -1 until they are drawn."""
+        if isinstance(self._sink, DrawnSink):
+            return jnp.full((batch, self._info.num_players), -1, jnp.int32)
         return ()
 
-    def members(self, context: Playing, memory: tuple, batch: int) -> Int32[Array, "B P"]:
+    def members(
+        self, context: Playing, memory: Any, batch: int
+    ) -> Int32[Array | np.ndarray, "B P"]:
         """The profiles of the context."""
         return context.profile
 
     def decide(
-        self, context: Playing, memory: tuple, observation: Any, now: TimeStep, key: Any
-    ) -> tuple[Decision, tuple]:
+        self, context: Playing, memory: Any, observation: Any, now: TimeStep, key: Any
+    ) -> tuple[Decision, Any]:
         """Samples the actions of the seats to move."""
-        return self._decide(context, observation, now, key), memory
+        return self._decide(context, memory, observation, now, key)
 
     @functools.partial(jax.jit, static_argnums=0)
     def every_strategy(self, params: Any, rows: Rows, seen: Seen) -> Float[Array, "K N A"]:
-        """Probabilities of all strategies, whatever the profiles of the decisions."""
+        """Probabilities of all strategies, whatever the profiles of the decisions.
+
+        Raises:
+          ValueError: strategy 0 is a `DrawnSink`, whose probabilities depend on what it drew.
+        """
+        if isinstance(self._sink, DrawnSink):
+            raise ValueError("strategy 0 is a mixture: what it does depends on the member drawn")
         size = rows.joint.shape[1]
 
         def of_strategy(strategy: Array) -> Array:
@@ -101,17 +131,19 @@ class PopulationActor:
 
         return jnp.exp(jax.lax.map(of_strategy, jnp.arange(size)))
 
-    def _log_probs(self, params, rows, seen):
+    def _log_probs(self, params, rows, seen, member=None):
         log_probs, value = apply_network(
             self._network, params, rows, seen, num_tables=self._num_tables
         )
         if self._sink is not None:
-            fixed = jnp.log(jnp.maximum(self._sink(seen), TINY))
+            drawn = isinstance(self._sink, DrawnSink)
+            fixed = self._sink.probabilities(seen, member) if drawn else self._sink(seen)
+            fixed = jnp.log(jnp.maximum(fixed, TINY))
             log_probs = jnp.where(seen.profile[:, :1] == 0, fixed, log_probs)
         return jnp.where(seen.legal_mask, log_probs, -jnp.inf), value
 
     @functools.partial(jax.jit, static_argnums=0)
-    def _decide(self, context, observation, now, key):
+    def _decide(self, context, memory, observation, now, key):
         lanes, num_players = now.to_move.shape
         if self._info.turn_based:
             seat = jnp.argmax(now.to_move, axis=1)[:, None]
@@ -123,15 +155,20 @@ class PopulationActor:
             _of_seats(observation, seat), _of_seats(now.legal_mask, seat),
             seat.reshape(-1), profile.reshape(-1, num_players),
         )  # fmt: skip
-        log_probs, value = self._log_probs(context.params, context.rows, flat)
+        member = None
+        if isinstance(self._sink, DrawnSink):
+            draw_key, key = jax.random.split(key)
+            memory = jnp.where(memory < 0, self._sink.draw(lanes, draw_key), memory)
+            member = jnp.take_along_axis(memory, seat, axis=1).reshape(-1)
+        log_probs, value = self._log_probs(context.params, context.rows, flat, member)
         action = jax.random.categorical(key, log_probs, axis=-1)
         chosen = jnp.take_along_axis(log_probs, action[:, None], axis=1)[:, 0]
         parts = (action.astype(jnp.int32), chosen, value)
         if not self._info.turn_based:
-            return Decision(*(
-                jnp.where(now.to_move, part.reshape(lanes, num_players), 0) for part in parts
-            ))  # fmt: skip
-        return Decision(*(jnp.where(now.to_move, part[:, None], 0) for part in parts))
+            parts = [part.reshape(lanes, num_players) for part in parts]
+        else:
+            parts = [part[:, None] for part in parts]
+        return Decision(*(jnp.where(now.to_move, part, 0) for part in parts)), memory
 
 
 # A probability of zero as a logarithm.

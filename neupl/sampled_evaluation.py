@@ -8,6 +8,7 @@ that is what a response of this learner finds, a lower bound of the true gains u
 
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Float64
 
@@ -27,15 +28,18 @@ from neupl.payoff_statistics import (
     means,
     pool_permutations,
     standard_deviations,
+    standard_errors,
 )
 from neupl.population_actor import Playing, PopulationActor, Seen
 from neupl.rollout import Trajectory, make_actor_play
 from neupl.sampled_gate import GateHistory
-from neupl.types import Objective
+from neupl.types import Objective, Rows
 from solvers.meta.registry import MetaSolver
 
 # Episodes below which no profile of admitted strategies should stay, and its least weight.
 LEAST_EPISODES, LEAST_WEIGHT = 16, 0.05
+# Episodes of the final measurement that are played, and allotted, at a time.
+FINAL_LANES = 20_000
 # Decisions at which the distance between strategies is measured.
 PROBES = 512
 
@@ -120,16 +124,19 @@ class SampledEvaluator:
         history = carried.history
         if carried.focal_count.any():
             history = sampled_gate.record(history, *_focal_values(carried))
-        statistics, distance = self._play_more(
-            params, objective, carried.statistics, num_admitted, key
+        statistics, trajectory = self._play_more(
+            params, objective.rows, carried.statistics, num_admitted, settings.episodes, key
         )
+        probes = _first_decisions(trajectory, PROBES)
+        every = self._actor.every_strategy(params, objective.rows, probes)[:num_admitted]
         payoffs = self._payoffs(statistics)
         everybody = list(range(num_admitted))
         meta_strategy = self._solve(payoffs, everybody)
-        gains = np.full(self._info.num_players, np.inf)
+        gains, gains_error = np.full(self._info.num_players, np.inf), 0.0
         others = [k for k in everybody if k != newest]
         if newest and others:
-            gains = _gains(payoffs, self._solve(payoffs, others), newest)
+            errors = standard_errors(statistics, self._prior(statistics), self._info.payoff_range)
+            gains, gains_error = _gains(payoffs, errors, self._solve(payoffs, others), newest)
         respond = np.asarray(objective.respond).max(axis=0)
         range_ = self._info.payoff_range
         _, least = sampled_gate.improvement(history)
@@ -141,21 +148,32 @@ class SampledEvaluator:
             payoffs=payoffs,
             meta_strategy=meta_strategy,
             gains=gains,
-            member_distance=distance,
+            member_distance=member_distance(np.asarray(every)),
             left=float(np.max(asked, initial=-np.inf)) / range_ if asked.size else 0.0,
             ready=sampled_gate.is_open(history, respond, settings.improvement * range_),
+            gains_error=gains_error,
         )
         return evaluation, SampledEstimates(decay(statistics, keep), history, zeros, zeros, zeros)
 
-    def _play_more(
-        self, params, objective, statistics, num_admitted, key
-    ) -> tuple[PayoffStatistics, float]:
-        """Plays what matters most for the meta-strategy, and most of all what is not known yet.
+    def measure(
+        self, params: Any, rows: Rows, *, num_admitted: int, key: Any
+    ) -> tuple[Float64[np.ndarray, "..."], Float64[np.ndarray, "P K"]]:
+        """See `Evaluator`: from episodes of the finished policies alone."""
+        statistics = empty(self._config.population.size, self._info.num_players)
+        left = self._config.evaluation.final_episodes
+        batch = 0
+        while left > 0:
+            number = min(left, FINAL_LANES)
+            own_key = jax.random.fold_in(key, batch)
+            statistics, _ = self._play_more(params, rows, statistics, num_admitted, number, own_key)
+            left, batch = left - number, batch + 1
+        payoffs = self._payoffs(statistics)
+        return payoffs, self._solve(payoffs, list(range(num_admitted)))
 
-        Returns:
-          The statistics with these episodes, and how far the strategies are apart in them.
-        """
-        settings = self._config.evaluation
+    def _play_more(
+        self, params, rows, statistics, num_admitted, episodes, key
+    ) -> tuple[PayoffStatistics, Trajectory]:
+        """Plays what matters most for the meta-strategy, and most of all what is not known yet."""
         everybody = list(range(num_admitted))
         meta_strategy = self._solve(self._payoffs(statistics), everybody)
         symmetric = self._config.population.symmetric
@@ -164,17 +182,13 @@ class SampledEvaluator:
             standard_deviations(seen, self._prior(seen), self._info.payoff_range),
             seen.count,
             importance(meta_strategy, num_admitted, LEAST_WEIGHT),
-            settings.episodes,
+            episodes,
             least=LEAST_EPISODES,
             symmetric=symmetric,
         )
         profiles = np.repeat(np.argwhere(number >= 0), number.reshape(-1), axis=0).astype(np.int32)
-        context = Playing(params, objective.rows, profiles)
-        episodes = self._play(len(profiles), key, context)
-        seen = _first_decisions(episodes.trajectory, PROBES)
-        every = self._actor.every_strategy(params, objective.rows, seen)[:num_admitted]
-        statistics = add(statistics, profiles, np.asarray(episodes.returns))
-        return statistics, member_distance(np.asarray(every))
+        played = self._play(len(profiles), key, Playing(params, rows, profiles))
+        return add(statistics, profiles, np.asarray(played.returns)), played.trajectory
 
     def _payoffs(self, statistics: PayoffStatistics) -> Float64[np.ndarray, "..."]:
         symmetric = self._config.population.symmetric
@@ -217,13 +231,19 @@ def _focal_values(carried: SampledEstimates) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.sqrt(variance / (count - 1))
 
 
-def _gains(payoffs, meta_strategy, newest: int) -> Float64[np.ndarray, "P"]:
-    """What each seat gains by the newest strategy over the mixture of the others; at least 0."""
+def _gains(payoffs, errors, meta_strategy, newest: int) -> tuple[Float64[np.ndarray, "P"], float]:
+    """What each seat gains by the newest strategy over the mixture of the others, at least 0; and
+    the standard error of the sum, as if the mixture had been known.
+    """
     players = payoffs.shape[-1]
-    gains = np.zeros(players)
+    gains, variance = np.zeros(players), 0.0
     for player in range(players):
-        table = np.moveaxis(payoffs[..., player], player, 0)
-        for mixture in reversed(np.delete(meta_strategy, player, axis=0)):
-            table = table @ mixture
-        gains[player] = table[newest] - meta_strategy[player] @ table
-    return np.maximum(gains, 0.0)
+        change = -meta_strategy[player].copy()
+        change[newest] = 1.0
+        weights = np.ones(())
+        for seat in range(players):
+            mixture = change if seat == player else meta_strategy[seat]
+            weights = np.multiply.outer(weights, mixture)
+        gains[player] = np.vdot(weights, payoffs[..., player])
+        variance += float(np.vdot(weights**2, errors[..., player] ** 2))
+    return np.maximum(gains, 0.0), float(np.sqrt(variance))

@@ -36,9 +36,13 @@ from solvers.meta.registry import MetaSolver
 
 log = logging.getLogger(__name__)
 
-# The streams of the initial parameters and of the evaluations; the others are numbered by gradient
-# step.
-INIT_STREAM, EVALUATION_STREAM = 2**32 - 1, 2**32 - 2
+# The streams of the initial parameters, of the evaluations and of the measurement at the end; the
+# others are numbered by step.
+INIT_STREAM, EVALUATION_STREAM, MEASUREMENT_STREAM = 2**32 - 1, 2**32 - 2, 2**32 - 3
+
+
+# Standard errors by which an estimate must be greater to count as greater: one-sided 95 %.
+SURE = 1.645
 
 
 class TrainingError(UserError):
@@ -103,7 +107,16 @@ def train(problem: Problem, state: TrainingState, *, on_evaluation: OnEvaluation
     if not np.isfinite(state.best.gains).all():
         # Too short a run for any response to have had its time.
         state = keep_best(state, evaluate(problem, state)[1])
-    return state
+    return state._replace(best=_measured(problem, state.best))
+
+
+def _measured(problem: Problem, best: Snapshot) -> Snapshot:
+    """The snapshot with its payoffs and meta-strategy as precise as they can be had."""
+    key = jax.random.fold_in(jax.random.key(problem.config.seed), MEASUREMENT_STREAM)
+    found = problem.evaluator.measure(
+        best.params, rows_of(best.joint), num_admitted=int(best.num_admitted), key=key
+    )
+    return best if found is None else best._replace(payoffs=found[0], meta_strategy=found[1])
 
 
 def initial_state(problem: Problem) -> TrainingState:
@@ -196,9 +209,11 @@ def evaluate(problem: Problem, state: TrainingState) -> tuple[TrainingState, Eva
 
 
 def keep_best(state: TrainingState, evaluation: Evaluation) -> TrainingState:
-    """Remembers the population if it gains less than all before, or nothing as some before."""
-    least = state.best.gains.sum()
-    if evaluation.nash_conv >= least and not evaluation.nash_conv == least == 0:
+    """Remembers the population if none before had a smaller NashConv. Estimates decide only where
+    they can: the newest population is kept unless its gain is shown to be greater than the best's.
+    """
+    least = evaluation.nash_conv - SURE * evaluation.gains_error
+    if least >= state.best.gains.sum():
         return state
     best = Snapshot(
         params=state.learner.params,

@@ -1,8 +1,8 @@
-"""`neupl verify`: the exact gap of a population, by our solver and by OpenSpiel's."""
+"""`neupl verify`: the gap of a population, exactly or by a trained best response."""
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -12,8 +12,12 @@ from neupl.errors import UserError
 
 if TYPE_CHECKING:
     from games.game_tree import GameTree
+    from neupl.population import Population
     from neupl.tabular_population import TabularPopulation
+    from neupl.trained_response import TrainedResponses
     from neupl.verification import SampledReturns
+
+DEFAULT_BUDGET_S = 60.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,10 +30,25 @@ class Verify(OutputOptions):
     for all seats; the output says what OpenSpiel checked. `--episodes` also plays a trained mixture
     against itself and compares the mean returns with the exact ones. Exit code 1 if the NashConvs
     disagree by more than 1e-6, or a mean return by more than chance allows.
+
+    `--method trained-br` is for games of which there is no tree: a fresh response of every seat is
+    trained against the mixture and measured in episodes. What it gains is a lower bound of the gap.
     """
 
     population: tyro.conf.Positional[Path]
     """A run folder, or a population exported by `neupl export`."""
+
+    method: Literal["exact", "trained-br"] = "exact"
+    """`exact`: on the compiled game; `trained-br`: a lower bound, by a best response that is
+    trained for it in episodes."""
+
+    budget: Annotated[float | None, tyro.conf.arg(metavar="S")] = None
+    """trained-br: seconds of wall-clock time to train, choose and measure the responses, 60 by
+    default."""
+
+    batches: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """trained-br: exactly so many batches of training instead, for a figure that can be computed
+    again."""
 
     episodes: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """Episodes of the mixture against itself to play besides, at least 2; 0 for none. A mean return
@@ -37,25 +56,21 @@ class Verify(OutputOptions):
     probability below 1e-8 per seat (Bernstein's inequality)."""
 
     episode_seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
-    """Seed of the episodes, 0 to 4294967295."""
+    """Seed of the episodes, and of all training of trained-br; 0 to 4294967295."""
 
 
 def run(command: Verify) -> int:
     """Certifies and prints both numbers, and those of the episodes."""
     _check_options(command)
-    from games.registry import load_tree
     from neupl.population import load_population
     from neupl.progress import Progress
     from neupl.tabular_population import TabularPopulation
     from neupl.verification import verify_population
 
     population = load_population(command.population)
-    with Progress(f"compiling {population.game}", quiet=command.quiet, patience_s=1.0) as progress:
-        tree = load_tree(
-            population.game,
-            max_nodes=population.max_nodes,
-            progress=lambda nodes: progress.update(nodes, None),
-        )
+    if command.method == "trained-br":
+        return _verify_by_response(command, population)
+    tree = _compile(command, population)
     if isinstance(population, TabularPopulation):
         return _verify_tabular(command, population, tree)
     title = f"playing {population.game}"
@@ -91,6 +106,82 @@ def run(command: Verify) -> int:
     return 0
 
 
+def _compile(command: Verify, population: "Population | TabularPopulation") -> "GameTree":
+    from games.registry import load_tree
+    from games.tree_walk import GameTooLargeError
+    from neupl.progress import Progress
+
+    title = f"compiling {population.game}"
+    try:
+        with Progress(title, quiet=command.quiet, patience_s=1.0) as progress:
+            return load_tree(
+                population.game,
+                max_nodes=population.max_nodes,
+                progress=lambda nodes: progress.update(nodes, None),
+            )
+    except GameTooLargeError as error:
+        hint = "--method trained-br bounds the gap without a tree"
+        raise UserError(str(error), hint=hint) from error
+
+
+def _verify_by_response(command: Verify, population: "Population | TabularPopulation") -> int:
+    from neupl.progress import Progress
+    from neupl.response_budget import Budget
+    from neupl.trained_response import train_responses
+
+    if command.batches is not None:
+        budget = Budget(batches=command.batches)
+    else:
+        seconds = DEFAULT_BUDGET_S if command.budget is None else command.budget
+        budget = Budget(seconds=seconds)
+    title = f"responding in {population.game}"
+    with Progress(title, quiet=command.quiet, patience_s=1.0) as progress:
+        responses = train_responses(
+            population,
+            name=command.population.resolve().name,
+            budget=budget,
+            seed=command.episode_seed,
+            on_progress=lambda done, total, stage: progress.update(done, total, stage=stage),
+        )
+    if command.json:
+        print_json(responses.to_json())
+        return 0
+    _print_responses(responses)
+    return 0
+
+
+def _print_responses(responses: "TrainedResponses") -> None:
+    from neupl.pictures import QUANTITY_NAMES
+
+    certificate = responses.certificate
+    rows = [
+        (
+            player,
+            f"{seat.gain:.6f} ± {seat.gain_error:.6f}",
+            f"{seat.response_return:.6f} ± {seat.response_error:.6f}",
+            f"{seat.mixture_return:.6f} ± {seat.mixture_error:.6f}",
+            f"{seat.episodes:,}",
+            seat.response,
+        )
+        for player, seat in enumerate(responses.seats)
+    ]
+    print_table(
+        rows,
+        header=("seat", "gain", "response", "mixture", "episodes", "chosen"),
+        title=f"{certificate.object}, {certificate.game}: trained best responses",
+    )
+    low, high = certificate.interval
+    quantity = QUANTITY_NAMES[certificate.quantity]
+    print(
+        f"{quantity} is at least {certificate.value:.6f} by estimate "
+        f"(95 % interval of this lower bound: {low:.6f} to {high:.6f})"
+    )
+    print(
+        f"{responses.batches:,} batches, {responses.training_episodes:,} episodes of training; "
+        f"{responses.seconds:.1f} s; not exact: a better response may gain more"
+    )
+
+
 def _verify_tabular(command: Verify, population: "TabularPopulation", tree: "GameTree") -> int:
     from neupl.cli.solve import agreement_rows
     from neupl.pictures import QUANTITY_NAMES
@@ -122,6 +213,22 @@ def _check_options(command: Verify) -> None:
         )
     if not 0 <= command.episode_seed < 2**32:
         raise UserError(f"--episode-seed is {command.episode_seed}: it must be 0 to {2**32 - 1}")
+    budget, batches = command.budget, command.batches
+    if command.method == "exact":
+        for name, given in (("--budget", budget), ("--batches", batches)):
+            if given is not None:
+                raise UserError(
+                    f"{name} is of --method trained-br; the exact method needs no budget"
+                )
+        return
+    if command.episodes:
+        raise UserError("--episodes is of the exact method; trained-br plays as its budget allows")
+    if budget is not None and batches is not None:
+        raise UserError("--budget and --batches are two ways to say how long; give one of them")
+    if budget is not None and not 0 < budget < float("inf"):
+        raise UserError(f"--budget is {budget}: it must be a positive number of seconds")
+    if batches is not None and batches < 1:
+        raise UserError(f"--batches is {batches}: it must be at least 1")
 
 
 def _print_sampled(sampled: "SampledReturns") -> None:

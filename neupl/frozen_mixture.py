@@ -1,0 +1,127 @@
+"""The mixture of a finished population as strategy 0 of another: whom a trained response meets.
+
+Every seat plays one member for a whole episode. The members of a trained population are drawn
+independently from the seats' meta-strategies; those of a solved one come as one profile from its
+joint, so that a correlated joint is met as it is: a seat that leaves it does so before the draw.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int32
+
+from neupl.interaction_graph import first_equal_row
+from neupl.networks import ConditionalNetwork, make_network
+from neupl.population import Population
+from neupl.population_actor import DrawnSink, Seen, apply_network, uniform_sink
+from neupl.tabular_population import TabularPopulation
+from neupl.types import Rows
+
+
+def frozen_mixture(population: Population | TabularPopulation) -> DrawnSink:
+    """The certified mixture (or joint) of a population, as a `DrawnSink`."""
+    if isinstance(population, TabularPopulation):
+        return TableMixture(
+            profiles=jnp.asarray(population.profiles),
+            cumulative=_cumulative(population.weights),
+            tables=tuple(
+                population.policy(0, seat=seat).every for seat in range(population.num_players)
+            ),
+        )
+    joint = np.asarray(population.joint)
+    return NetworkMixture(
+        population=population,
+        network=make_network(population.network, population.num_actions),
+        rows=Rows(jnp.asarray(joint, jnp.float32), jnp.asarray(first_equal_row(joint))),
+        cumulative=_cumulative(population.meta_strategy),
+    )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class NetworkMixture:
+    """Independent mixtures over the strategies of one network; see `DrawnSink`.
+
+    Attributes:
+      population: as loaded from disk.
+      network: its network.
+      rows: its strategies.
+      cumulative: `[P, K]` cumulated meta-strategies.
+    """
+
+    population: Population
+    network: ConditionalNetwork
+    rows: Rows
+    cumulative: Float[Array, "P K"]
+
+    def draw(self, batch: int, key: Any) -> Int32[Array, "B P"]:
+        """See `DrawnSink`."""
+        uniform = jax.random.uniform(key, (batch, len(self.cumulative)))
+        return (uniform[..., None] >= self.cumulative).sum(axis=-1).astype(jnp.int32)
+
+    def probabilities(self, seen: Seen, member: Int32[Array, "N"]) -> Float[Array, "N A"]:
+        """See `DrawnSink`."""
+        population = self.population
+        num_tables = 1 if population.symmetric else population.num_players
+        # Only the critic, which is not asked, looks at the co-players.
+        playing = seen._replace(profile=jnp.tile(member[:, None], (1, population.num_players)))
+        log_probs, _ = apply_network(
+            self.network, population.params, self.rows, playing, num_tables=num_tables
+        )
+        of_network = jnp.where(seen.legal_mask, jnp.exp(log_probs), 0.0)
+        if population.sink == "none":
+            return of_network
+        return jnp.where(member[:, None] == 0, self._of_sink(seen), of_network)
+
+    def _of_sink(self, seen: Seen) -> Float[Array, "N A"]:
+        if self.population.sink == "uniform":
+            return uniform_sink(seen)
+        probabilities = jnp.zeros(seen.legal_mask.shape)
+        for seat in range(self.population.num_players):
+            every = self.population.policy(0, seat=seat).every
+            own = (jnp.asarray(seen.seat) == seat)[:, None]
+            of_seat = every(jnp.asarray(seen.observation), jnp.asarray(seen.legal_mask))[0]
+            probabilities = jnp.where(own, of_seat, probabilities)
+        return probabilities
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TableMixture:
+    """A distribution over profiles of exact tables; see `DrawnSink`.
+
+    Attributes:
+      profiles: `[N, P]` the profiles, one entry per strategy of a seat.
+      cumulative: `[N]` their cumulated probabilities.
+      tables: per seat, `(observation [B, O], mask [B, A]) -> [K_p, B, A]`.
+    """
+
+    profiles: Int32[Array, "N P"]
+    cumulative: Float[Array, "N"]
+    tables: tuple[Any, ...]
+
+    def draw(self, batch: int, key: Any) -> Int32[Array, "B P"]:
+        """See `DrawnSink`."""
+        uniform = jax.random.uniform(key, (batch,))
+        return self.profiles[jnp.searchsorted(self.cumulative, uniform, side="right")]
+
+    def probabilities(self, seen: Seen, member: Int32[Array, "N"]) -> Float[Array, "N A"]:
+        """See `DrawnSink`."""
+        probabilities = jnp.zeros(seen.legal_mask.shape)
+        lanes = jnp.arange(len(member))
+        for seat, table in enumerate(self.tables):
+            every = table(jnp.asarray(seen.observation), jnp.asarray(seen.legal_mask))
+            of_seat = every[jnp.minimum(member, len(every) - 1), lanes]
+            own = (jnp.asarray(seen.seat) == seat)[:, None]
+            probabilities = jnp.where(own, of_seat, probabilities)
+        return probabilities
+
+
+def _cumulative(weights: Float[np.ndarray, "*n K"]) -> Float[Array, "*n K"]:
+    """Cumulated shares; the last strategy that has one closes them, so that rounding draws no
+    strategy without weight.
+    """
+    cumulative = np.cumsum(np.asarray(weights, np.float64), axis=-1)
+    reached = cumulative >= cumulative[..., -1:] * (1 - 1e-9)
+    return jnp.asarray(np.where(reached, 2.0, cumulative), jnp.float32)

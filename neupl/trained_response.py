@@ -1,0 +1,259 @@
+"""Approximate exploitability: a fresh best response, trained by episodes against a frozen mixture.
+
+For games of which nobody has a tree (Timbers et al. 2022, arXiv 2004.09677, train theirs by search;
+ours by proximal policy optimisation). What the response gains is a lower bound of what the best
+response would. Three stages use episodes of their own: training, the choice among snapshots of the
+response, and the measurement of the one chosen, which is therefore not flattered by the choice.
+The mixture itself is among the candidates, so that a response that gained nothing counts as 0.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float, Int
+
+from games.registry import load_simulator
+from games.tree_game import TreeGame
+from games.types import Game, GameInfo, HostGame
+from neupl.config import Config, LearnerConfig, NetworkConfig, PopulationConfig, TrainingConfig
+from neupl.errors import UserError
+from neupl.frozen_mixture import frozen_mixture
+from neupl.learners import make_ppo_learner
+from neupl.learners.ppo import PPOExperience
+from neupl.networks import make_network
+from neupl.population import Population
+from neupl.population_actor import Playing, PopulationActor
+from neupl.response_budget import CHOSEN, TRAINED, Budget, OnProgress, Work
+from neupl.response_gain import Returns, TrainedResponses, lower_bound, no_returns, seat_response
+from neupl.rollout import Play, make_actor_play
+from neupl.tabular_population import TabularPopulation
+from neupl.types import Learner, LearnerState, Objective, Rows
+from solvers.types import Certificate
+
+# Snapshots of the response, evenly over its training, the last one at the end.
+SNAPSHOTS = 4
+# The learning rate is a function of the step; a budget in seconds has no steps of its own.
+SCHEDULE_STEPS = 1000
+# Entropy weight at the start and at the end, in payoff ranges per nat; falls geometrically.
+FIRST_TEMPERATURE, LAST_TEMPERATURE = 0.03, 0.002
+# Makes the likeliest action all but certain.
+SHARPENING = 1e4
+# Streams of the random key.
+INIT_STREAM, TRAINING_STREAM, CHOICE_STREAM, MEASUREMENT_STREAM = range(4)
+
+NETWORK = NetworkConfig(hidden_sizes=(128, 128), embedding_size=4, critic_hidden_size=64)
+LEARNER = LearnerConfig(
+    kind="ppo",
+    learning_rate=3e-3,
+    final_learning_rate=2e-4,
+    episodes=4096,
+    epochs=4,
+    minibatch=2048,
+    critic_weight=0.5,
+)
+
+
+class Candidate(NamedTuple):
+    """A snapshot of the response, or the mixture, which has no parameters."""
+
+    name: str
+    params: Any
+
+
+MIXTURE = Candidate("mixture", None)
+
+
+def train_responses(
+    population: Population | TabularPopulation,
+    *,
+    name: str,
+    budget: Budget,
+    seed: int = 0,
+    on_progress: OnProgress | None = None,
+) -> TrainedResponses:
+    """Trains a best response of every seat against a population's mixture and measures its gain.
+
+    The game of a trained population is only played, never looked into. The tables of a solved one
+    belong to a tree, which is then what is played.
+
+    Args:
+      population: as loaded from disk.
+      name: what to call it in the certificate.
+      budget: how long to work.
+      seed: of everything random; with a budget in batches the result depends on nothing else.
+      on_progress: called now and then.
+
+    Raises:
+      UserError: the game is not the one that the population observes.
+      GameError: the game cannot be played.
+    """
+    work = Work(budget, on_progress)
+    key = jax.random.key(seed)
+    trainer = _make_trainer(population, jax.random.fold_in(key, INIT_STREAM))
+    candidates, batches = _train(trainer, work, jax.random.fold_in(key, TRAINING_STREAM))
+    chosen = _choose(trainer, candidates, work, jax.random.fold_in(key, CHOICE_STREAM))
+    key = jax.random.fold_in(key, MEASUREMENT_STREAM)
+    responses, mixture = _measure(trainer, chosen, work, key)
+    seats = tuple(
+        seat_response(seat, candidate.name, response, mixture)
+        for seat, (candidate, response) in enumerate(zip(chosen, responses, strict=True))
+    )
+    value, interval = lower_bound(
+        np.array([seat.gain for seat in seats]),
+        np.array([seat.response_error**2 for seat in seats]),
+        mixture.covariance,
+        responding=np.array([response is not None for response in responses]),
+    )
+    correlated = isinstance(population, TabularPopulation) and population.correlated
+    certificate = Certificate(
+        quantity="cce_gap" if correlated else "nash_conv",
+        value=value,
+        per_player=tuple(seat.gain for seat in seats),
+        object=f"{'joint' if correlated else 'meta-strategy mixture'} of {name}",
+        method="trained_best_response",
+        interval=interval,
+        openspiel_value=None,
+        game=population.game,
+        seconds=work.elapsed_s,
+    )
+    return TrainedResponses(certificate, seats, batches, batches * LEARNER.episodes, work.elapsed_s)
+
+
+class _Trainer(NamedTuple):
+    """What plays and learns."""
+
+    info: GameInfo
+    learner: Learner
+    play: Play
+    rows: Rows
+    initial: LearnerState
+
+
+def _make_trainer(population: Population | TabularPopulation, key: Any) -> _Trainer:
+    game = _load(population)
+    info = game.info
+    # One response for all seats only where they are known to be interchangeable.
+    symmetric = isinstance(population, Population) and population.symmetric and info.symmetric
+    config = Config(
+        game=population.game,
+        population=PopulationConfig(size=2, symmetric=symmetric),
+        network=NETWORK,
+        learner=LEARNER,
+        training=TrainingConfig(steps=SCHEDULE_STEPS),
+    )
+    actor = PopulationActor(
+        info,
+        make_network(NETWORK, info.num_actions[0]),
+        num_tables=1 if symmetric else info.num_players,
+        sink=frozen_mixture(population),
+    )
+    joint = np.zeros((info.num_players, 2, 2 ** (info.num_players - 1)), np.float32)
+    joint[:, 1, 0] = 1.0
+    rows = Rows(joint, np.tile(np.arange(2, dtype=np.int32), (info.num_players, 1)))
+    learner = make_ppo_learner(game, actor, config)
+    # Compiled as one program, which takes a second instead of several.
+    initial = jax.jit(learner.init)(key)
+    return _Trainer(info, learner, make_actor_play(game, actor), rows, initial)
+
+
+def _load(population: Population | TabularPopulation) -> Game | HostGame:
+    if isinstance(population, TabularPopulation):
+        return TreeGame(population.tree())
+    game = load_simulator(population.game)
+    num_tables = 1 if population.symmetric else population.num_players
+    observes = population.params["params"]["hidden_0"]["kernel"].shape[0] - num_tables
+    if game.info.observation_size != (observes,) * population.num_players:
+        raise UserError(
+            f"the population observes {observes} numbers, but {population.game} as it is played "
+            f"shows {game.info.observation_size}: it was trained on another form of the game"
+        )
+    return game
+
+
+def _train(trainer: _Trainer, work: Work, key: Any) -> tuple[list[Candidate], int]:
+    """Returns the mixture and the snapshots of the response to it, and the number of batches."""
+    learner, info = trainer.learner, trainer.info
+    shape = (info.num_players, 2)
+    nobody = np.zeros(shape, np.float32)
+    respond = np.tile(np.array([0.0, 1.0], np.float32), (info.num_players, 1))
+    state = trainer.initial
+    candidates = [MIXTURE]
+    progress, batches = 0.0, 0
+    while progress < 1:
+        share = FIRST_TEMPERATURE * (LAST_TEMPERATURE / FIRST_TEMPERATURE) ** progress
+        temperature = np.full(shape, share * info.payoff_range, np.float32)
+        objective = Objective(trainer.rows, temperature, respond, nobody, state.params)
+        collect_key, update_key = jax.random.split(jax.random.fold_in(key, batches))
+        experience: PPOExperience = learner.collect(state.params, objective, collect_key)
+        state, _ = learner.update(state, experience, update_key)
+        batches += 1
+        work.finish_batch("training")
+        before, progress = progress, min(work.share() / TRAINED, 1.0)
+        # The learning rate falls with the step, which follows the budget here.
+        state = state._replace(step=np.int32(progress * SCHEDULE_STEPS))
+        if int(progress * SNAPSHOTS) > int(before * SNAPSHOTS):
+            name = f"{100 * progress:.0f} % trained"
+            candidates.append(Candidate(name, state.params))
+            candidates.append(Candidate(f"{name}, likeliest actions", _sharpened(state.params)))
+    return candidates, batches
+
+
+def _choose(
+    trainer: _Trainer, candidates: list[Candidate], work: Work, key: Any
+) -> list[Candidate]:
+    """Returns every seat's candidate of greatest mean return."""
+    lanes = np.arange(LEARNER.episodes)
+    seat = lanes % trainer.info.num_players
+    rounds = []
+    while not rounds or work.share() < CHOSEN:
+        rounds.append([])
+        for candidate in candidates:
+            key, play_key = jax.random.split(key)
+            own = _play(trainer, candidate, seat, play_key)[lanes, seat]
+            rounds[-1].append(np.bincount(seat, own) / np.bincount(seat))
+            work.finish_batch("choosing")
+    return [candidates[best] for best in np.argmax(np.mean(rounds, axis=0), axis=0)]
+
+
+def _measure(
+    trainer: _Trainer, chosen: list[Candidate], work: Work, key: Any
+) -> tuple[list[Returns | None], Returns]:
+    """What comes of every seat's response (`None` for the mixture), and of the mixture, in fresh
+    episodes.
+    """
+    players, lanes = trainer.info.num_players, LEARNER.episodes
+    mixture = no_returns(players)
+    responses = [no_returns(players) if own.params is not None else None for own in chosen]
+    while mixture.count == 0 or work.share() < 1:
+        key, play_key = jax.random.split(key)
+        mixture = mixture.plus(_play(trainer, MIXTURE, np.zeros(lanes, np.int64), play_key))
+        work.finish_batch("measuring")
+        for seat, response in enumerate(responses):
+            if response is not None:
+                key, play_key = jax.random.split(key)
+                returns = _play(trainer, chosen[seat], np.full(lanes, seat), play_key)
+                responses[seat] = response.plus(returns)
+                work.finish_batch("measuring")
+    return responses, mixture
+
+
+def _play(
+    trainer: _Trainer, candidate: Candidate, seat: Int[np.ndarray, "B"], key: Any
+) -> Float[np.ndarray, "B P"]:
+    """Returns of episodes in which the candidate has one seat and the mixture the others."""
+    profile = np.zeros((len(seat), trainer.info.num_players), np.int32)
+    params = candidate.params
+    if params is None:
+        # Strategy 0 asks no parameters, but the program has a place for some.
+        params = trainer.initial.params
+    else:
+        profile[np.arange(len(seat)), seat] = 1
+    return np.asarray(trainer.play(len(seat), key, Playing(params, trainer.rows, profile)).returns)
+
+
+def _sharpened(params: Any) -> Any:
+    """The same policy with its likeliest actions only."""
+    layers = dict(params["params"])
+    layers["policy"] = jax.tree.map(lambda leaf: SHARPENING * leaf, layers["policy"])
+    return {**params, "params": layers}
