@@ -120,6 +120,10 @@ class EvaluationConfig:
     """Episodes from which the payoffs and the meta-strategy of the population that is kept are
     estimated afresh at the end.
     """
+    response_s: float = 30.0
+    """Seconds for the best response that is trained to bound NashConv from below at the end, where
+    the game has no tree of at most `max_nodes`.
+    """
     memory: float = 0.7
     """Share of the episodes so far that still counts after an evaluation, for strategies in
     training; those that are held lose a tenth of what these lose.
@@ -137,9 +141,9 @@ class TrainingConfig:
     """The population loop."""
 
     steps: int = 3000
-    """Gradient steps of the run."""
+    """Steps of the run: gradient steps of the exact learner, batches of episodes of PPO."""
     evaluate_every: int = 20
-    """Gradient steps between evaluations (payoffs, certificate, admission); a multiple of
+    """Steps between evaluations (payoffs, certificate, admission); a multiple of
     `updates_per_target`.
     """
     admission: Literal["gated", "concurrent"] = "gated"
@@ -151,7 +155,7 @@ class TrainingConfig:
     is admitted, as a multiple of its temperature (nats).
     """
     max_steps_per_row: int = 60
-    """Gradient steps after which the next strategy is admitted whether or not the gate is met."""
+    """Steps after which the next strategy is admitted whether or not the gate is met."""
     readmit: bool = True
     """When the population is full, give the strategy with least weight in the meta-strategy a new
     row, again and again, while the others are held in place (gated admission only).
@@ -213,6 +217,13 @@ class Config:
             every,
             f"a multiple of learner.updates_per_target ({updates})",
         )
+        trace, clip = self.learner.trace, self.learner.clip
+        _require(0 <= trace <= 1, "learner.trace", trace, "in [0, 1]")
+        _require(clip > 0, "learner.clip", clip, "positive")
+        seconds = self.evaluation.response_s
+        _require(seconds > 0, "evaluation.response_s", seconds, "positive")
+        least = self.evaluation.improvement
+        _require(least >= 0, "evaluation.improvement", least, "at least 0")
         memory, window = self.evaluation.memory, self.evaluation.window
         _require(0 <= memory <= 1, "evaluation.memory", memory, "in [0, 1]")
         _require(window >= 2, "evaluation.window", window, "at least 2")

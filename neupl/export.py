@@ -66,6 +66,7 @@ def export_population(
         "num_players": info.num_players,
         "num_actions": info.num_actions[0],
         "num_nodes": None,
+        "max_nodes": config.max_nodes,
         "symmetric": config.population.symmetric,
         "sink": config.population.sink,
         "network": dataclasses.asdict(config.network),
@@ -108,9 +109,11 @@ def _model_card(
     per_seat = f"(per seat {gains}); payoff range {info.payoff_range:g}"
     if compiled is None:
         size, learner, steps = "never compiled", "PPO on episodes", "batches"
-        worth = f"Gain of the newest response | {best.gains.sum():.6g} game points, estimated from "
-        worth += f"episodes {per_seat}: a lower bound of NashConv up to noise"
-        selection = "the snapshot whose newest response was estimated to gain least"
+        worth = (
+            f"Gain of the newest response | {best.gains.sum():.6g} game points over the mixture "
+        )
+        worth += f"without it, estimated from episodes {per_seat}"
+        selection = "the newest snapshot whose newest response is not shown to gain more"
     else:
         steps = "gradient steps"
         size = f"{compiled.tree.num_infosets} information states"

@@ -18,7 +18,6 @@ from jaxtyping import Array, Bool, Float
 from safetensors import SafetensorError
 
 from games.registry import load_tree
-from games.tree_compile import DEFAULT_MAX_NODES
 from games.types import Policy
 from neupl.config import NetworkConfig
 from neupl.errors import UserError
@@ -51,6 +50,7 @@ class Population:
       payoffs: `[K, ..., K, P]` in game points.
       step: gradient steps of training.
       num_nodes: size of the game tree; `None` where training only played.
+      max_nodes: largest tree that the game may have to be compiled.
       sink_table: for `sink == "table"`: `player [S]`, `observation [S, O]`, `probabilities [S, A]`.
     """
 
@@ -66,17 +66,13 @@ class Population:
     payoffs: Float[np.ndarray, "..."]
     step: int
     num_nodes: int | None
+    max_nodes: int
     sink_table: Mapping[str, np.ndarray] | None = None
 
     @property
     def num_strategies(self) -> int:
         """Number of strategies per seat `K`, the sink included."""
         return self.joint.shape[1]
-
-    @property
-    def max_nodes(self) -> int:
-        """Largest tree that its game may have to be compiled."""
-        return DEFAULT_MAX_NODES if self.num_nodes is None else self.num_nodes
 
     def probabilities(
         self, seat: int, observation: Float[np.ndarray, "B O"], mask: Bool[np.ndarray, "B A"]
@@ -232,6 +228,7 @@ def _assemble(manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
         payoffs=arrays["payoffs"],
         step=manifest["step"],
         num_nodes=manifest["num_nodes"],
+        max_nodes=manifest["max_nodes"],
         sink_table=sink_table or None,
     )
 

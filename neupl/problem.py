@@ -104,7 +104,7 @@ def _check_symmetry(config: Config, tree: GameTree) -> None:
 
 def _not_symmetric(config: Config) -> UserError:
     return UserError(
-        f"population.symmetric is true, but {config.game} is not a symmetric one-shot game",
+        f"population.symmetric is true, but {config.game} is not known to be a symmetric game",
         hint="leave population.symmetric at false: every seat then has its own strategies",
     )
 

@@ -127,7 +127,7 @@ class SampledEvaluator:
         statistics, trajectory = self._play_more(
             params, objective.rows, carried.statistics, num_admitted, settings.episodes, key
         )
-        probes = _first_decisions(trajectory, PROBES)
+        probes = _probes(trajectory, PROBES)
         every = self._actor.every_strategy(params, objective.rows, probes)[:num_admitted]
         payoffs = self._payoffs(statistics)
         everybody = list(range(num_admitted))
@@ -213,10 +213,10 @@ class SampledEvaluator:
         return meta_strategy
 
 
-def _first_decisions(trajectory: Trajectory, number: int) -> Seen:
-    """The first decisions of the episodes, padded by the first one to a fixed number."""
+def _probes(trajectory: Trajectory, number: int) -> Seen:
+    """A fixed number of decisions, spread evenly over all of the episodes."""
     when, lane, seat = np.nonzero(np.asarray(trajectory.to_move))
-    few = np.arange(number) % max(min(number, len(when)), 1)
+    few = np.arange(number) * len(when) // number
     when, lane, seat = when[few], lane[few], seat[few]
     nobody = np.zeros((number, trajectory.to_move.shape[-1]), np.int32)
     observation = np.asarray(trajectory.observation)[when, lane, seat]

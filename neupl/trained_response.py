@@ -36,20 +36,20 @@ SNAPSHOTS = 4
 # The learning rate is a function of the step; a budget in seconds has no steps of its own.
 SCHEDULE_STEPS = 1000
 # Entropy weight at the start and at the end, in payoff ranges per nat; falls geometrically.
-FIRST_TEMPERATURE, LAST_TEMPERATURE = 0.03, 0.002
+FIRST_TEMPERATURE, LAST_TEMPERATURE = 0.03, 0.001
 # Makes the likeliest action all but certain.
 SHARPENING = 1e4
 # Streams of the random key.
 INIT_STREAM, TRAINING_STREAM, CHOICE_STREAM, MEASUREMENT_STREAM = range(4)
 
-NETWORK = NetworkConfig(hidden_sizes=(128, 128), embedding_size=4, critic_hidden_size=64)
+NETWORK = NetworkConfig(hidden_sizes=(256,), embedding_size=4, critic_hidden_size=64)
 LEARNER = LearnerConfig(
     kind="ppo",
-    learning_rate=3e-3,
+    learning_rate=8e-3,
     final_learning_rate=2e-4,
-    episodes=4096,
+    episodes=2048,
     epochs=4,
-    minibatch=2048,
+    minibatch=512,
     critic_weight=0.5,
 )
 

@@ -11,6 +11,7 @@ population so far comes back, and only the critic goes on learning.
 
 import dataclasses
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -84,30 +85,54 @@ def train(problem: Problem, state: TrainingState, *, on_evaluation: OnEvaluation
     learner, settings = problem.learner, problem.config.training
     run_key = jax.random.key(problem.config.seed)
     targets = settings.evaluate_every // learner.steps_per_update
+    evaluation = None
     while (step := int(state.learner.step)) < settings.steps:
         objective = objective_of(problem, state)
         learner_state, estimates = state.learner, state.estimates
+        clock = _Clock()
         for target in range(targets):
             key = jax.random.fold_in(jax.random.fold_in(run_key, step), target)
             collect_key, update_key = jax.random.split(key)
             experience = learner.collect(learner_state.params, objective, collect_key)
+            clock.add("collect")
             learner_state, metrics = learner.update(learner_state, experience, update_key)
+            clock.add("update")
             estimates = problem.evaluator.observe(estimates, experience)
         state = state._replace(learner=learner_state, estimates=estimates)
         state, evaluation = evaluate(problem, state)
+        clock.add("evaluate")
         line = _metrics(state, evaluation, metrics, exact=problem.evaluator.exact)
+        if not problem.evaluator.exact:
+            # Exact learners hand their work to JAX and go on: their times would say nothing.
+            line |= clock.seconds
         state = state._replace(payoffs=evaluation.payoffs)
         # Estimated gains mean something once the response that they are those of has been trained.
         if problem.evaluator.exact or turn_is_over(problem, state, evaluation):
             state = keep_best(state, evaluation)
         state = admit(problem, state, evaluation)
         if np.isfinite(state.best.gains).all():
-            line["eval/best_nash_conv"] = float(state.best.gains.sum())
+            name = "nash_conv" if problem.evaluator.exact else "estimated_gain"
+            line[f"eval/best_{name}"] = float(state.best.gains.sum())
         on_evaluation(state, evaluation, line)
-    if not np.isfinite(state.best.gains).all():
+    if not np.isfinite(state.best.gains).all() and evaluation is not None:
         # Too short a run for any response to have had its time.
-        state = keep_best(state, evaluate(problem, state)[1])
+        state = keep_best(state, evaluation)
     return state._replace(best=_measured(problem, state.best))
+
+
+class _Clock:
+    """Wall-clock seconds by what they were spent on."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def add(self, what: str) -> None:
+        """Counts the time since the last call."""
+        now = time.perf_counter()
+        name = f"time/{what}_s"
+        self.seconds[name] = self.seconds.get(name, 0.0) + now - self._last
+        self._last = now
 
 
 def _measured(problem: Problem, best: Snapshot) -> Snapshot:
@@ -141,6 +166,7 @@ def initial_state(problem: Problem) -> TrainingState:
             joint=np.zeros((num_players, num_strategies, num_strategies ** (num_players - 1))),
             meta_strategy=np.tile(np.eye(num_strategies)[0], (num_players, 1)),
             gains=np.full(num_players, np.inf),
+            gains_error=np.float64(0),
             payoffs=payoffs,
             num_admitted=np.int64(1),
             step=np.int64(0),
@@ -212,14 +238,15 @@ def keep_best(state: TrainingState, evaluation: Evaluation) -> TrainingState:
     """Remembers the population if none before had a smaller NashConv. Estimates decide only where
     they can: the newest population is kept unless its gain is shown to be greater than the best's.
     """
-    least = evaluation.nash_conv - SURE * evaluation.gains_error
-    if least >= state.best.gains.sum():
+    error = float(np.hypot(evaluation.gains_error, state.best.gains_error))
+    if evaluation.nash_conv - SURE * error >= state.best.gains.sum():
         return state
     best = Snapshot(
         params=state.learner.params,
         joint=state.joint,
         meta_strategy=evaluation.meta_strategy,
         gains=evaluation.gains,
+        gains_error=np.float64(evaluation.gains_error),
         payoffs=evaluation.payoffs,
         num_admitted=state.num_admitted,
         step=np.int64(state.learner.step),

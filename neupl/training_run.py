@@ -23,7 +23,6 @@ from neupl.run import CERTIFICATE_FILE, Run
 from neupl.training import Problem, initial_state, rows_of, train
 from neupl.training_state import TrainingState, from_arrays, to_arrays
 from neupl.verification import Verification, certify_elsewhere, verify_population
-from solvers.types import Certificate
 
 log = logging.getLogger(__name__)
 
@@ -81,9 +80,10 @@ def _train_and_certify(
             recorder.progress = progress
             state = train(problem, state, on_evaluation=recorder.record)
         recorder.stop.check()
+        recorder.state = state
         recorder.save()
         recorder.draw(int(state.learner.step))
-        return _certify(run, problem, sink, state)
+        return _certify(run, problem, sink, state, quiet=quiet)
     except KeyboardInterrupt:
         with interrupts_handled_by(signal.SIG_IGN):
             step = recorder.save()
@@ -94,12 +94,14 @@ def _train_and_certify(
 
 
 def _certify(
-    run: Run, problem: Problem, sink: np.ndarray | None, state: TrainingState
+    run: Run, problem: Problem, sink: np.ndarray | None, state: TrainingState, *, quiet: bool
 ) -> Verification:
     """Exports the best population, certifies what was exported and draws the summary."""
     _export(run.population_path, problem, sink, state)
     if problem.tables is None:
-        verification = certify_elsewhere(run.path) or _estimate(run, problem, state)
+        budget_s = problem.config.evaluation.response_s
+        with Progress(f"certifying {problem.config.game}", quiet=quiet, patience_s=1.0):
+            verification = certify_elsewhere(run.path, budget_s=budget_s)
     else:
         population = load_population(run.population_path)
         verification = verify_population(population, problem.tables.tree, name=run.path.name)
@@ -118,23 +120,6 @@ def _certify(
         payoff_range=problem.info.payoff_range,
     )
     return verification
-
-
-def _estimate(run: Run, problem: Problem, state: TrainingState) -> Verification:
-    """What a game without a tree leaves: the estimated gain of the newest response."""
-    best = state.best
-    certificate = Certificate(
-        quantity="nash_conv",
-        value=float(best.gains.sum()),
-        per_player=tuple(best.gains.tolist()),
-        object=f"gain of the newest response in {run.path.name}",
-        method="sampled",
-        interval=None,
-        openspiel_value=None,
-        game=problem.config.game,
-        seconds=0.0,
-    )
-    return Verification(certificate, check=None)
 
 
 def _export(folder: Path, problem: Problem, sink: np.ndarray | None, state: TrainingState) -> None:
@@ -208,5 +193,6 @@ def _progress_of(metrics: dict[str, float]) -> dict[str, float]:
         "nash_conv": "eval/nash_conv",
         "gain": "eval/estimated_gain",
         "best": "eval/best_nash_conv",
+        "best_gain": "eval/best_estimated_gain",
     }
     return {name: float(metrics[key]) for name, key in names.items() if key in metrics}

@@ -19,6 +19,7 @@ class Snapshot(NamedTuple):
     joint: np.ndarray
     meta_strategy: np.ndarray
     gains: np.ndarray
+    gains_error: np.ndarray
     payoffs: np.ndarray
     num_admitted: np.ndarray
     step: np.ndarray

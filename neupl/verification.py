@@ -24,7 +24,7 @@ from jaxtyping import Float, Float64
 from games.game_tree import GameTree
 from games.tree_game import TreeGame
 from games.types import GameError
-from neupl.errors import CheckFailed
+from neupl.errors import CheckFailed, UserError
 from neupl.population import Population
 from neupl.rollout import make_play
 from solvers.gaps import gains
@@ -99,26 +99,39 @@ class Verification:
         return content
 
 
-def certify_elsewhere(path: Path) -> Verification | None:
-    """Has another process certify the population at `path` exactly, so that this one, which only
-    played, never sees a game tree; `None` where the game has none that fits.
+def certify_elsewhere(path: Path, *, budget_s: float) -> Verification:
+    """Has another process certify the population at `path`, so that this one, which only played,
+    never sees a game tree: exactly, or by a trained best response where no tree fits.
+
+    Args:
+      path: a run or an exported population.
+      budget_s: seconds for the trained best response.
 
     Raises:
       CheckFailed: OpenSpiel disagrees with our certificate.
+      UserError: neither way works; the message is that of the last one.
     """
-    command = [sys.executable, "-m", "neupl", "verify", str(path), "--json", "--quiet"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = _verify(path)
+    if done.returncode == 2:
+        log.info("not certified exactly: %s", done.stderr.strip())
+        done = _verify(path, "--method", "trained-br", "--budget", str(budget_s))
     if done.returncode == 1:
         raise CheckFailed(done.stderr.strip().removeprefix("error: "), report={})
     if done.returncode != 0:
-        log.info("not certified exactly: %s", done.stderr.strip())
-        return None
+        raise UserError(
+            f"the population at {path} was not certified: {done.stderr.strip() or done.returncode}"
+        )
     content = json.loads(done.stdout)
     check = content.get("openspiel")
     return Verification(
         Certificate(**_with_tuples(content["certificate"])),
         None if check is None else OpenSpielCheck(**_with_tuples(check)),
     )
+
+
+def _verify(path: Path, *options: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "neupl", "verify", str(path), "--json", "--quiet", *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def _with_tuples(content: dict[str, Any]) -> dict[str, Any]:

@@ -98,8 +98,9 @@ def report(run: "Run", verification: "Verification", *, as_json: bool) -> None:
             else f"{theirs:.9f} by OpenSpiel: the two agree"
         )
     else:
-        worth = ("gain", f"{certificate.value:.6f}, estimated from episodes of training")
-        agreement = "the game has no tree that fits: NashConv is not known"
+        low, high = certificate.interval
+        worth = ("NashConv", f"at least {certificate.value:.6f}, by a trained best response")
+        agreement = f"95 % interval of this bound: {low:.6f} to {high:.6f}"
     gains = ", ".join(f"{gain:.6f}" for gain in certificate.per_player)
     print_table(
         [

@@ -20,6 +20,7 @@ from jaxtyping import Float, Float32, Int32
 
 from games.types import Game, HostGame
 from neupl.config import Config
+from neupl.errors import UserError
 from neupl.matches import Matches, draw_matches, seat_order
 from neupl.networks import make_network
 from neupl.population_actor import Playing, PopulationActor, Seen, apply_network
@@ -40,8 +41,8 @@ class Decisions(NamedTuple):
       advantage: estimate in payoff ranges.
       target: of the value, in payoff ranges.
       temperature: weight of the entropy, in payoff ranges per nat.
-      respond: weight of the improvement.
-      hold: weight of the divergence from the teacher.
+      respond: 1 where the strategy improves.
+      hold: 1 where it stays with the teacher.
       counts: 1, or 0 for padding.
     """
 
@@ -83,7 +84,7 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
       config: network, learner, population and training are read.
 
     Raises:
-      ValueError: the seats have different actions or observations.
+      UserError: the seats have different actions or observations.
     """
     info, settings = game.info, config.learner
     num_tables = 1 if config.population.symmetric else info.num_players
@@ -253,17 +254,18 @@ def focal_decisions(
         target=advantage[when, lane] + value[when, lane],
         temperature=np.asarray(objective.temperature)[focal, strategy] / np.float32(payoff_range),
         respond=np.sign(np.asarray(objective.respond)[focal, strategy]),
-        hold=np.asarray(objective.hold)[focal, strategy],
+        hold=np.sign(np.asarray(objective.hold)[focal, strategy]),
         counts=np.ones(len(when), np.float32),
     )
 
 
 def minibatches(decisions: Decisions, size: int, rng: np.random.Generator) -> Any:
-    """The decisions in random order, in parts of the same size; the last one is padded."""
+    """The decisions in random order, in parts padded to the same size.
+
+    All have as many decisions, to one: the optimiser takes as large a step on a few as on many.
+    """
     count = len(decisions.action)
-    order = rng.permutation(count)
-    for first in range(0, count, size):
-        chosen = order[first : first + size]
+    for chosen in np.array_split(rng.permutation(count), max(-(-count // size), 1)):
         padded = np.concatenate([chosen, np.zeros(size - len(chosen), chosen.dtype)])
         part = jax.tree.map(lambda field, index=padded: field[index], decisions)
         counts = (np.arange(size) < len(chosen)).astype(np.float32)
@@ -274,10 +276,13 @@ def _init(network, key, rows, seen, num_tables):
     seat = jax.nn.one_hot(jnp.zeros_like(seen.seat), num_tables)
     profile = jax.nn.one_hot(seen.profile, rows.joint.shape[1])
     tables = Rows(rows.joint[:num_tables], rows.identity[:num_tables])
-    return network.init(key, seen.observation, seat, tables, profile=profile)
+    return jax.jit(network.init)(key, seen.observation, seat, tables, profile=profile)
 
 
 def _one_size(sizes: tuple[int, ...], what: str) -> int:
     if len(set(sizes)) != 1:
-        raise ValueError(f"seats with different numbers of {what} {sizes} need a network each")
+        raise UserError(
+            f"the seats have different numbers of {what}, {sizes}: one network for all "
+            "of them needs equal ones"
+        )
     return sizes[0]

@@ -38,7 +38,7 @@ WRONG = {
     ),
     "not symmetric": (
         ["--game", "kuhn_poker", "--set", "population.symmetric=true"],
-        ["kuhn_poker is not a symmetric one-shot game", "leave population.symmetric at false"],
+        ["kuhn_poker is not known to be a symmetric game", "leave population.symmetric at false"],
     ),
     "payoffs with NaN": (
         ["--game", "nan.npy"],

@@ -46,11 +46,13 @@ class Trained(NamedTuple):
 
 def _small_config(game: str, **sections: dict[str, Any]) -> Config:
     config = Config(game=game)
-    for name in SMALL.keys() | sections.keys():
-        changes = SMALL.get(name, {}) | sections.get(name, {})
-        section = dataclasses.replace(getattr(config, name), **changes)
-        config = dataclasses.replace(config, **{name: section})
-    return config
+    changed = {
+        name: dataclasses.replace(
+            getattr(config, name), **SMALL.get(name, {}) | sections.get(name, {})
+        )
+        for name in SMALL.keys() | sections.keys()
+    }
+    return dataclasses.replace(config, **changed)
 
 
 def _problem_of(config: Config) -> tuple[Problem, np.ndarray | None]:

@@ -304,5 +304,5 @@ def test_temperature_zero_trains(small_config, train_config):
 
 def test_problem_is_refused_where_symmetry_is_claimed_wrongly(small_config):
     config = small_config("kuhn_poker", population={"symmetric": True})
-    with pytest.raises(UserError, match="not a symmetric one-shot game"):
+    with pytest.raises(UserError, match="not known to be a symmetric game"):
         make_problem(config)

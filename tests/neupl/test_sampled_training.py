@@ -1,0 +1,251 @@
+"""Runs that only play: they learn, repeat themselves, go on where they stopped, and never see a
+tree.
+"""
+
+import contextlib
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import pytest
+
+from neupl.errors import UserError
+from neupl.evaluation import evaluate_population
+from neupl.interaction_graph import graph_rows, response_row
+from neupl.problem import make_problem
+from neupl.training import TrainingError, initial_state, rows_of, train
+from neupl.training_state import from_arrays, to_arrays
+from neupl.tree_population import TreePopulation
+from solvers.gaps import gains
+from solvers.meta.registry import meta_solver
+
+LEARNER = {"kind": "ppo", "episodes": 256, "minibatch": 512, "epochs": 1}
+TRAINING = {"steps": 24, "evaluate_every": 2, "max_steps_per_row": 4}
+
+
+class Run(NamedTuple):
+    """What a run leaves in memory.
+
+    Attributes:
+      problem: what was trained.
+      states: the initial state, those after every evaluation, and what `train` returned.
+      evaluations: every evaluation.
+      lines: the metrics of every evaluation.
+    """
+
+    problem: Any
+    states: list
+    evaluations: list
+    lines: list
+
+
+class Enough(Exception):
+    """Ends a run after the evaluations that a test needs."""
+
+
+def run_from(problem, state, *, num_evaluations=None):
+    run = Run(problem, [state], [], [])
+
+    def record(state, evaluation, line):
+        run.states.append(state)
+        run.evaluations.append(evaluation)
+        run.lines.append(line)
+        if len(run.lines) == num_evaluations:
+            raise Enough
+
+    with contextlib.suppress(Enough):
+        run.states.append(train(problem, state, on_evaluation=record))
+    return run
+
+
+@pytest.fixture(scope="module")
+def sampled_config(small_config):
+    """`(game, **sections)`: a short sampled run of a population of three."""
+
+    def make(game="kuhn_poker", *, training=None, **sections):
+        defaults = {
+            "population": {"size": 3},
+            "learner": LEARNER,
+            "evaluation": {"episodes": 128, "window": 2},
+        }
+        for name, section in defaults.items():
+            sections[name] = section | sections.get(name, {})
+        config = small_config(game, **sections)
+        # Last: how often to evaluate depends on the learner.
+        changed = dataclasses.replace(config.training, **TRAINING | (training or {}))
+        return dataclasses.replace(config, training=changed)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def kuhn(sampled_config):
+    """A gated run on Kuhn poker that fills the population and readmits."""
+    problem, sink = make_problem(sampled_config())
+    assert sink is None and problem.tables is None and not problem.evaluator.exact
+    return run_from(problem, initial_state(problem))
+
+
+def assert_same(state, other):
+    arrays, others = to_arrays(state), to_arrays(other)
+    assert arrays.keys() == others.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, others[name], err_msg=name)
+
+
+def test_training_goes_on_from_a_checkpoint_bit_by_bit(kuhn, sampled_config):
+    """In another problem, whose game remembers nothing of what was visited: states, metrics and
+    evaluations are the same.
+    """
+    start = 5
+    saved = kuhn.states[start]
+    assert saved.hold.any() and saved.estimates.statistics.count.any()
+    arrays = {name: array.copy() for name, array in to_arrays(saved).items()}
+    problem, _ = make_problem(sampled_config())
+    restored = from_arrays(initial_state(problem), arrays)
+    assert_same(restored, saved)
+    again = run_from(problem, restored)
+    assert len(again.lines) == len(kuhn.lines) - start > 4
+    for state, expected in zip(again.states, kuhn.states[start:], strict=True):
+        assert_same(state, expected)
+    for line, expected in zip(again.lines, kuhn.lines[start:], strict=True):
+        assert line.keys() == expected.keys()
+        kept = [name for name in line if not name.startswith("time/")]
+        np.testing.assert_array_equal([line[k] for k in kept], [expected[k] for k in kept])
+
+
+def test_strategies_are_admitted_when_ready_or_overdue(kuhn):
+    settings = kuhn.problem.config.training
+    steps = list(
+        zip(kuhn.states[:-2], kuhn.states[1:-1], kuhn.evaluations, kuhn.lines, strict=True)
+    )
+    kinds = set()
+    for before, after, evaluation, line in steps:
+        step = int(after.learner.step)
+        overdue = step - before.admitted_step >= settings.max_steps_per_row
+        changed = np.flatnonzero(after.response_number != before.response_number)
+        assert len(changed) == (evaluation.ready or overdue)
+        assert line["train/left"] == evaluation.left or np.isnan(evaluation.left)
+        same = after.response_number == before.response_number
+        np.testing.assert_array_equal(after.joint[:, same], before.joint[:, same])
+        if not len(changed):
+            continue
+        (slot,) = changed
+        full = before.num_admitted == 3
+        kinds.add(full)
+        # What was known of the old strategy is forgotten.
+        for part in after.estimates.statistics:
+            assert not part[slot].any() and not part[:, slot].any()
+        assert np.isnan(after.estimates.history.values[..., slot]).all()
+        if not full:
+            expected = response_row(
+                kuhn.problem.config.graph,
+                evaluation.payoffs,
+                range(slot),
+                solver=kuhn.problem.solver,
+            )
+            np.testing.assert_array_equal(after.joint[:, slot], expected)
+        else:
+            jax.tree.map(np.testing.assert_array_equal, after.teacher, after.learner.params)
+            np.testing.assert_array_equal(after.respond, np.arange(3) == slot)
+    assert kinds == {False, True}
+    # Nothing settles: which population is best is only estimated.
+    assert kuhn.states[-1].respond.any()
+
+
+def test_best_population_is_one_whose_response_had_its_time(kuhn):
+    """The newest of them whose estimated gain is not shown to be greater than the one kept."""
+    settings, least, error, step = kuhn.problem.config.training, np.inf, 0.0, None
+    for before, after, evaluation in zip(
+        kuhn.states[:-2], kuhn.states[1:-1], kuhn.evaluations, strict=True
+    ):
+        waited = int(after.learner.step) - int(before.admitted_step)
+        if not (evaluation.ready or waited >= settings.max_steps_per_row):
+            assert after.best.step == before.best.step
+            continue
+        doubt = 1.645 * np.hypot(evaluation.gains_error, error)
+        if evaluation.nash_conv - doubt < least:
+            least, error = evaluation.nash_conv, evaluation.gains_error
+            step = int(after.learner.step)
+        assert after.best.step == step and after.best.gains.sum() == least
+    assert step is not None
+
+
+def test_runs_too_short_for_any_response_still_end_with_one(sampled_config):
+    config = sampled_config(training={"steps": 2, "max_steps_per_row": 100})
+    problem, _ = make_problem(config)
+    run = run_from(problem, initial_state(problem))
+    assert np.isinf(run.states[-2].best.gains).all()
+    assert np.isfinite(run.states[-1].best.gains).all()
+    assert run.states[-1].best.step == 2 and run.states[-1].best.num_admitted == 2
+
+
+@pytest.mark.parametrize("kind", ["psro", "strategic_cycle"])
+def test_concurrent_training_follows_the_estimated_payoffs(kind, sampled_config):
+    sink = "none" if kind == "strategic_cycle" else "uniform"
+    config = sampled_config(
+        "matrix_rps",
+        population={"sink": sink},
+        graph={"kind": kind},
+        training={"steps": 4, "admission": "concurrent"},
+    )
+    problem, _ = make_problem(config)
+    run = run_from(problem, initial_state(problem))
+    for after, evaluation in zip(run.states[1:-1], run.evaluations, strict=True):
+        rows = graph_rows(config.graph, evaluation.payoffs, solver=problem.solver)
+        np.testing.assert_array_equal(after.joint, rows)
+        assert after.num_admitted == 3 and not after.hold.any()
+        assert evaluation.payoffs.any() and np.isfinite(evaluation.gains).all()
+
+
+def test_three_players_train(sampled_config):
+    """`auto` is the uniform meta-solver; rows are over pairs of co-players."""
+    config = sampled_config("kuhn_poker(players=3)", training={"steps": 6})
+    problem, _ = make_problem(config)
+    run = run_from(problem, initial_state(problem))
+    state = run.states[-1]
+    assert state.num_admitted == 3 and state.joint.shape == (3, 3, 9)
+    np.testing.assert_allclose(state.joint[:, 1:].sum(axis=-1), 1)
+    for evaluation in run.evaluations:
+        np.testing.assert_allclose(evaluation.payoffs.sum(axis=-1), 0, atol=1e-6)
+
+
+def test_divergence_stops_training(kuhn):
+    state = kuhn.states[2]
+    params = jax.tree.map(lambda x: x * np.float32(np.nan), state.learner.params)
+    state = state._replace(learner=state.learner._replace(params=params))
+    with pytest.raises(TrainingError, match="gradient steps; what was saved before"):
+        run_from(kuhn.problem, state)
+
+
+@pytest.mark.slow
+def test_population_of_kuhn_poker_is_hard_to_exploit(sampled_config, tree_of):
+    """The exact NashConv of what episodes alone chose; strategy 0 alone loses 0.9."""
+    config = sampled_config(
+        population={"size": 6},
+        learner={"episodes": 2048, "minibatch": 2048, "epochs": 2},
+        training={"steps": 300, "evaluate_every": 5, "max_steps_per_row": 25},
+        evaluation={"episodes": 2048, "window": 4},
+    )
+    problem, _ = make_problem(config)
+    best = run_from(problem, initial_state(problem)).states[-1].best
+    tree = tree_of("kuhn_poker")
+    tables = TreePopulation(tree, config, sink=tree.uniform_policy().astype(np.float32))
+    policies = np.asarray(tables.policies(best.params, rows_of(best.joint)))
+    exact = evaluate_population(tree, policies, int(best.num_admitted), solver=meta_solver("nash"))
+    assert exact.nash_conv < 0.4 < 0.9 < gains(tree, tree.uniform_policy()).sum()
+
+
+def test_what_does_not_fit_is_explained(sampled_config):
+    cases = [
+        ({"sink": "runs/other#0"}, r"population.sink is 'runs/other#0', but a run that only plays"),
+        ({"sink": "none"}, "population.sink is 'none', but graph.kind 'psro' starts from a fixed"),
+        (
+            {"symmetric": True},
+            "population.symmetric is true, but kuhn_poker is not known to be a symmetric",
+        ),
+    ]
+    for population, message in cases:
+        with pytest.raises(UserError, match=message):
+            make_problem(sampled_config(population=population))
