@@ -139,6 +139,7 @@ def test_stopped_run_is_resumed_bit_by_bit(tiny, finished, tmp_path):
     assert found[0] == found[1]
 
 
+@pytest.mark.slow
 def test_simultaneous_moves_are_trained_and_certified(tiny, tmp_path):
     game = "goofspiel(imp_info=True,num_cards=3,points_order=descending)"
     done = tiny.forked(*training(game, tmp_path / "run", **{"training.steps": 2}))

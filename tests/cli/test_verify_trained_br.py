@@ -96,7 +96,7 @@ def test_a_game_too_large_to_compile_gets_the_hint(tiny, run_path, tmp_path):
     for file in source.iterdir():
         (population / file.name).write_bytes(file.read_bytes())
     manifest = json.loads((population / "population.json").read_text())
-    manifest["num_nodes"] = 10
+    manifest["max_nodes"] = 10
     (population / "population.json").write_text(json.dumps(manifest))
     done = tiny.forked("verify", population)
     assert done.returncode == 2
