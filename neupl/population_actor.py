@@ -15,6 +15,9 @@ from neupl.networks import ConditionalNetwork, masked_log_probs
 from neupl.rollout import Decision
 from neupl.types import Rows
 
+# What a probability of zero counts as before its logarithm is taken.
+TINY = 1e-30
+
 
 class Playing(NamedTuple):
     """The context of a batch of episodes.
@@ -169,10 +172,6 @@ class PopulationActor:
         else:
             parts = [part[:, None] for part in parts]
         return Decision(*(jnp.where(now.to_move, part, 0) for part in parts)), memory
-
-
-# A probability of zero as a logarithm.
-TINY = 1e-30
 
 
 def _of_seats(array: Any, seat: Int[Array, "B N"]) -> Array:

@@ -240,7 +240,6 @@ def focal_decisions(
     order = seat_order(matches.profile.shape[1])[focal]
     profile = np.take_along_axis(matches.profile[lane], order, axis=1)
     strategy = profile[:, 0]
-    # Strategies whose row is empty are nobody's to train, though they play.
     return Decisions(
         seen=Seen(
             trajectory.observation[when, lane, focal],
