@@ -45,14 +45,21 @@ class GraphConfig:
 
 @dataclasses.dataclass(frozen=True)
 class NetworkConfig:
-    """The conditional network."""
+    """The network that plays the population."""
 
+    kind: Literal["conditional", "separate", "continued"] = "conditional"
+    """`conditional`: one network plays all strategies; baselines with a network per strategy:
+    `separate`, where a new strategy starts from a fresh one, and `continued`, where it starts as
+    its predecessor is.
+    """
     hidden_sizes: tuple[int, ...] = (128, 128)
     """Widths of the hidden layers of the policy."""
     embedding_size: int = 64
-    """Width of the strategy embedding: the floats that each table gains with a strategy."""
+    """Conditional: width of the strategy embedding, the floats that each table gains with a
+    strategy.
+    """
     use_index: bool = True
-    """Embed the index of a strategy beside its row of the graph."""
+    """Conditional: embed the index of a strategy beside its row of the graph."""
     critic_hidden_size: int = 64
     """Width of the critic's hidden layer."""
 
@@ -60,7 +67,7 @@ class NetworkConfig:
 @dataclasses.dataclass(frozen=True)
 class TemperatureConfig:
     """Entropy regularisation: response number i is trained at max(scale / i ** power, floor) x
-    payoff range.
+    payoff range, times what the run has left of it.
     """
 
     scale: float = 0.154
@@ -69,6 +76,10 @@ class TemperatureConfig:
     """How fast the temperature falls with the number of responses so far."""
     floor: float = 0.0001
     """Least temperature, as a fraction of the payoff range per nat."""
+    final: float = 1.0
+    """Share of every temperature that is left at the end of the run; it falls geometrically over
+    the steps. For runs in which nobody is admitted, such as self-play.
+    """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +88,7 @@ class LearnerConfig:
 
     kind: Literal["exact", "ppo"] = "exact"
     """`exact`: action values on the compiled game tree; `ppo`: proximal policy optimisation on
-    episodes, in a process that never sees a tree.
+    episodes, in a process that never sees a tree unless `evaluation.payoffs` is `exact`.
     """
     rule: Literal["soft_improvement", "policy_gradient"] = "soft_improvement"
     """Exact: `soft_improvement`: cross-entropy to the entropy-regularised greedy policy of the
@@ -100,6 +111,10 @@ class LearnerConfig:
     """PPO: decisions of one gradient step."""
     clip: float = 0.2
     """PPO: how far the probability of an action may move in one step, as a share of it."""
+    mirror: float = 0.0
+    """PPO: weight of the divergence from the policy that played the batch, as a fraction of the
+    payoff range per nat: magnetic mirror descent, whose magnet is the uniform policy.
+    """
     trace: float = 0.95
     """PPO: lambda of generalised advantage estimation, in [0, 1]."""
     critic_weight: float = 0.1
@@ -110,8 +125,14 @@ class LearnerConfig:
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationConfig:
-    """How runs without a game tree evaluate the population: from episodes."""
+    """How the population is evaluated, above all from episodes."""
 
+    payoffs: Literal["auto", "exact", "sampled", "learned"] = "auto"
+    """Payoffs of the strategies against each other. `exact`: from the compiled game tree; gate,
+    meta-strategy and selection are then exact too. `sampled`: mean returns of episodes; `learned`:
+    a small network fitted to them; the process then never sees a tree. `auto`: `exact` for the
+    exact learner, which allows nothing else, `sampled` for PPO.
+    """
     episodes: int = 4096
     """Episodes played at every evaluation besides those of training, where the meta-strategy hangs
     on the payoffs most.
@@ -156,6 +177,10 @@ class TrainingConfig:
     """
     max_steps_per_row: int = 60
     """Steps after which the next strategy is admitted whether or not the gate is met."""
+    rehearse: bool = True
+    """While the population grows, train the strategies admitted before as well; else they are held
+    in place while a new one responds to them, as in PSRO (gated admission only).
+    """
     readmit: bool = True
     """When the population is full, give the strategy with least weight in the meta-strategy a new
     row, again and again, while the others are held in place (gated admission only).
@@ -187,7 +212,10 @@ class Config:
     training: TrainingConfig = TrainingConfig()
 
     def __post_init__(self) -> None:
-        _require(self.population.size >= 2, "population.size", self.population.size, "at least 2")
+        alone = self.graph.kind == "self_play" and self.population.sink == "none"
+        least = 1 if alone else 2
+        allowed = f"at least {least}" + ("" if alone else " (1 in self-play without a sink)")
+        _require(self.population.size >= least, "population.size", self.population.size, allowed)
         share = self.graph.exploration
         _require(0 <= share <= 1, "graph.exploration", share, "in [0, 1]")
         settle = self.training.settle
@@ -217,6 +245,14 @@ class Config:
             every,
             f"a multiple of learner.updates_per_target ({updates})",
         )
+        kind, payoffs = self.learner.kind, self.evaluation.payoffs
+        _require(
+            kind != "exact" or payoffs in ("auto", "exact"),
+            "evaluation.payoffs",
+            payoffs,
+            "auto or exact with learner.kind=exact, which has the game tree; learner.kind=ppo "
+            "allows all",
+        )
         trace, clip = self.learner.trace, self.learner.clip
         _require(0 <= trace <= 1, "learner.trace", trace, "in [0, 1]")
         _require(clip > 0, "learner.clip", clip, "positive")
@@ -230,6 +266,9 @@ class Config:
         for key in ("scale", "floor"):
             value = getattr(self.temperature, key)
             _require(value >= 0, f"temperature.{key}", value, "at least 0")
+        final, mirror = self.temperature.final, self.learner.mirror
+        _require(0 < final <= 1, "temperature.final", final, "in (0, 1]")
+        _require(mirror >= 0, "learner.mirror", mirror, "at least 0")
 
 
 def _require(condition: bool, key: str, value: object, allowed: str) -> None:

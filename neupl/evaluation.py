@@ -1,11 +1,13 @@
 """What a population is worth: payoffs of all profiles, the meta-strategy, and what it can lose."""
 
+import time
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float64
 
 from games.game_tree import GameTree
+from neupl.payoff_calibration import Calibration
 from neupl.types import Objective, Rows
 from solvers.gaps import gains_of_plan
 from solvers.meta.registry import MetaSolver
@@ -27,6 +29,10 @@ class Evaluation(NamedTuple):
         it: in temperatures (nats) on a game tree, else in payoff ranges.
       ready: whether that is little enough for the next strategy to be admitted.
       gains_error: standard error of the sum of the gains, 0 where they are exact.
+      payoff_errors: standard errors of the payoffs, 0 where they are exact.
+      calibration: how well the episodes of this evaluation were foretold by the payoffs as they
+        were estimated before; `None` where nothing is estimated.
+      solve_s: wall-clock seconds that the meta-solver took.
     """
 
     payoffs: Float64[np.ndarray, "..."]
@@ -36,11 +42,30 @@ class Evaluation(NamedTuple):
     left: float = np.inf
     ready: bool = False
     gains_error: float = 0.0
+    payoff_errors: Float64[np.ndarray, "..."] | float = 0.0
+    calibration: Calibration | None = None
+    solve_s: float = 0.0
 
     @property
     def nash_conv(self) -> float:
         """Sum of the gains, in game points."""
         return float(self.gains.sum())
+
+
+class Measurement(NamedTuple):
+    """What is found of a finished population.
+
+    Attributes:
+      payoffs: `[K, ..., K, P]`, in game points.
+      errors: their standard errors.
+      meta_strategy: `[P, K]` each seat's mixture over its admitted strategies.
+      episodes: how many it is from.
+    """
+
+    payoffs: Float64[np.ndarray, "..."]
+    errors: Float64[np.ndarray, "..."]
+    meta_strategy: Float64[np.ndarray, "P K"]
+    episodes: int
 
 
 @runtime_checkable
@@ -96,9 +121,9 @@ class Evaluator(Protocol):
 
     def measure(
         self, params: Any, rows: Rows, *, num_admitted: int, key: Any
-    ) -> tuple[Float64[np.ndarray, "..."], Float64[np.ndarray, "P K"]] | None:
-        """Payoffs and meta-strategy of a population that has been trained, as precisely as they
-        can be had; `None` where an evaluation gives them already. Consumes `key`.
+    ) -> Measurement | None:
+        """Measures a population that has been trained as precisely as it can be; `None` where an
+        evaluation gives that already. Consumes `key`.
         """
         ...
 
@@ -122,13 +147,17 @@ def evaluate_population(
         payoffs[..., 1] = -payoffs[..., 0]
     admitted = payoffs[(slice(num_admitted),) * tree.num_players]
     meta_strategy = np.zeros((tree.num_players, num_strategies))
-    for player, marginal in enumerate(solver(admitted).marginals()):
+    start = time.perf_counter()
+    marginals = solver(admitted).marginals()
+    solve_s = time.perf_counter() - start
+    for player, marginal in enumerate(marginals):
         meta_strategy[player, :num_admitted] = marginal / marginal.sum()
     return Evaluation(
         payoffs=payoffs,
         meta_strategy=meta_strategy,
         gains=gains_of_plan(tree, mix_plans(tree, plans, meta_strategy)),
         member_distance=member_distance(policies[:num_admitted]),
+        solve_s=solve_s,
     )
 
 

@@ -11,8 +11,17 @@ from games.game_tree import GameTree
 from games.types import GameInfo
 from neupl.config import Config
 from neupl.interaction_graph import effective_size
+from neupl.payoff_calibration import Calibration, PayoffEstimates, estimated_apart
+from neupl.payoff_source import method_name, payoff_source
 from neupl.population_files import check_replaceable, write_files
 from neupl.training_state import Snapshot
+
+# How the model card calls the kinds of `NetworkConfig`.
+NETWORKS = {
+    "conditional": "NeuPL, one conditional network",
+    "separate": "a network per strategy, each from scratch",
+    "continued": "a network per strategy, each continued from its predecessor",
+}
 
 
 class CompiledParts(NamedTuple):
@@ -50,7 +59,7 @@ def export_population(
       UserError: `folder` holds something that is not a population.
     """
     check_replaceable(folder)
-    num_admitted = int(best.num_admitted)
+    num_admitted, known = int(best.num_admitted), bool(np.isfinite(best.gains).all())
     leaves, _ = jax.tree_util.tree_flatten_with_path(best.params)
     arrays = {
         "network/" + jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf)
@@ -73,10 +82,26 @@ def export_population(
         "num_admitted": num_admitted,
         "effective_size": effective_size(best.joint, num_admitted),
         "step": int(best.step),
-        "gains": best.gains.tolist(),
-        "gains_are": "exact" if compiled else "estimated",
+        "gains": best.gains.tolist() if known else None,
+        "gains_are": "exact" if compiled else "estimated" if known else "unknown",
+        "payoffs_are": payoff_source(config.learner.kind, config.evaluation.payoffs),
+        "method": method_name(config.learner.kind, config.evaluation.payoffs),
     }
-    if compiled is not None:
+    agreement = None
+    if compiled is None:
+        estimates = _estimates(info, config, best)
+        agreement = estimates.against_fresh_episodes()
+        manifest |= {
+            "payoff_episodes": estimates.episodes,
+            "payoff_calibration": None if agreement is None else agreement._asdict(),
+        }
+        arrays |= {
+            "payoff_errors": estimates.errors,
+            "running_payoffs": estimates.running,
+            "running_errors": estimates.running_errors,
+            "payoffs_apart": estimates.apart,
+        }
+    else:
         tree = compiled.tree
         arrays["policies"] = np.asarray(compiled.policies, np.float32)
         manifest |= {
@@ -91,12 +116,35 @@ def export_population(
                 "sink/observation": tree.observation,
                 "sink/probabilities": np.asarray(compiled.sink_table, np.float32),
             }
-    card = _model_card(info, config, best, compiled, manifest["sink"])
+    card = _model_card(info, config, best, compiled, manifest["sink"], agreement)
     write_files(folder, manifest=manifest, arrays=arrays, model_card=card)
 
 
+def _estimates(info: GameInfo, config: Config, best: Snapshot) -> PayoffEstimates:
+    apart = estimated_apart(
+        info.num_players,
+        config.population.size,
+        int(best.num_admitted),
+        zero_sum=info.utility == "zero_sum",
+        symmetric=config.population.symmetric,
+    )
+    return PayoffEstimates(
+        payoffs=best.payoffs,
+        errors=best.payoff_errors,
+        running=best.running_payoffs,
+        running_errors=best.running_errors,
+        apart=apart,
+        episodes=int(best.episodes),
+    )
+
+
 def _model_card(
-    info: GameInfo, config: Config, best: Snapshot, compiled: CompiledParts | None, sink: str
+    info: GameInfo,
+    config: Config,
+    best: Snapshot,
+    compiled: CompiledParts | None,
+    sink: str,
+    agreement: Calibration | None,
 ) -> str:
     num_admitted = int(best.num_admitted)
     num_parameters = sum(np.size(leaf) for leaf in jax.tree.leaves(best.params))
@@ -106,18 +154,24 @@ def _model_card(
         for player, row in enumerate(best.meta_strategy)
     )
     header = " | ".join(str(k) for k in range(num_admitted))
+    method = method_name(config.learner.kind, config.evaluation.payoffs)
     per_seat = f"(per seat {gains}); payoff range {info.payoff_range:g}"
     if compiled is None:
-        size, learner, steps = "never compiled", "PPO on episodes", "batches"
+        size, learner, steps = "never compiled", method, "batches"
         worth = (
             f"Gain of the newest response | {best.gains.sum():.6g} game points over the mixture "
         )
         worth += f"without it, estimated from episodes {per_seat}"
         selection = "the newest snapshot whose newest response is not shown to gain more"
+        if not np.isfinite(best.gains).all():
+            worth = "Gain of a response | unknown: nobody was trained to respond"
+            selection = "the last one of the run"
     else:
-        steps = "gradient steps"
         size = f"{compiled.tree.num_infosets} information states"
-        learner = f"exact learner (`{config.learner.rule}`)"
+        if config.learner.kind == "exact":
+            learner, steps = f"{method} (`{config.learner.rule}`)", "gradient steps"
+        else:
+            learner, steps = f"{method}: the game tree gave payoffs, gate and selection", "batches"
         worth = f"NashConv of the mixture | {best.gains.sum():.6g} game points, exact {per_seat}"
         selection = "the snapshot with the least exact NashConv among the evaluations of one run"
     return f"""# A population of {num_admitted} strategies per seat for {config.game}
@@ -125,14 +179,14 @@ def _model_card(
 | | |
 | --- | --- |
 | Game | `{config.game}`, {info.num_players} players, {info.utility.replace("_", "-")}, {size} |
-| Method | NeuPL, one conditional network, graph `{config.graph.kind}`, \
+| Method | {NETWORKS[config.network.kind]}, graph `{config.graph.kind}`, \
 {config.training.admission} admission, {learner} |
 | Network | {num_parameters:,} parameters; strategy 0 is the sink (`{sink}`) |
 | Effective size | {effective_size(best.joint, num_admitted)} distinct strategies per seat |
 | Trained for | {int(best.step)} of {config.training.steps} {steps}, seed {config.seed} |
 | {worth} |
 | Selection | {selection} |
-
+{_calibration_row(agreement)}
 The mixture that was certified, drawn once per episode by every seat:
 
 | seat | {header} |
@@ -145,3 +199,9 @@ Limits: the certificate is about the mixture, not about any single strategy; str
 those with weight in the mixture may be far from optimal on their own. Nothing is claimed for other
 games or other rules of this one.
 """
+
+
+def _calibration_row(agreement: Calibration | None) -> str:
+    if agreement is None:
+        return ""
+    return f"| Payoffs while training | off the measured ones by {agreement.describe()} |\n"

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int32
 
 from neupl.interaction_graph import first_equal_row
-from neupl.networks import ConditionalNetwork, make_network
+from neupl.networks import PopulationNetwork, make_network
 from neupl.population import Population
 from neupl.population_actor import DrawnSink, Seen, apply_network, uniform_sink
 from neupl.tabular_population import TabularPopulation
@@ -52,7 +52,7 @@ class NetworkMixture:
     """
 
     population: Population
-    network: ConditionalNetwork
+    network: PopulationNetwork
     rows: Rows
     cumulative: Float[Array, "P K"]
 

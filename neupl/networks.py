@@ -1,125 +1,31 @@
-"""The conditional network: one set of parameters plays every strategy of every seat.
+"""The network that a configuration describes, and what its outputs mean."""
 
-A strategy enters as an embedding of its row of the interaction graph (Liu et al. 2022, arXiv
-2202.07415, section 1) and, optionally, of its index; the embedding is injected at every hidden
-layer. Adding a strategy adds one row to each embedding table and nothing else. The critic also sees
-the embeddings of the co-players it is asked about.
-"""
+from typing import Any
 
-from collections.abc import Sequence
-
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from neupl.conditional_network import ConditionalNetwork
 from neupl.config import NetworkConfig
-from neupl.types import Rows
+from neupl.separate_networks import SeparateNetworks
 
 # Large enough to silence an illegal action in float32, small enough that differences stay finite.
 ILLEGAL_LOGIT = -1e9
 
-
-class ConditionalNetwork(nn.Module):
-    """Policy logits and co-player-conditioned values of `K` strategies per seat at `S`
-    observations.
-
-    Attributes:
-      num_actions: number of action ids `A`.
-      hidden_sizes: width of each hidden layer of the policy.
-      embedding_size: width `E` of the strategy embedding.
-      use_index: whether the identity of a strategy is embedded beside its row.
-      critic_hidden_size: width of the critic's hidden layer.
-    """
-
-    num_actions: int
-    hidden_sizes: Sequence[int]
-    embedding_size: int
-    use_index: bool
-    critic_hidden_size: int
-
-    @nn.compact
-    def __call__(
-        self,
-        observation: Float[Array, "S O"],
-        seat: Float[Array, "S P"],
-        rows: Rows,
-        coplayers: Float[Array, "P K M"] | None = None,
-        profile: Float[Array, "S N K"] | None = None,
-    ) -> tuple[Float[Array, "... S A"], Float[Array, "... S"]]:
-        """Returns unmasked logits, and values in units of the payoff range.
-
-        Either of all strategies at every observation, `[K, S, A]` and `[K, S]`, or of one strategy
-        at each, `[S, A]` and `[S]`.
-
-        Args:
-          observation: flat observations.
-          seat: one-hot seat of each observation.
-          rows: the strategies.
-          coplayers: for all strategies: whom the values are against, for each seat and strategy a
-            distribution over the joint profiles of the others.
-          profile: for one strategy at each observation: one-hot strategies, first of the observing
-            seat, which acts, then of the others in ascending order, whom the value is against.
-        """
-        marginals = coplayer_marginals(rows.joint)
-        # One entry of a row shrinks as the population grows; the factor keeps the signal at unit
-        # size.
-        gain = jnp.sqrt(jnp.float32(marginals.shape[-1]))
-        embedding = jnp.einsum(
-            "pkj,pje->pke",
-            marginals * gain,
-            self.param(
-                "row_embedding",
-                nn.initializers.variance_scaling(1.0, "fan_in", "normal", batch_axis=(0,)),
-                (marginals.shape[0], marginals.shape[-1], self.embedding_size),
-            ),
-        )
-        if self.use_index:
-            table = self.param(
-                "index_embedding",
-                nn.initializers.normal(1.0),
-                (*rows.identity.shape, self.embedding_size),
-            )
-            embedding = embedding + jnp.take_along_axis(table, rows.identity[..., None], axis=1)
-        still = jax.lax.stop_gradient(embedding)
-        if profile is None:
-            met = _embedding_met(still, coplayers)
-        else:
-            met = _embedding_drawn(still, seat, profile)
-            # One strategy of one table at each observation.
-            acts = (seat[:, :, None] * profile[:, :1]).reshape(len(seat), -1)
-
-        def spread(of_strategy: Array) -> Array:
-            # One-hot products: the backward pass of a gather is a scatter, several times slower on
-            # CPU.
-            if profile is None:
-                return jnp.einsum("sp,pkh->ksh", seat, of_strategy)
-            return acts @ of_strategy.reshape(acts.shape[-1], -1)
-
-        hidden = jnp.concatenate([observation, seat], axis=-1)
-        for layer, size in enumerate(self.hidden_sizes):
-            condition = nn.Dense(size, use_bias=False, name=f"inject_{layer}")(embedding)
-            hidden = nn.Dense(size, name=f"hidden_{layer}")(hidden)
-            hidden = nn.relu(hidden + spread(condition))
-        logits = nn.Dense(
-            self.num_actions,
-            kernel_init=nn.initializers.variance_scaling(1e-2, "fan_in", "normal"),
-            name="policy",
-        )(hidden)
-
-        # The critic reads the policy's features and embeddings without shaping them.
-        against = nn.Dense(self.critic_hidden_size, use_bias=False, name="inject_critic")(met)
-        if profile is None:
-            against = spread(against)
-        features = nn.Dense(self.critic_hidden_size, name="critic_hidden")(
-            jax.lax.stop_gradient(hidden)
-        )
-        value = nn.Dense(1, name="critic")(nn.relu(features + against))[..., 0]
-        return logits, value
+# Called alike: all strategies at every observation, or one strategy at each.
+PopulationNetwork = ConditionalNetwork | SeparateNetworks
 
 
-def make_network(config: NetworkConfig, num_actions: int) -> ConditionalNetwork:
+def make_network(config: NetworkConfig, num_actions: int) -> PopulationNetwork:
     """The network that a configuration describes."""
+    if config.kind != "conditional":
+        return SeparateNetworks(
+            num_actions=num_actions,
+            hidden_sizes=config.hidden_sizes,
+            critic_hidden_size=config.critic_hidden_size,
+        )
     return ConditionalNetwork(
         num_actions=num_actions,
         hidden_sizes=config.hidden_sizes,
@@ -129,17 +35,12 @@ def make_network(config: NetworkConfig, num_actions: int) -> ConditionalNetwork:
     )
 
 
-def coplayer_marginals(joint: Float[Array, "P K M"]) -> Float[Array, "P K J"]:
-    """Marginals of each co-player, side by side: `J = (P - 1) * K`; for two players the rows
-    themselves.
-    """
-    num_seats, num_strategies, _ = joint.shape
-    num_coplayers = _num_coplayers(joint)
-    cube = joint.reshape(num_seats, num_strategies, *(num_strategies,) * num_coplayers)
-    axes = range(2, 2 + num_coplayers)
-    return jnp.concatenate(
-        [cube.sum(axis=tuple(a for a in axes if a != keep)) for keep in axes], axis=-1
-    )
+def observation_size(config: NetworkConfig, params: Any, num_tables: int) -> int:
+    """Numbers in an observation of a network with these parameters."""
+    if config.kind != "conditional":
+        return np.shape(params["params"]["networks"]["hidden_0"]["kernel"])[1]
+    # The conditional network is told the table too.
+    return np.shape(params["params"]["hidden_0"]["kernel"])[0] - num_tables
 
 
 def masked_log_probs(
@@ -149,46 +50,3 @@ def masked_log_probs(
     elsewhere.
     """
     return jax.nn.log_softmax(jnp.where(mask, logits, ILLEGAL_LOGIT))
-
-
-def _embedding_met(
-    embedding: Float[Array, "P K E"], coplayers: Float[Array, "P K M"]
-) -> Float[Array, "P K G"]:
-    """Mean embeddings of the co-players, side by side in ascending seat order: `G = (P - 1) *
-    E`.
-    """
-    others = _other_tables(embedding.shape[0], _num_coplayers(coplayers))
-    shares = jnp.split(coplayer_marginals(coplayers), len(others[0]), axis=-1)
-    per_seat = [
-        jnp.concatenate(
-            [share[p] @ embedding[q] for share, q in zip(shares, seats, strict=True)], -1
-        )
-        for p, seats in enumerate(others)
-    ]
-    return jnp.stack(per_seat)
-
-
-def _embedding_drawn(
-    embedding: Float[Array, "P K E"], seat: Float[Array, "S P"], profile: Float[Array, "S N K"]
-) -> Float[Array, "S G"]:
-    """Embeddings of the co-players of each observation's seat, as `_embedding_met` orders them."""
-    met = 0.0
-    for p, seats in enumerate(_other_tables(embedding.shape[0], profile.shape[1] - 1)):
-        own = [profile[:, 1 + i] @ embedding[q] for i, q in enumerate(seats)]
-        met = met + seat[:, p, None] * jnp.concatenate(own, axis=-1)
-    return met
-
-
-def _other_tables(num_tables: int, num_coplayers: int) -> list[list[int]]:
-    """Per table, those of the co-players; with one for all seats it is theirs too."""
-    if num_tables == 1:
-        return [[0] * num_coplayers]
-    return [[q for q in range(num_tables) if q != p] for p in range(num_tables)]
-
-
-def _num_coplayers(joint: Float[Array, "P K M"]) -> int:
-    _, num_strategies, num_profiles = joint.shape
-    count, size = 1, num_strategies
-    while size < num_profiles:
-        count, size = count + 1, size * num_strategies
-    return count

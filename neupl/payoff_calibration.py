@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.special
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 
 class Calibration(NamedTuple):
@@ -34,6 +34,52 @@ class Calibration(NamedTuple):
     within_one: float
     within_two: float
     coverage_error: float
+
+    def describe(self) -> str:
+        """The figures in words."""
+        return (
+            f"{self.root_mean_square_error:.3g} points (root mean square of {self.num} payoffs; "
+            f"{self.expected_error:.3g} expected), {self.within_two:.0%} within two standard errors"
+        )
+
+
+class PayoffEstimates(NamedTuple):
+    """What a population's payoffs were estimated to be; arrays `[K, ..., K, P]`, in game points.
+
+    Attributes:
+      payoffs: from episodes of the finished policies, if there were any; else the running ones.
+      errors: their standard errors.
+      running: as training had them when the population was kept.
+      running_errors: their standard errors.
+      apart: which of them are estimates of their own; see `estimated_apart`.
+      episodes: of the finished policies; 0 where the run had not come to that.
+    """
+
+    payoffs: Float[np.ndarray, "..."]
+    errors: Float[np.ndarray, "..."]
+    running: Float[np.ndarray, "..."]
+    running_errors: Float[np.ndarray, "..."]
+    apart: Bool[np.ndarray, "..."]
+    episodes: int
+
+    def against_fresh_episodes(self) -> Calibration | None:
+        """The running estimates beside those of the finished policies; `None` without these."""
+        if not (self.episodes and self.apart.any()):
+            return None
+        return self._compare(self.running, self.running_errors, self.payoffs, self.errors)
+
+    def against_exact(self, exact: Float[np.ndarray, "..."]) -> dict[str, Calibration]:
+        """Estimates beside exact payoffs: `running`, and `measured` by the finished policies."""
+        if not self.apart.any():
+            return {}
+        certain = np.zeros_like(exact)
+        found = {"running": self._compare(self.running, self.running_errors, exact, certain)}
+        if self.episodes:
+            found["measured"] = self._compare(self.payoffs, self.errors, exact, certain)
+        return found
+
+    def _compare(self, *given: Float[np.ndarray, "..."]) -> Calibration:
+        return calibration(*(part[self.apart] for part in given))
 
 
 def calibration(
@@ -72,6 +118,37 @@ def calibration(
         within_two=float((distance < 2).mean()),
         coverage_error=_coverage_error(distance),
     )
+
+
+def estimated_apart(
+    num_players: int,
+    num_strategies: int,
+    num_admitted: int,
+    *,
+    zero_sum: bool,
+    symmetric: bool,
+) -> Bool[np.ndarray, "... P"]:
+    """Which payoffs `[K, ..., K, P]` are estimates of their own: of admitted strategies, and not
+    what others already say.
+
+    In a zero-sum game the last seat gets what is left. With seats that share one table, profiles
+    that differ only in who sits where are one, with its strategies in ascending order; and in a
+    two-player zero-sum game a strategy gets nothing from itself.
+
+    Args:
+      num_players: number of seats `P`.
+      num_strategies: per seat, `K`.
+      num_admitted: the first so many are in the population.
+      zero_sum: whether payoffs add up to zero.
+      symmetric: whether all seats share one table of strategies.
+    """
+    profiles = np.indices((num_strategies,) * num_players)
+    chosen = (profiles < num_admitted).all(axis=0)
+    if symmetric:
+        steps = np.diff(profiles, axis=0)
+        chosen &= (steps > 0 if zero_sum and num_players == 2 else steps >= 0).all(axis=0)
+    seats = np.arange(num_players) < num_players - zero_sum
+    return chosen[..., None] & seats
 
 
 def _coverage_error(distance: Float[np.ndarray, "N"]) -> float:

@@ -185,32 +185,5 @@ def antisymmetric(payoffs: Float[np.ndarray, "K L 2"]) -> Float64[np.ndarray, "K
     return np.stack([first, -first], axis=-1)
 
 
-def row_values(
-    payoffs: Float[np.ndarray, "... P"],
-    errors: Float[np.ndarray, "... P"],
-    joint: Float[np.ndarray, "P K M"],
-) -> tuple[Float64[np.ndarray, "P K"], Float64[np.ndarray, "P K"]]:
-    """What every strategy of every seat earns against its row of the interaction graph.
-
-    Args:
-      payoffs: `[K, ..., K, P]`, in game points.
-      errors: their standard errors, taken as independent between profiles.
-      joint: rows over the co-players' profiles, in ascending seat order, last fastest.
-
-    Returns:
-      The expected returns and their standard errors, in game points; 0 where a row is zero.
-    """
-    num_players, num_strategies, _ = joint.shape
-    values, errors_of_values = np.zeros((2, num_players, num_strategies))
-    for player in range(num_players):
-        own, own_errors = (
-            np.moveaxis(array[..., player], player, 0).reshape(num_strategies, -1)
-            for array in (payoffs, errors)
-        )
-        values[player] = (joint[player] * own).sum(axis=-1)
-        errors_of_values[player] = np.sqrt(((joint[player] * own_errors) ** 2).sum(axis=-1))
-    return values, errors_of_values
-
-
 def _number(statistics: PayoffStatistics) -> Float64[np.ndarray, "... 1"]:
     return statistics.count[..., None] + PRIOR_EPISODES

@@ -125,6 +125,7 @@ def save_summary(
     num_admitted: int,
     certificate: Certificate,
     payoff_range: float,
+    method: str | None = None,
 ) -> None:
     """Writes the one-page picture of a run: a PNG of 1600 x 1000 pixels, whole or not at all.
 
@@ -143,6 +144,7 @@ def save_summary(
       num_admitted: strategies per seat in the population, from 1 to `K`.
       certificate: of the mixture; drawn as a line when it is a NashConv.
       payoff_range: greatest minus least payoff of the game, in game points.
+      method: how the population was trained, in words.
 
     Raises:
       ValueError: a number is not finite, or a shape or count is impossible.
@@ -164,7 +166,7 @@ def save_summary(
     ]
     with figure_style():
         figure = new_figure(SUMMARY_INCHES)
-        _write_strip(figure, game, metrics, certificate, payoff_range, num_admitted)
+        _write_strip(figure, game, metrics, certificate, payoff_range, num_admitted, method)
         curve = figure.add_axes((0.065, 0.475, 0.52, 0.315))
         _draw_nash_conv(curve, metrics, certificate, payoff_range)
         _draw_payoffs(
@@ -536,10 +538,12 @@ def _write_strip(
     certificate: Certificate,
     payoff_range: float,
     num_admitted: int,
+    method: str | None,
 ) -> None:
     """The words on top: the game, what was certified and how, and the population."""
     gains = ", ".join(f"{gain:.3g}" for gain in certificate.per_player)
-    population = [f"{num_admitted} strategies per seat"]
+    population = [] if method is None else [method]
+    population.append(f"{num_admitted} strategies per seat")
     for name, words in (("effective_size", "effective size"), ("num_responses", "responses")):
         _, counts = series(metrics, f"population/{name}")
         if counts:

@@ -23,7 +23,8 @@ from neupl.config import NetworkConfig
 from neupl.errors import UserError
 from neupl.interaction_graph import first_equal_row
 from neupl.member_policy import MemberPolicy
-from neupl.networks import make_network, masked_log_probs
+from neupl.networks import make_network, masked_log_probs, observation_size
+from neupl.payoff_calibration import PayoffEstimates
 from neupl.population_files import find_folder, read_files
 from neupl.tabular_population import TABULAR, TabularPopulation, assemble_tabular
 from neupl.types import Rows
@@ -52,6 +53,8 @@ class Population:
       num_nodes: size of the game tree; `None` where training only played.
       max_nodes: largest tree that the game may have to be compiled.
       sink_table: for `sink == "table"`: `player [S]`, `observation [S, O]`, `probabilities [S, A]`.
+      method: how it was trained, in words; see `neupl.payoff_source`.
+      estimates: how the payoffs were estimated; `None` where they are exact.
     """
 
     game: str
@@ -68,6 +71,8 @@ class Population:
     num_nodes: int | None
     max_nodes: int
     sink_table: Mapping[str, np.ndarray] | None = None
+    method: str | None = None
+    estimates: PayoffEstimates | None = None
 
     @property
     def num_strategies(self) -> int:
@@ -83,7 +88,7 @@ class Population:
           ValueError: the seat, the size of the observation or of the mask is not the game's.
         """
         self._check_seat(seat)
-        size = self.params["params"]["hidden_0"]["kernel"].shape[0] - self._num_tables
+        size = observation_size(self.network, self.params, self._num_tables)
         if observation.shape[1:] != (size,) or mask.shape[1:] != (self.num_actions,):
             raise ValueError(
                 f"observation and mask have shapes {observation.shape} and {mask.shape}: "
@@ -230,6 +235,23 @@ def _assemble(manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
         num_nodes=manifest["num_nodes"],
         max_nodes=manifest["max_nodes"],
         sink_table=sink_table or None,
+        method=manifest.get("method"),
+        estimates=_estimates(manifest, arrays),
+    )
+
+
+def _estimates(
+    manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> PayoffEstimates | None:
+    if "payoff_episodes" not in manifest:
+        return None
+    return PayoffEstimates(
+        payoffs=arrays["payoffs"],
+        errors=arrays["payoff_errors"],
+        running=arrays["running_payoffs"],
+        running_errors=arrays["running_errors"],
+        apart=arrays["payoffs_apart"],
+        episodes=manifest["payoff_episodes"],
     )
 
 

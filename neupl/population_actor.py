@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, Int32
 
 from games.types import GameInfo, TimeStep
 from neupl.matches import seat_order
-from neupl.networks import ConditionalNetwork, masked_log_probs
+from neupl.networks import PopulationNetwork, masked_log_probs
 from neupl.rollout import Decision
 from neupl.types import Rows
 
@@ -74,7 +74,7 @@ def uniform_sink(seen: Seen) -> Float[Array, "N A"]:
 
 
 def apply_network(
-    network: ConditionalNetwork, params: Any, rows: Rows, seen: Seen, *, num_tables: int
+    network: PopulationNetwork, params: Any, rows: Rows, seen: Seen, *, num_tables: int
 ) -> tuple[Float[Array, "N A"], Float[Array, "N"]]:
     """Log-probabilities of the legal actions, and values in payoff ranges."""
     seat = jax.nn.one_hot(seen.seat if num_tables > 1 else jnp.zeros_like(seen.seat), num_tables)
@@ -90,7 +90,7 @@ class PopulationActor:
     def __init__(
         self,
         info: GameInfo,
-        network: ConditionalNetwork,
+        network: PopulationNetwork,
         *,
         num_tables: int,
         sink: Sink | DrawnSink | None,

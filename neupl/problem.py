@@ -8,12 +8,13 @@ import numpy as np
 from games.game_tree import GameTree
 from games.normal_form import NormalForm
 from games.registry import load_simulator, load_tree
-from games.types import GameInfo
+from games.types import Game, GameInfo, HostGame
 from neupl.config import Config
 from neupl.errors import UserError
 from neupl.exact_evaluation import ExactEvaluator
 from neupl.learners import make_exact_learner, make_ppo_learner
 from neupl.networks import make_network
+from neupl.payoff_source import payoff_source
 from neupl.population import load_population
 from neupl.population_actor import PopulationActor, Sink, uniform_sink
 from neupl.progress import Progress
@@ -34,20 +35,17 @@ def make_problem(config: Config, *, quiet: bool = True) -> tuple[Problem, np.nda
       GameError: the game cannot be loaded as the learner needs it.
       UserError: the configuration does not fit the game.
     """
+    if payoff_source(config.learner.kind, config.evaluation.payoffs) != "exact":
+        return _sampled_problem(config), None
     if config.learner.kind == "exact":
         return _exact_problem(config, quiet=quiet)
-    return _sampled_problem(config), None
+    return _exact_gated_problem(config, quiet=quiet), None
 
 
 def _sampled_problem(config: Config) -> Problem:
     """A run that plays and never sees a tree."""
-    game = load_simulator(config.game)
-    if config.population.symmetric and not game.info.symmetric:
-        raise _not_symmetric(config)
-    solver, sink = _meta_solver(config, game.info), _playing_sink(config)
-    network = make_network(config.network, game.info.num_actions[0])
-    num_tables = 1 if config.population.symmetric else game.info.num_players
-    actor = PopulationActor(game.info, network, num_tables=num_tables, sink=sink)
+    game, actor = _playing(config)
+    solver = _meta_solver(config, game.info)
     return Problem(
         info=game.info,
         config=config,
@@ -56,6 +54,40 @@ def _sampled_problem(config: Config) -> Problem:
         solver=solver,
         tables=None,
     )
+
+
+def _exact_gated_problem(config: Config, *, quiet: bool) -> Problem:
+    """A run that plays, and is told by a tree what came of it."""
+    game, actor = _playing(config)
+    tree = _compile(config, quiet=quiet)
+    if set(game.info.observation_size) != {tree.observation.shape[1]}:
+        raise UserError(
+            f"{config.game} shows {game.info.observation_size} numbers where it is played, but "
+            f"{tree.observation.shape[1]} on its tree: one network cannot take both",
+            hint="set evaluation.payoffs to sampled or learned",
+        )
+    uniform = config.population.sink == "uniform"
+    sink = tree.uniform_policy().astype(np.float32) if uniform else None
+    tables, solver = TreePopulation(tree, config, sink=sink), _meta_solver(config, game.info)
+    return Problem(
+        info=game.info,
+        config=config,
+        learner=make_ppo_learner(game, actor, config),
+        evaluator=ExactEvaluator(tables, config, solver),
+        solver=solver,
+        tables=tables,
+    )
+
+
+def _playing(config: Config) -> tuple[Game | HostGame, PopulationActor]:
+    """The game as it is played, and who plays it."""
+    game = load_simulator(config.game)
+    if config.population.symmetric and not game.info.symmetric:
+        raise _not_symmetric(config)
+    network = make_network(config.network, game.info.num_actions[0])
+    num_tables = 1 if config.population.symmetric else game.info.num_players
+    sink = _playing_sink(config)
+    return game, PopulationActor(game.info, network, num_tables=num_tables, sink=sink)
 
 
 def _playing_sink(config: Config) -> Sink | None:
@@ -69,7 +101,7 @@ def _playing_sink(config: Config) -> Sink | None:
     )
 
 
-def _exact_problem(config: Config, *, quiet: bool) -> tuple[Problem, np.ndarray | None]:
+def _compile(config: Config, *, quiet: bool) -> GameTree:
     with Progress(f"compiling {config.game}", quiet=quiet, patience_s=1.0) as progress:
         tree = load_tree(
             config.game,
@@ -77,6 +109,11 @@ def _exact_problem(config: Config, *, quiet: bool) -> tuple[Problem, np.ndarray 
             progress=lambda nodes: progress.update(nodes, None),
         )
     _check_symmetry(config, tree)
+    return tree
+
+
+def _exact_problem(config: Config, *, quiet: bool) -> tuple[Problem, np.ndarray | None]:
+    tree = _compile(config, quiet=quiet)
     table = _sink_table(config, tree)
     sink = table
     if config.population.sink == "uniform":

@@ -2,22 +2,26 @@
 it gains.
 
 Every episode of training is also one of the profile that was played; what the meta-strategy hangs
-on most is played besides. Gains are read off the payoffs of the newest response against the others:
-that is what a response of this learner finds, a lower bound of the true gains up to noise.
+on most is played besides. Payoffs are the mean returns, or what a payoff head makes of them. Gains
+are read off the payoffs of the newest response against the others: that is what a response of this
+learner finds, a lower bound of the true gains up to noise.
 """
 
+import time
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float, Float64, Int32
 
 from games.types import Game, HostGame
 from neupl import sampled_gate
 from neupl.config import Config
-from neupl.evaluation import Evaluation, member_distance
+from neupl.evaluation import Evaluation, Measurement, member_distance
 from neupl.evaluation_budget import allocate, importance
 from neupl.learners.ppo import PPOExperience
+from neupl.payoff_calibration import Calibration, calibration, estimated_apart
+from neupl.payoff_head import HeadState, make_payoff_head
 from neupl.payoff_statistics import (
     PayoffStatistics,
     add,
@@ -36,12 +40,16 @@ from neupl.sampled_gate import GateHistory
 from neupl.types import Objective, Rows
 from solvers.meta.registry import MetaSolver
 
-# Episodes below which no profile of admitted strategies should stay, and its least weight.
+# Episodes below which no profile of admitted strategies should stay, and its least weight. Means of
+# fewer are not near enough to normal to be compared with estimates.
 LEAST_EPISODES, LEAST_WEIGHT = 16, 0.05
 # Episodes of the final measurement that are played, and allotted, at a time.
 FINAL_LANES = 20_000
 # Decisions at which the distance between strategies is measured.
 PROBES = 512
+# The stream of the payoff head's first parameters, between those of the steps and those of
+# `neupl.training`.
+HEAD_STREAM = 2**31
 
 
 class SampledEstimates(NamedTuple):
@@ -53,6 +61,7 @@ class SampledEstimates(NamedTuple):
       focal_count: `[P, K]` training episodes of each strategy since the last evaluation.
       focal_total: `[P, K]` sums of their returns, in game points.
       focal_square: `[P, K]` sums of the squares of their returns.
+      head: the payoff head; empty where payoffs are the mean returns.
     """
 
     statistics: PayoffStatistics
@@ -60,6 +69,21 @@ class SampledEstimates(NamedTuple):
     focal_count: Float64[np.ndarray, "P K"]
     focal_total: Float64[np.ndarray, "P K"]
     focal_square: Float64[np.ndarray, "P K"]
+    head: HeadState | tuple[()] = ()
+
+
+class _Played(NamedTuple):
+    """Episodes of an evaluation.
+
+    Attributes:
+      profiles: the strategy that each seat played.
+      returns: of the seats, in game points.
+      trajectory: what was done.
+    """
+
+    profiles: Int32[np.ndarray, "B P"]
+    returns: Float[np.ndarray, "B P"]
+    trajectory: Trajectory
 
 
 class SampledEvaluator:
@@ -72,16 +96,26 @@ class SampledEvaluator:
         self, game: Game | HostGame, actor: PopulationActor, config: Config, solver: MetaSolver
     ) -> None:
         self._info, self._config, self._solver = game.info, config, solver
+        self._solve_s = 0.0
         self._actor, self._play = actor, make_actor_play(game, actor, record=True)
+        self._head = None
+        if config.evaluation.payoffs == "learned":
+            size, symmetric = config.population.size, config.population.symmetric
+            self._head = make_payoff_head(game.info, size, symmetric=symmetric)
 
     def begin(self) -> SampledEstimates:
         """See `Evaluator`."""
         size, players = self._config.population.size, self._info.num_players
         zeros = np.zeros((players, size))
+        head = ()
+        if self._head is not None:
+            key = jax.random.fold_in(jax.random.key(self._config.seed), HEAD_STREAM)
+            head = self._head.init(key)
         return SampledEstimates(
             empty(size, players),
             sampled_gate.empty(self._config.evaluation.window, players, size),
             *(zeros, zeros, zeros),
+            head,
         )
 
     def observe(self, carried: SampledEstimates, experience: PPOExperience) -> SampledEstimates:
@@ -107,6 +141,7 @@ class SampledEvaluator:
         return carried._replace(
             statistics=forget(carried.statistics, strategy),
             history=sampled_gate.restart(carried.history, strategy),
+            head=() if self._head is None else self._head.restart(carried.head, strategy),
         )
 
     def evaluate(
@@ -121,22 +156,30 @@ class SampledEvaluator:
     ) -> tuple[Evaluation, SampledEstimates]:
         """See `Evaluator`."""
         settings = self._config.evaluation
+        self._solve_s = 0.0
         history = carried.history
         if carried.focal_count.any():
             history = sampled_gate.record(history, *_focal_values(carried))
-        statistics, trajectory = self._play_more(
-            params, objective.rows, carried.statistics, num_admitted, settings.episodes, key
+        known, rows = carried.statistics, objective.rows
+        head, expected = self._estimate(carried.head, rows, known)
+        played = self._play_more(
+            params, rows, known, expected, num_admitted, settings.episodes, key
         )
-        probes = _probes(trajectory, PROBES)
-        every = self._actor.every_strategy(params, objective.rows, probes)[:num_admitted]
-        payoffs = self._payoffs(statistics)
+        found = self._compare(known, expected, played, num_admitted)
+        statistics = add(known, played.profiles, played.returns)
+        probes = _probes(played.trajectory, PROBES)
+        every = self._actor.every_strategy(params, rows, probes)[:num_admitted]
+        head, payoffs = self._estimate(head, rows, statistics)
+        errors = self._errors(statistics)
         everybody = list(range(num_admitted))
         meta_strategy = self._solve(payoffs, everybody)
         gains, gains_error = np.full(self._info.num_players, np.inf), 0.0
         others = [k for k in everybody if k != newest]
         if newest and others:
-            errors = standard_errors(statistics, self._prior(statistics), self._info.payoff_range)
             gains, gains_error = _gains(payoffs, errors, self._solve(payoffs, others), newest)
+            if self._config.population.symmetric:
+                # All seats gain the same, by the same episodes.
+                gains_error *= np.sqrt(self._info.num_players)
         respond = np.asarray(objective.respond).max(axis=0)
         range_ = self._info.payoff_range
         _, least = sampled_gate.improvement(history)
@@ -152,50 +195,90 @@ class SampledEvaluator:
             left=float(np.max(asked, initial=-np.inf)) / range_ if asked.size else 0.0,
             ready=sampled_gate.is_open(history, respond, settings.improvement * range_),
             gains_error=gains_error,
+            payoff_errors=errors,
+            calibration=found,
+            solve_s=self._solve_s,
         )
-        return evaluation, SampledEstimates(decay(statistics, keep), history, zeros, zeros, zeros)
+        remembered = decay(statistics, keep)
+        return evaluation, SampledEstimates(remembered, history, zeros, zeros, zeros, head)
 
-    def measure(
-        self, params: Any, rows: Rows, *, num_admitted: int, key: Any
-    ) -> tuple[Float64[np.ndarray, "..."], Float64[np.ndarray, "P K"]]:
-        """See `Evaluator`: from episodes of the finished policies alone."""
+    def measure(self, params: Any, rows: Rows, *, num_admitted: int, key: Any) -> Measurement:
+        """See `Evaluator`: from episodes of the finished policies alone, without a head."""
         statistics = empty(self._config.population.size, self._info.num_players)
-        left = self._config.evaluation.final_episodes
-        batch = 0
+        episodes = self._config.evaluation.final_episodes
+        left, batch = episodes, 0
         while left > 0:
-            number = min(left, FINAL_LANES)
+            number, expected = min(left, FINAL_LANES), self._means(statistics)
             own_key = jax.random.fold_in(key, batch)
-            statistics, _ = self._play_more(params, rows, statistics, num_admitted, number, own_key)
+            played = self._play_more(
+                params, rows, statistics, expected, num_admitted, number, own_key
+            )
+            statistics = add(statistics, played.profiles, played.returns)
             left, batch = left - number, batch + 1
-        payoffs = self._payoffs(statistics)
-        return payoffs, self._solve(payoffs, list(range(num_admitted)))
+        payoffs = self._means(statistics)
+        meta_strategy = self._solve(payoffs, list(range(num_admitted)))
+        return Measurement(payoffs, self._errors(statistics), meta_strategy, episodes)
 
-    def _play_more(
-        self, params, rows, statistics, num_admitted, episodes, key
-    ) -> tuple[PayoffStatistics, Trajectory]:
+    def _play_more(self, params, rows, statistics, payoffs, num_admitted, episodes, key) -> _Played:
         """Plays what matters most for the meta-strategy, and most of all what is not known yet."""
-        everybody = list(range(num_admitted))
-        meta_strategy = self._solve(self._payoffs(statistics), everybody)
-        symmetric = self._config.population.symmetric
-        seen = pool_permutations(statistics) if symmetric else statistics
+        meta_strategy = self._solve(payoffs, list(range(num_admitted)))
+        seen = self._seen(statistics)
         number = allocate(
             standard_deviations(seen, self._prior(seen), self._info.payoff_range),
             seen.count,
             importance(meta_strategy, num_admitted, LEAST_WEIGHT),
             episodes,
             least=LEAST_EPISODES,
-            symmetric=symmetric,
+            symmetric=self._config.population.symmetric,
         )
         profiles = np.repeat(np.argwhere(number >= 0), number.reshape(-1), axis=0).astype(np.int32)
         played = self._play(len(profiles), key, Playing(params, rows, profiles))
-        return add(statistics, profiles, np.asarray(played.returns)), played.trajectory
+        return _Played(profiles, np.asarray(played.returns), played.trajectory)
 
-    def _payoffs(self, statistics: PayoffStatistics) -> Float64[np.ndarray, "..."]:
-        symmetric = self._config.population.symmetric
-        seen = pool_permutations(statistics) if symmetric else statistics
+    def _compare(self, known, expected, played: _Played, num_admitted) -> Calibration | None:
+        """Payoffs as they were expected beside new episodes; `None` without enough of any."""
+        new = add(empty(self._config.population.size, self._info.num_players), *played[:2])
+        after = self._seen(add(known, *played[:2]))
+        deviation = standard_deviations(after, self._prior(after), self._info.payoff_range)
+        count = np.maximum(new.count, 1.0)[..., None]
+        compared = self._apart(num_admitted) & (new.count >= LEAST_EPISODES)[..., None]
+        if not compared.any():
+            return None
+        given = (expected, self._errors(known), new.total / count, deviation / np.sqrt(count))
+        return calibration(*(part[compared] for part in given))
+
+    def _apart(self, num_admitted: int) -> Bool[np.ndarray, "... P"]:
+        return estimated_apart(
+            self._info.num_players,
+            self._config.population.size,
+            num_admitted,
+            zero_sum=self._info.utility == "zero_sum",
+            symmetric=self._config.population.symmetric,
+        )
+
+    def _estimate(self, head, rows: Rows, statistics) -> tuple[Any, Float64[np.ndarray, "..."]]:
+        """The payoffs as this run knows them, and the head that has learned from the statistics."""
+        if self._head is None:
+            return head, self._means(statistics)
+        seen = self._seen(statistics)
+        mean = seen.total / np.where(seen.count > 0, seen.count, 1.0)[..., None]
+        head = self._head.fit(head, rows.joint, seen.count, mean)
+        return head, self._head.predict(head, rows.joint)
+
+    def _means(self, statistics: PayoffStatistics) -> Float64[np.ndarray, "..."]:
+        seen = self._seen(statistics)
         payoffs = means(seen, self._prior(seen))
         zero_sum = self._info.num_players == 2 and self._info.utility == "zero_sum"
         return antisymmetric(payoffs) if zero_sum else payoffs
+
+    def _errors(self, statistics: PayoffStatistics) -> Float64[np.ndarray, "..."]:
+        """Standard errors of the mean returns, which stand for those of a head as well."""
+        seen = self._seen(statistics)
+        return standard_errors(seen, self._prior(seen), self._info.payoff_range)
+
+    def _seen(self, statistics: PayoffStatistics) -> PayoffStatistics:
+        """What is known of each profile: seats of symmetric populations share their episodes."""
+        return pool_permutations(statistics) if self._config.population.symmetric else statistics
 
     def _prior(self, statistics: PayoffStatistics) -> Float64[np.ndarray, "P"]:
         """The mean return of each seat over all episodes, expected of unknown profiles too."""
@@ -206,7 +289,9 @@ class SampledEvaluator:
     def _solve(self, payoffs, members: list[int]) -> Float64[np.ndarray, "P K"]:
         """The meta-strategy of some strategies, which nobody else has a part in."""
         players, size = self._info.num_players, self._config.population.size
+        start = time.perf_counter()
         solution = self._solver(payoffs[np.ix_(*[members] * players)])
+        self._solve_s += time.perf_counter() - start
         meta_strategy = np.zeros((players, size))
         for player, marginal in enumerate(solution.marginals()):
             meta_strategy[player, members] = marginal / marginal.sum()

@@ -21,7 +21,7 @@ from neupl.errors import UserError
 from neupl.frozen_mixture import frozen_mixture
 from neupl.learners import make_ppo_learner
 from neupl.learners.ppo import PPOExperience
-from neupl.networks import make_network
+from neupl.networks import make_network, observation_size
 from neupl.population import Population
 from neupl.population_actor import Playing, PopulationActor
 from neupl.response_budget import CHOSEN, TRAINED, Budget, OnProgress, Work
@@ -152,9 +152,7 @@ def _make_trainer(population: Population | TabularPopulation, key: Any) -> _Trai
     joint[:, 1, 0] = 1.0
     rows = Rows(joint, np.tile(np.arange(2, dtype=np.int32), (info.num_players, 1)))
     learner = make_ppo_learner(game, actor, config)
-    # Compiled as one program, which takes a second instead of several.
-    initial = jax.jit(learner.init)(key)
-    return _Trainer(info, learner, make_actor_play(game, actor), rows, initial)
+    return _Trainer(info, learner, make_actor_play(game, actor), rows, learner.init(key))
 
 
 def _load(population: Population | TabularPopulation) -> Game | HostGame:
@@ -162,7 +160,7 @@ def _load(population: Population | TabularPopulation) -> Game | HostGame:
         return TreeGame(population.tree())
     game = load_simulator(population.game)
     num_tables = 1 if population.symmetric else population.num_players
-    observes = population.params["params"]["hidden_0"]["kernel"].shape[0] - num_tables
+    observes = observation_size(population.network, population.params, num_tables)
     if game.info.observation_size != (observes,) * population.num_players:
         raise UserError(
             f"the population observes {observes} numbers, but {population.game} as it is played "

@@ -37,9 +37,9 @@ from solvers.meta.registry import MetaSolver
 
 log = logging.getLogger(__name__)
 
-# The streams of the initial parameters, of the evaluations and of the measurement at the end; the
-# others are numbered by step.
-INIT_STREAM, EVALUATION_STREAM, MEASUREMENT_STREAM = 2**32 - 1, 2**32 - 2, 2**32 - 3
+# The streams of the initial parameters, of the evaluations, of the measurement at the end and of
+# networks that start over; the others are numbered by step.
+INIT_STREAM, EVALUATION_STREAM, MEASUREMENT_STREAM, RESTART_STREAM = range(2**32 - 1, 2**32 - 5, -1)
 
 
 # Standard errors by which an estimate must be greater to count as greater: one-sided 95 %.
@@ -102,9 +102,9 @@ def train(problem: Problem, state: TrainingState, *, on_evaluation: OnEvaluation
         state, evaluation = evaluate(problem, state)
         clock.add("evaluate")
         line = _metrics(state, evaluation, metrics, exact=problem.evaluator.exact)
-        if not problem.evaluator.exact:
+        if problem.config.learner.kind != "exact":
             # Exact learners hand their work to JAX and go on: their times would say nothing.
-            line |= clock.seconds
+            line |= clock.seconds | {"time/solve_s": evaluation.solve_s}
         state = state._replace(payoffs=evaluation.payoffs)
         # Estimated gains mean something once the response that they are those of has been trained.
         if problem.evaluator.exact or turn_is_over(problem, state, evaluation):
@@ -115,8 +115,8 @@ def train(problem: Problem, state: TrainingState, *, on_evaluation: OnEvaluation
             line[f"eval/best_{name}"] = float(state.best.gains.sum())
         on_evaluation(state, evaluation, line)
     if not np.isfinite(state.best.gains).all() and evaluation is not None:
-        # Too short a run for any response to have had its time.
-        state = keep_best(state, evaluation)
+        # Too short a run for any response to have had its time, or nobody who responds to others.
+        state = state._replace(best=_snapshot(state, evaluation))
     return state._replace(best=_measured(problem, state.best))
 
 
@@ -141,7 +141,14 @@ def _measured(problem: Problem, best: Snapshot) -> Snapshot:
     found = problem.evaluator.measure(
         best.params, rows_of(best.joint), num_admitted=int(best.num_admitted), key=key
     )
-    return best if found is None else best._replace(payoffs=found[0], meta_strategy=found[1])
+    if found is None:
+        return best
+    return best._replace(
+        payoffs=found.payoffs,
+        payoff_errors=found.errors,
+        meta_strategy=found.meta_strategy,
+        episodes=np.int64(found.episodes),
+    )
 
 
 def initial_state(problem: Problem) -> TrainingState:
@@ -168,6 +175,10 @@ def initial_state(problem: Problem) -> TrainingState:
             gains=np.full(num_players, np.inf),
             gains_error=np.float64(0),
             payoffs=payoffs,
+            payoff_errors=payoffs,
+            running_payoffs=payoffs,
+            running_errors=payoffs,
+            episodes=np.int64(0),
             num_admitted=np.int64(1),
             step=np.int64(0),
         ),
@@ -197,7 +208,7 @@ def objective_of(problem: Problem, state: TrainingState) -> Objective:
     num_players = problem.info.num_players
     return Objective(
         rows=rows_of(state.joint),
-        temperature=np.tile(temperatures(problem, state.response_number), (num_players, 1)),
+        temperature=np.tile(temperatures(problem, state), (num_players, 1)),
         respond=np.tile(state.respond, (num_players, 1)).astype(np.float32),
         hold=np.tile(state.hold, (num_players, 1)).astype(np.float32),
         teacher=state.teacher,
@@ -209,11 +220,12 @@ def rows_of(joint: np.ndarray) -> Rows:
     return Rows(joint.astype(np.float32), first_equal_row(joint))
 
 
-def temperatures(problem: Problem, response_number: np.ndarray) -> np.ndarray:
+def temperatures(problem: Problem, state: TrainingState) -> np.ndarray:
     """`[K]` entropy weights, in game points per nat."""
     schedule = problem.config.temperature
-    falling = schedule.scale / np.maximum(response_number, 1) ** schedule.power
-    share = np.maximum(falling, schedule.floor)
+    falling = schedule.scale / np.maximum(state.response_number, 1) ** schedule.power
+    left = schedule.final ** (int(state.learner.step) / problem.config.training.steps)
+    share = np.maximum(falling * left, schedule.floor)
     return (share * problem.info.payoff_range).astype(np.float32)
 
 
@@ -241,17 +253,25 @@ def keep_best(state: TrainingState, evaluation: Evaluation) -> TrainingState:
     error = float(np.hypot(evaluation.gains_error, state.best.gains_error))
     if evaluation.nash_conv - SURE * error >= state.best.gains.sum():
         return state
-    best = Snapshot(
+    return state._replace(best=_snapshot(state, evaluation))
+
+
+def _snapshot(state: TrainingState, evaluation: Evaluation) -> Snapshot:
+    errors = np.broadcast_to(evaluation.payoff_errors, evaluation.payoffs.shape)
+    return Snapshot(
         params=state.learner.params,
         joint=state.joint,
         meta_strategy=evaluation.meta_strategy,
         gains=evaluation.gains,
         gains_error=np.float64(evaluation.gains_error),
         payoffs=evaluation.payoffs,
+        payoff_errors=errors,
+        running_payoffs=evaluation.payoffs,
+        running_errors=errors,
+        episodes=np.int64(0),
         num_admitted=state.num_admitted,
         step=np.int64(state.learner.step),
     )
-    return state._replace(best=best)
 
 
 def admit(problem: Problem, state: TrainingState, evaluation: Evaluation) -> TrainingState:
@@ -264,34 +284,41 @@ def admit(problem: Problem, state: TrainingState, evaluation: Evaluation) -> Tra
             joint=graph_rows(config.graph, evaluation.payoffs, solver=problem.solver)
         )
     step = int(state.learner.step)
-    settling = problem.evaluator.exact and settings.settle > 0
+    settling = config.learner.kind == "exact" and settings.settle > 0
     if settling and step >= round((1 - settings.settle) * settings.steps):
         return _settle(state)
     if not turn_is_over(problem, state, evaluation):
         return state
-    num_admitted, respond, hold = int(state.num_admitted), state.respond.copy(), state.hold.copy()
+    num_admitted, predecessor = int(state.num_admitted), int(np.argmax(state.response_number))
     response = int(state.response_number.max()) + 1
-    exploration = config.graph.exploration
+    exploration, rehearse = config.graph.exploration, settings.rehearse
     if num_admitted < config.population.size:
         if not evaluation.ready:
             _explain_wait(problem, state, evaluation)
         slot, members = num_admitted, range(num_admitted)
-        respond[slot] = 1.0
     elif settings.readmit:
         slot = _least_used(state, evaluation)
         members = [k for k in range(num_admitted) if k != slot]
-        hold[1:], respond[:] = 1.0, 0.0
-        hold[slot], respond[slot] = 0.0, 1.0
-        state = state._replace(teacher=state.learner.params)
+        rehearse = False
         # Exploration keeps the population broad; every other response closes the current exploit.
         exploration *= response % 2
     else:
         return state
+    respond, hold = state.respond.copy(), state.hold.copy()
+    if not rehearse:
+        state = state._replace(teacher=state.learner.params)
+        respond[:] = 0.0
+        # A network of its own stays where it is.
+        hold[1:num_admitted] = float(config.network.kind == "conditional")
+    respond[slot], hold[slot] = 1.0, 0.0
     joint, response_number = state.joint.copy(), state.response_number.copy()
     graph = dataclasses.replace(config.graph, exploration=exploration)
     joint[:, slot] = response_row(graph, evaluation.payoffs, members, solver=problem.solver)
     response_number[slot] = response
+    key = jax.random.fold_in(jax.random.key(config.seed), RESTART_STREAM)
+    key = jax.random.fold_in(key, response)
     return state._replace(
+        learner=problem.learner.restart(state.learner, slot, predecessor, key),
         joint=joint,
         response_number=response_number,
         respond=respond,
@@ -335,6 +362,9 @@ def _least_used(state: TrainingState, evaluation: Evaluation) -> int:
 
 
 def _explain_wait(problem: Problem, state: TrainingState, evaluation: Evaluation) -> None:
+    if not np.isfinite(evaluation.left):
+        # Nobody has been evaluated often enough to say anything: a cap by choice.
+        return
     alike = evaluation.member_distance < 0.02 and state.num_admitted > 2
     log.warning(
         "step %d: admitting a strategy after %d steps although one could still gain %.3g %s%s",
@@ -358,13 +388,30 @@ def _metrics(
     if np.isfinite(evaluation.gains).all():
         line["eval/nash_conv" if exact else "eval/estimated_gain"] = evaluation.nash_conv
         line |= {f"eval/gain_{player}": float(g) for player, g in enumerate(evaluation.gains)}
+    if evaluation.calibration is not None:
+        agreement = evaluation.calibration._asdict()
+        line |= {f"calibration/{name}": float(value) for name, value in agreement.items()}
     return line | {
+        "eval/payoff_over_first": _payoff_over_first(evaluation),
         "train/left": evaluation.left,
         "population/num_admitted": int(state.num_admitted),
         "population/num_responses": int(state.response_number.max()),
         "population/effective_size": effective_size(state.joint, int(state.num_admitted)),
         "population/member_distance": evaluation.member_distance,
     }
+
+
+def _payoff_over_first(evaluation: Evaluation) -> float:
+    """What a seat earns by the meta-strategy instead of strategy 0 while the others play strategy
+    0, in game points; mean over seats.
+    """
+    players = len(evaluation.meta_strategy)
+    more = 0.0
+    for player, mixture in enumerate(evaluation.meta_strategy):
+        alone = (0,) * player + (slice(None),) + (0,) * (players - 1 - player)
+        own = evaluation.payoffs[..., player][alone]
+        more += float(mixture @ own - own[0]) / players
+    return more
 
 
 def _diverged(state: TrainingState, what: str) -> TrainingError:

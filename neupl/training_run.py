@@ -15,6 +15,7 @@ from neupl.errors import Interrupted
 from neupl.evaluation import Evaluation
 from neupl.export import CompiledParts, export_population
 from neupl.interrupts import StopRequest, interrupts_handled_by, raise_interrupt
+from neupl.payoff_source import method_name
 from neupl.pictures import graph_image, payoff_image, save_summary
 from neupl.population import load_population
 from neupl.problem import make_problem
@@ -105,6 +106,9 @@ def _certify(
     else:
         population = load_population(run.population_path)
         verification = verify_population(population, problem.tables.tree, name=run.path.name)
+    settings = problem.config
+    method = method_name(settings.learner.kind, settings.evaluation.payoffs)
+    verification = dataclasses.replace(verification, method=method)
     run.write_json(CERTIFICATE_FILE, verification.to_json())
     run.report_path.mkdir(exist_ok=True)
     best = state.best
@@ -118,6 +122,7 @@ def _certify(
         num_admitted=int(best.num_admitted),
         certificate=verification.certificate,
         payoff_range=problem.info.payoff_range,
+        method=method,
     )
     return verification
 

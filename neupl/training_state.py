@@ -13,7 +13,22 @@ from neupl.types import LearnerState
 
 
 class Snapshot(NamedTuple):
-    """The best-certified population so far."""
+    """The best-certified population so far.
+
+    Attributes:
+      params: of the network.
+      joint: `[P, K, M]` rows of the interaction graph.
+      meta_strategy: `[P, K]` each seat's mixture.
+      gains: `[P]` what each seat gains by a best response, as known when it was kept.
+      gains_error: standard error of their sum.
+      payoffs: `[K, ..., K, P]`, in game points; at the end of a run as they were measured.
+      payoff_errors: their standard errors, 0 where they are exact.
+      running_payoffs: as training had them when the population was kept.
+      running_errors: their standard errors.
+      episodes: from which payoffs and meta-strategy were measured; 0 before.
+      num_admitted: strategies in the population.
+      step: of the run.
+    """
 
     params: Any
     joint: np.ndarray
@@ -21,6 +36,10 @@ class Snapshot(NamedTuple):
     gains: np.ndarray
     gains_error: np.ndarray
     payoffs: np.ndarray
+    payoff_errors: np.ndarray
+    running_payoffs: np.ndarray
+    running_errors: np.ndarray
+    episodes: np.ndarray
     num_admitted: np.ndarray
     step: np.ndarray
 

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from games.game_tree import GameTree
 from neupl.config import Config
-from neupl.networks import ConditionalNetwork, make_network, masked_log_probs
+from neupl.networks import PopulationNetwork, make_network, masked_log_probs
 from neupl.types import Objective, Rows
 from solvers.tree_jax import TreePasses
 
@@ -33,7 +33,7 @@ class TreePopulation:
     ) -> None:
         """Takes the fixed policy of strategy 0 of every seat; `None`: the network plays it too."""
         self.tree, self.passes = tree, TreePasses(tree)
-        self.network: ConditionalNetwork = make_network(config.network, tree.num_actions)
+        self.network: PopulationNetwork = make_network(config.network, tree.num_actions)
         self.num_tables = 1 if config.population.symmetric else tree.num_players
         self.seat = np.eye(tree.num_players, dtype=np.float32)[tree.infoset_player]
         self.policies = jax.jit(self._policies)

@@ -55,10 +55,13 @@ class Learner(NamedTuple):
       init: `(key) -> LearnerState`.
       collect: `(params, objective, key) -> experience`; consumes `key`.
       update: `(state, experience, key) -> (state, metrics)`: some steps; consumes `key`.
+      restart: `(state, strategy, predecessor, key) -> state`: before a strategy learns to respond
+        to a new row; its predecessor is the newest response so far. Consumes `key`.
       steps_per_update: by how many `update` raises the step.
     """
 
     init: Callable[[Any], LearnerState]
     collect: Callable[[Any, Objective, Any], Any]
     update: Callable[[LearnerState, Any, Any], tuple[LearnerState, dict[str, Any]]]
+    restart: Callable[[LearnerState, int, int, Any], LearnerState]
     steps_per_update: int

@@ -13,7 +13,7 @@ import math
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from games.game_tree import GameTree
 from games.tree_game import TreeGame
 from games.types import GameError
 from neupl.errors import CheckFailed, UserError
+from neupl.payoff_calibration import Calibration
 from neupl.population import Population
 from neupl.rollout import make_play
 from solvers.gaps import gains
@@ -37,7 +38,7 @@ from solvers.open_spiel_check import (
 )
 from solvers.sequence_form import mix, mix_plans, realization_plan
 from solvers.types import Certificate
-from solvers.values import returns_of_plan
+from solvers.values import payoffs, returns_of_plan
 
 log = logging.getLogger(__name__)
 
@@ -82,12 +83,17 @@ class Verification:
       check: OpenSpiel's numbers beside ours; `None` where OpenSpiel does not know the game.
       policies: `[K, S, A]` the tables that were measured; `None` where they are not at hand.
       sampled: the mixture as played; `None` where no episodes were asked for.
+      method: how the population was trained, in words; `None` where that is not known.
+      payoffs: its estimated payoffs, `running` in training and `measured` after it, beside the
+        exact ones; empty where it has none.
     """
 
     certificate: Certificate
     check: OpenSpielCheck | None
     policies: np.ndarray | None = None
     sampled: SampledReturns | None = None
+    method: str | None = None
+    payoffs: Mapping[str, Calibration] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The certificate, and the comparison behind it."""
@@ -96,6 +102,10 @@ class Verification:
             content["openspiel"] = dataclasses.asdict(self.check)
         if self.sampled is not None:
             content["sampled"] = dataclasses.asdict(self.sampled)
+        if self.method is not None:
+            content["method"] = self.method
+        if self.payoffs:
+            content["payoffs"] = {name: found._asdict() for name, found in self.payoffs.items()}
         return content
 
 
@@ -126,6 +136,7 @@ def certify_elsewhere(path: Path, *, budget_s: float) -> Verification:
     return Verification(
         Certificate(**_with_tuples(content["certificate"])),
         None if check is None else OpenSpielCheck(**_with_tuples(check)),
+        payoffs={name: Calibration(**c) for name, c in content.get("payoffs", {}).items()},
     )
 
 
@@ -183,7 +194,12 @@ def verify_population(
         game=tree.name,
         seconds=time.perf_counter() - start,
     )
-    verification = Verification(certificate, check, policies)
+    agreement = {}
+    if population.estimates is not None:
+        agreement = population.estimates.against_exact(payoffs(tree, policies))
+    verification = Verification(
+        certificate, check, policies, method=population.method, payoffs=agreement
+    )
     if check is not None and not check.agrees:
         raise CheckFailed(
             f"OpenSpiel finds NashConv {check.openspiel_nash_conv!r} (per player "

@@ -119,14 +119,14 @@ def _targets_part(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         "is 1.3 times that or 0.005 of the payoff range, whichever is more; for Kuhn poker also "
         "0.01 within 30 s. All in game points; cells are median (worst) over the seeds, and *met* "
         "judges the worst.",
-        _table(
+        table(
             ("game", "target", "best", "final", "last third", "before settling", "met"),
             [
                 (
                     _game(row),
                     number(row["target"]),
                     *(
-                        _median_worst(row, q, number)
+                        median_worst(row, q, number)
                         for q in ("best", "final", "last_third", "before_settling")
                     ),
                     met_text(row["met"]),
@@ -138,7 +138,7 @@ def _targets_part(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         "![NashConv over training](neupl_nash_conv.png)",
         "What it took. Seconds are those of the whole `neupl train` process: imports, tree, "
         "compilation, training and certificate.",
-        _table(
+        table(
             ("game", "strategies", "payoff range", "steps", "seconds", "CPU seconds",
              "OpenSpiel, best, by seed", "largest difference from ours"),
             [
@@ -147,14 +147,14 @@ def _targets_part(rows: Sequence[Mapping[str, Any]]) -> list[str]:
                     row["num_strategies"],
                     number(row["payoff_range"]),
                     row["runs"][0]["steps"],
-                    *(_median_worst(row, q, "{:.1f}".format) for q in ("wall_s", "cpu_s")),
+                    *(median_worst(row, q, "{:.1f}".format) for q in ("wall_s", "cpu_s")),
                     *_openspiel(row),
                 )
                 for row in rows
             ],
         ),
         "NashConv of exact PSRO with as many strategies, by kind of response.",
-        _table(
+        table(
             ("game", *variants),
             [(row["name"], *map(number, row["reference"]["by_variant"].values())) for row in rows],
         ),
@@ -171,14 +171,15 @@ def _facts_part(facts: Sequence[Mapping[str, Any]]) -> list[str]:
         "strategies that play uniform. Under PSRO, rows therefore keep changing as the population "
         "grows, while what they stand for, and so the strategies, do not.",
         "![Trajectories on the simplex](rps_interaction_graphs.png)",
-        _table(
+        table(
             ("graph", "expected", "measured, by seed", "holds"),
             [(f["graph"], f["expected"], _values(f), _yes(f["holds"])) for f in facts],
         ),
     ]
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A table of Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
@@ -188,7 +189,8 @@ def _game(row: Mapping[str, Any]) -> str:
     return f"{row['name']} ({source})"
 
 
-def _median_worst(row: Mapping[str, Any], name: str, text_fn: Callable[[float], str]) -> str:
+def median_worst(row: Mapping[str, Any], name: str, text_fn: Callable[[float], str]) -> str:
+    """`median (worst)` over the seeds."""
     return f"{text_fn(row['median'][name])} ({text_fn(row['worst'][name])})"
 
 

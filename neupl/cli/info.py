@@ -1,6 +1,7 @@
 """`neupl info`: what a run folder holds and how far it got."""
 
 import dataclasses
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from neupl.cli.output import print_json, print_table
 
 # What the population loop logs of its best-certified snapshot, in game points.
 _BEST_METRIC = "eval/best_nash_conv"
+_BEST_ESTIMATE = "eval/best_estimated_gain"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,7 @@ def summary(path: Path) -> dict[str, Any]:
     origin = run.read_json(PROVENANCE_FILE)
     metrics = run.metrics()
     certified = (path / CERTIFICATE_FILE).is_file()
+    certificate = run.read_json(CERTIFICATE_FILE) if certified else {}
     return {
         "run": str(path),
         "game": config.get("game"),
@@ -61,9 +64,32 @@ def summary(path: Path) -> dict[str, Any]:
         "checkpoints": saved_steps(run.checkpoints_path),
         "finished": certified,
         "best_nash_conv": metrics[-1].get(_BEST_METRIC) if metrics else None,
-        "certificate": run.read_json(CERTIFICATE_FILE)["certificate"] if certified else None,
+        "best_estimated_gain": metrics[-1].get(_BEST_ESTIMATE) if metrics else None,
+        "certificate": certificate.get("certificate"),
+        "method": _method(config),
+        "payoff_calibration": _calibration(run.population_path),
+        "payoffs_against_exact": certificate.get("payoffs"),
         "files": dict(_sizes(path)),
     }
+
+
+def _method(config: dict[str, Any]) -> str | None:
+    """How a population is trained, in words; `None` for a solve."""
+    from neupl.payoff_source import method_name
+
+    if "learner" not in config:
+        return None
+    return method_name(config["learner"]["kind"], config["evaluation"].get("payoffs", "auto"))
+
+
+def _calibration(population: Path) -> dict[str, Any] | None:
+    """What was found of the payoffs as training had them, by episodes of the finished policies."""
+    from neupl.population_files import MANIFEST_FILE
+
+    manifest = population / MANIFEST_FILE
+    return (
+        json.loads(manifest.read_text()).get("payoff_calibration") if manifest.is_file() else None
+    )
 
 
 def _sizes(path: Path) -> Iterator[tuple[str, int]]:
@@ -88,7 +114,10 @@ def _print(found: dict[str, Any]) -> None:
         ("checkpoints", ", ".join(map(str, found["checkpoints"])) or "none"),
         _progress_row(found),
         ("certificate", _certificate_text(found["certificate"])),
+        *_payoff_rows(found),
     ]
+    if found["method"] is not None:
+        rows.insert(2, ("trained by", found["method"]))
     print_table(rows)
     print()
     print_table(_flat(found["config"], ""), header=("configuration", "value"))
@@ -105,8 +134,23 @@ def _progress_row(found: dict[str, Any]) -> tuple[str, str]:
     """How good a trained run is so far, or by which method a game is solved."""
     if "method" in found["config"]:
         return "solved by", found["config"]["method"]
-    best = found["best_nash_conv"]
-    return "best snapshot", "none yet" if best is None else f"NashConv {best:.6g}"
+    best, estimate = found["best_nash_conv"], found["best_estimated_gain"]
+    if best is not None:
+        return "best snapshot", f"NashConv {best:.6g}"
+    if estimate is not None:
+        return "best snapshot", f"gain of its newest response {estimate:.6g} by estimate"
+    return "best snapshot", "none yet"
+
+
+def _payoff_rows(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """How far estimated payoffs are from better ones."""
+    from neupl.payoff_calibration import Calibration
+
+    if found["payoff_calibration"] is not None:
+        agreement = Calibration(**found["payoff_calibration"])
+        yield "running payoffs", f"off the measured ones by {agreement.describe()}"
+    for name, agreement in (found["payoffs_against_exact"] or {}).items():
+        yield f"{name} payoffs", f"off the exact ones by {Calibration(**agreement).describe()}"
 
 
 def _source_text(git: dict[str, Any] | None) -> str:

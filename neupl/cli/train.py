@@ -9,12 +9,15 @@ import tyro
 
 from neupl.cli.options import Flag, RunOptions
 from neupl.cli.output import print_json, print_table
-from neupl.errors import UserError
+from neupl.errors import CheckFailed, UserError
 
 if TYPE_CHECKING:
     from neupl.run import Run
     from neupl.verification import Verification
 
+# What the mixture must earn more than strategy 0, against it, for a smoke run to have learned
+# something: a share of the payoff range.
+LEAST_RISE = 0.01
 SMOKE = ("training.steps=200", "training.max_steps_per_row=20")
 
 
@@ -33,7 +36,9 @@ class Train(RunOptions):
     """The game to train: an OpenSpiel string, a payoff file, or `package.module:make`."""
 
     smoke: Flag = False
-    """Train for a few seconds only, to see that everything works."""
+    """Train for a few seconds only, to see that everything works: exit code 1 unless the population
+    has learned to earn more against strategy 0 than strategy 0 does.
+    """
 
     keys: Flag = False
     """List the configuration keys and stop."""
@@ -71,7 +76,20 @@ def run(command: Train) -> int:
     ) as run:
         verification = start_run(run, problem, sink, quiet=command.quiet)
         report(run, verification, as_json=command.json)
+        if command.smoke and config.population.sink != "none":
+            _check_rise(run, problem.info.payoff_range)
     return 0
+
+
+def _check_rise(run: "Run", payoff_range: float) -> None:
+    """Raises `CheckFailed` where training did not raise what the population earns."""
+    rise = run.metrics()[-1]["eval/payoff_over_first"]
+    if not rise > LEAST_RISE * payoff_range:
+        raise CheckFailed(
+            f"against strategy 0 the population earns {rise:.4g} points per seat more than "
+            f"strategy 0 itself, expected more than {LEAST_RISE * payoff_range:.4g}: it has "
+            "learned nothing, or nothing can be gained there"
+        )
 
 
 def report(run: "Run", verification: "Verification", *, as_json: bool) -> None:
@@ -105,15 +123,25 @@ def report(run: "Run", verification: "Verification", *, as_json: bool) -> None:
     print_table(
         [
             ("game", certificate.game),
+            ("trained by", verification.method),
             ("certified", certificate.object),
             worth,
             ("", agreement),
             ("per player", gains),
+            *(
+                (f"{name} payoffs", f"off the exact ones by {found.describe()}")
+                for name, found in verification.payoffs.items()
+            ),
+            ("payoff", _payoff(last)),
             ("last step", _last_step(last)),
             ("picture", content["picture"]),
             ("run", f"{run.path}  (neupl verify, info, export; tensorboard --logdir)"),
         ]
     )
+
+
+def _payoff(last: dict[str, Any]) -> str:
+    return f"{last['eval/payoff_over_first']:+.6f} a seat by learning, against strategy 0"
 
 
 def _last_step(last: dict[str, Any]) -> str:

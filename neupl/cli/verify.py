@@ -101,6 +101,8 @@ def run(command: Verify) -> int:
             f"agreed: gaps to 1e-6, mixtures to {check.largest_policy_difference:.1e} "
             f"({certificate.seconds:.1f} s)"
         )
+    for name, found in verification.payoffs.items():
+        print(f"{name} payoffs: off the exact ones by {found.describe()}")
     if verification.sampled is not None:
         _print_sampled(verification.sampled)
     return 0

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float
 
 from neupl.config import Config
+from neupl.learners.optimizer import Optimizer, make_restart
 from neupl.tree_population import COLDEST, TreePopulation
 from neupl.types import Learner, LearnerState, Objective, Rows
 
@@ -63,7 +63,7 @@ def make_exact_learner(tables: TreePopulation, config: Config) -> Learner:
     payoff_range = tree.payoff_range
     mask = jnp.asarray(tree.legal_mask)[:, :, None]
     rule, critic_weight = config.learner.rule, config.learner.critic_weight
-    optimizer = _make_optimizer(config)
+    optimizer = Optimizer(config)
 
     def init(key: Any) -> LearnerState:
         params = tables.init(key)
@@ -132,8 +132,7 @@ def make_exact_learner(tables: TreePopulation, config: Config) -> Learner:
 
         def one_step(state: LearnerState, _: None) -> tuple[LearnerState, dict[str, Array]]:
             gradient, metrics = jax.grad(loss, has_aux=True)(state.params, experience)
-            change, opt_state = optimizer.update(gradient, state.optimizer, state.params)
-            params = optax.apply_updates(state.params, change)
+            params, opt_state = optimizer.apply(gradient, state.params, state.optimizer, state.step)
             return LearnerState(params, opt_state, state.step + 1), metrics
 
         state, metrics = jax.lax.scan(
@@ -141,20 +140,13 @@ def make_exact_learner(tables: TreePopulation, config: Config) -> Learner:
         )
         return state, jax.tree.map(lambda x: x[-1], metrics)
 
+    init = jax.jit(init)
     return Learner(
-        init=jax.jit(init),
+        init=init,
         collect=jax.jit(collect),
         update=jax.jit(update),
+        restart=make_restart(config, init),
         steps_per_update=config.learner.updates_per_target,
-    )
-
-
-def _make_optimizer(config: Config) -> optax.GradientTransformation:
-    rate = optax.linear_schedule(
-        config.learner.learning_rate, config.learner.final_learning_rate, config.training.steps
-    )
-    return optax.chain(
-        optax.clip_by_global_norm(config.learner.max_gradient_norm), optax.adam(rate)
     )
 
 

@@ -7,6 +7,10 @@ in minibatches. The entropy of each decision has its own weight, the strategy's 
 payoff ranges. Advantages are divided by their standard deviation over the batch, and temperatures
 by the same number, so that they keep their meaning. Strategies that are held are drawn to the
 teacher by its divergence from them, where they go themselves.
+
+With `learner.mirror` the policy is also drawn to the one that played the batch: with the entropy,
+one step of magnetic mirror descent (Sokota et al. 2023, arXiv 2206.05825) in its form for policies
+that are networks.
 """
 
 import functools
@@ -15,12 +19,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Float, Float32, Int32
 
 from games.types import Game, HostGame
 from neupl.config import Config
 from neupl.errors import UserError
+from neupl.learners.optimizer import Optimizer, make_restart
 from neupl.matches import Matches, draw_matches, seat_order
 from neupl.networks import make_network
 from neupl.population_actor import Playing, PopulationActor, Seen, apply_network
@@ -62,6 +66,7 @@ class PPOExperience(NamedTuple):
 
     Attributes:
       rows: the strategies that played.
+      behaviour: parameters that played.
       teacher: parameters that held strategies are drawn to.
       decisions: of the focal seats.
       matches: who played in each lane.
@@ -69,6 +74,7 @@ class PPOExperience(NamedTuple):
     """
 
     rows: Rows
+    behaviour: Any
     teacher: Any
     decisions: Decisions
     matches: Matches
@@ -91,25 +97,20 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
     network = make_network(config.network, _one_size(info.num_actions, "actions"))
     observation_size = _one_size(info.observation_size, "observations")
     play = make_actor_play(game, actor, record=True)
-    optimizer = optax.chain(
-        optax.clip_by_global_norm(settings.max_gradient_norm), optax.scale_by_adam()
-    )
-    rate = optax.linear_schedule(
-        settings.learning_rate, settings.final_learning_rate, config.training.steps
-    )
+    optimizer = Optimizer(config)
     apply = functools.partial(apply_network, network, num_tables=num_tables)
 
     def init(key: Any) -> LearnerState:
         size, players = config.population.size, info.num_players
         joint = jnp.zeros((players, size, size ** (players - 1)))
         rows = Rows(joint, jnp.zeros((players, size), jnp.int32))
-        seen = Seen(
-            observation=jnp.zeros((1, observation_size)),
-            legal_mask=jnp.ones((1, network.num_actions), bool),
-            seat=jnp.zeros(1, jnp.int32),
-            profile=jnp.zeros((1, players), jnp.int32),
+        params = network.init(
+            key,
+            jnp.zeros((1, observation_size)),
+            jnp.zeros((1, num_tables)),
+            Rows(rows.joint[:num_tables], rows.identity[:num_tables]),
+            profile=jnp.zeros((1, players, size)),
         )
-        params = _init(network, key, rows, seen, num_tables)
         return LearnerState(params, optimizer.init(params), jnp.zeros((), jnp.int32))
 
     def collect(params: Any, objective: Objective, key: Any) -> PPOExperience:
@@ -126,9 +127,9 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
             trace=settings.trace,
         )
         returns = np.asarray(episodes.returns)
-        return PPOExperience(rows, objective.teacher, decisions, matches, returns)
+        return PPOExperience(rows, params, objective.teacher, decisions, matches, returns)
 
-    def loss(params, teacher, rows, batch: Decisions, spread, with_teacher):
+    def loss(params, behaviour, teacher, rows, batch: Decisions, spread, with_teacher):
         log_probs, value = apply(params, rows, batch.seen)
         legal = batch.seen.legal_mask
         probabilities = jnp.where(legal, jnp.exp(log_probs), 0.0)
@@ -137,7 +138,12 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         clipped = jnp.clip(ratio, 1 - settings.clip, 1 + settings.clip)
         gain = jnp.minimum(ratio * batch.advantage, clipped * batch.advantage)
         entropy = -jnp.sum(jnp.where(legal, probabilities * log_probs, 0.0), axis=1)
-        improvement = batch.respond * (gain + batch.temperature * entropy) / spread
+        moved = jnp.zeros(())
+        if settings.mirror:
+            before, _ = apply(behaviour, rows, batch.seen)
+            moved = jnp.sum(jnp.where(legal, probabilities * (log_probs - before), 0.0), axis=1)
+        gain = gain + batch.temperature * entropy - settings.mirror * moved
+        improvement = batch.respond * gain / spread
         holding = jnp.zeros(())
         if with_teacher:
             taught, _ = apply(teacher, rows, batch.seen)
@@ -160,13 +166,11 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         }
 
     @functools.partial(jax.jit, static_argnames="with_teacher")
-    def one_step(params, opt_state, teacher, rows, batch, spread, step, with_teacher):
+    def one_step(params, opt_state, behaviour, teacher, rows, batch, spread, step, with_teacher):
         gradient, metrics = jax.grad(loss, has_aux=True)(
-            params, teacher, rows, batch, spread, with_teacher
+            params, behaviour, teacher, rows, batch, spread, with_teacher
         )
-        change, opt_state = optimizer.update(gradient, opt_state, params)
-        change = jax.tree.map(lambda x: -rate(step) * x, change)
-        return optax.apply_updates(params, change), opt_state, metrics
+        return *optimizer.apply(gradient, params, opt_state, step), metrics
 
     def update(
         state: LearnerState, experience: PPOExperience, key: Any
@@ -180,14 +184,21 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         for _ in range(settings.epochs):
             for batch in minibatches(decisions, settings.minibatch, rng):
                 params, opt_state, metrics = one_step(
-                    params, opt_state, experience.teacher, experience.rows, batch, spread,
-                    state.step, with_teacher,
+                    params, opt_state, experience.behaviour, experience.teacher,
+                    experience.rows, batch, spread, state.step, with_teacher,
                 )  # fmt: skip
         metrics = {name: float(value) for name, value in metrics.items()}
         metrics["train/advantage_spread"] = float(spread)
         return LearnerState(params, opt_state, state.step + 1), metrics
 
-    return Learner(init=init, collect=collect, update=update, steps_per_update=1)
+    init = jax.jit(init)
+    return Learner(
+        init=init,
+        collect=collect,
+        update=update,
+        restart=make_restart(config, init),
+        steps_per_update=1,
+    )
 
 
 def lane_weights(objective: Objective) -> Float[np.ndarray, "P K"]:
@@ -269,13 +280,6 @@ def minibatches(decisions: Decisions, size: int, rng: np.random.Generator) -> An
         part = jax.tree.map(lambda field, index=padded: field[index], decisions)
         counts = (np.arange(size) < len(chosen)).astype(np.float32)
         yield part._replace(counts=counts)
-
-
-def _init(network, key, rows, seen, num_tables):
-    seat = jax.nn.one_hot(jnp.zeros_like(seen.seat), num_tables)
-    profile = jax.nn.one_hot(seen.profile, rows.joint.shape[1])
-    tables = Rows(rows.joint[:num_tables], rows.identity[:num_tables])
-    return jax.jit(network.init)(key, seen.observation, seat, tables, profile=profile)
 
 
 def _one_size(sizes: tuple[int, ...], what: str) -> int:

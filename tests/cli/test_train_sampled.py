@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from games.registry import load_tree
 from neupl.population import load_population
+from solvers.values import payoffs
 
 STEPS = 8
 SETTINGS = {
@@ -106,11 +108,68 @@ def test_population_says_that_its_gains_are_estimates(finished):
     np.testing.assert_allclose(population.meta_strategy.sum(axis=1), 1)
 
 
+def test_estimated_payoffs_are_compared_with_exact_ones(finished):
+    """Afterwards, where the run is certified: from what was exported, profile by profile."""
+    path, report = finished
+    population = load_population(path)
+    exact = payoffs(load_tree("kuhn_poker"), population.tabulate())
+    admitted = np.ix_(range(3), range(3))
+    told = json.loads((path / "certificate.json").read_text())
+    assert told["payoffs"] == report["payoffs"] and told["method"] == "PPO on episodes"
+    estimates = population.estimates
+    for name, estimated in (("running", estimates.running), ("measured", estimates.payoffs)):
+        difference = (estimated - exact)[admitted][..., 0]
+        found = told["payoffs"][name]
+        assert found["num"] == 9
+        assert found["root_mean_square_error"] == pytest.approx(np.sqrt((difference**2).mean()))
+    assert found["root_mean_square_error"] < 3 * found["expected_error"]
+    # Not of those outside, of whom nothing is known.
+    assert estimates.errors[admitted].max() < 0.2 and estimates.episodes == 400_000
+
+
+def test_model_card_tells_how_far_off_payoffs_were(finished):
+    path, _ = finished
+    manifest = json.loads((path / "population" / "population.json").read_text())
+    error = manifest["payoff_calibration"]["root_mean_square_error"]
+    estimates = load_population(path).estimates
+    difference = (estimates.running - estimates.payoffs)[:3, :3, 0]
+    assert error == pytest.approx(np.sqrt((difference**2).mean()))
+    card = (path / "population" / "MODEL_CARD.md").read_text()
+    assert f"off the measured ones by {error:.3g} points" in card
+    assert manifest["payoffs_are"] == "sampled"
+
+
+@pytest.mark.parametrize("source", ["exact", "learned"])
+def test_other_payoffs_are_named_wherever_a_run_is_shown(tiny, tmp_path, source):
+    path = tmp_path / "run"
+    words = {"exact": "PPO on episodes, exact-gated", "learned": "PPO on episodes, payoffs learned"}
+    settings = {"training.steps": 4, "evaluation.payoffs": source}
+    done = tiny.forked(*training("kuhn_poker", path, **settings))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["method"] == words[source]
+    told = tiny.forked("info", path)
+    verified = tiny.forked("verify", path, "--json")
+    certificate = json.loads((path / "certificate.json").read_text())
+    card = (path / "population" / "MODEL_CARD.md").read_text()
+    assert words[source] in told.stdout and words[source] in card
+    assert certificate["method"] == json.loads(verified.stdout)["method"] == words[source]
+    assert ("payoffs" in certificate) == (source == "learned")
+    exact = certificate["certificate"]
+    assert exact["method"] == "exact"
+    assert exact["value"] == pytest.approx(exact["openspiel_value"], abs=1e-6)
+    lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    assert all(("eval/nash_conv" in line) == (source == "exact") for line in lines)
+
+
 def test_info_and_export(tiny, finished, tmp_path):
     path, _ = finished
     told = tiny.forked("info", path, "--json")
     assert told.returncode == 0, told.stderr
-    assert "kuhn_poker" in told.stdout
+    content = json.loads(told.stdout)
+    assert content["game"] == "kuhn_poker" and content["method"] == "PPO on episodes"
+    assert content["best_estimated_gain"] >= 0 and content["best_nash_conv"] is None
+    assert content["payoff_calibration"]["num"] == 9
+    assert set(content["payoffs_against_exact"]) == {"running", "measured"}
     exported = tiny.forked("export", path, "--out", tmp_path / "mine", "--json")
     assert exported.returncode == 0, exported.stderr
     ours, theirs = tmp_path / "mine", path / "population"

@@ -5,17 +5,29 @@ import dataclasses
 import functools
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 import pytest
 
 from games.registry import load_tree
+from games.tree_game import TreeGame
 from neupl.config import Config, GraphConfig, TemperatureConfig, TrainingConfig
-from neupl.evaluation import Evaluation
+from neupl.evaluation import Evaluation, evaluate_population
 from neupl.exact_evaluation import ExactEvaluator
 from neupl.export import CompiledParts, export_population
+from neupl.interaction_graph import first_equal_row
+from neupl.learners.ppo import PPOExperience
+from neupl.matches import draw_matches
+from neupl.networks import make_network
+from neupl.population_actor import Playing, PopulationActor, uniform_sink
 from neupl.problem import make_problem
+from neupl.rollout import make_actor_play
+from neupl.sampled_evaluation import SampledEvaluator
 from neupl.training import Problem, initial_state, rows_of, train
 from neupl.training_state import TrainingState
+from neupl.tree_population import TreePopulation
+from neupl.types import Objective, Rows
+from solvers.meta.registry import meta_solver
 
 # One small network for all; sections of the configuration by name.
 SMALL = {
@@ -24,6 +36,10 @@ SMALL = {
     "learner": {"learning_rate": 1e-2, "final_learning_rate": 1e-3},
     "training": {"steps": 800, "max_steps_per_row": 80, "settle": 0.0},
 }
+
+
+# Strategies of the populations whose evaluation is looked at.
+FEW = 3
 
 
 class Trained(NamedTuple):
@@ -42,6 +58,75 @@ class Trained(NamedTuple):
     states: list[TrainingState]
     evaluations: list[Evaluation]
     lines: list[dict[str, float]]
+
+
+class Case(NamedTuple):
+    """An evaluator from episodes, of a game that is small enough to know better.
+
+    Attributes:
+      evaluator: under test.
+      tables: the population on the tree.
+      params: of the network, none near zero.
+      objective: random rows; strategy 1 is held and strategy 2 responds.
+      play: `(batch, key, Playing) -> Episodes`.
+    """
+
+    evaluator: SampledEvaluator
+    tables: TreePopulation
+    params: Any
+    objective: Objective
+    play: Any
+
+    def evaluate(self, carried, *, key=0, num_admitted=FEW, newest=2):
+        """Evaluates the parameters, which never move."""
+        return self.evaluator.evaluate(
+            self.params,
+            self.objective,
+            carried,
+            num_admitted=num_admitted,
+            newest=newest,
+            key=jax.random.key(key),
+        )
+
+    def play_batch(self, *, lanes=1000, seed=0) -> PPOExperience:
+        """Episodes as training plays them; all strategies are focal alike."""
+        joint = np.asarray(self.objective.rows.joint)
+        rng = np.random.default_rng(seed)
+        matches = draw_matches(rng, joint, np.ones(joint.shape[:2]), lanes=lanes)
+        context = Playing(self.params, self.objective.rows, matches.profile)
+        returns = np.asarray(self.play(lanes, jax.random.key(100 + seed), context).returns)
+        return PPOExperience(self.objective.rows, None, None, None, matches, returns)
+
+    def exact_payoffs(self):
+        """From the tree."""
+        tables = np.asarray(self.tables.policies(self.params, self.objective.rows))
+        solver = meta_solver("uniform")
+        return evaluate_population(self.tables.tree, tables, FEW, solver=solver).payoffs
+
+
+def _make_case(config, game, tree, solver) -> Case:
+    tables = TreePopulation(tree, config, sink=tree.uniform_policy().astype(np.float32))
+    rng = np.random.default_rng(0)
+    params = jax.eval_shape(tables.init, jax.random.key(0))
+    params = jax.tree.map(lambda x: rng.normal(0.0, 0.4, x.shape).astype(np.float32), params)
+    num_players = tree.num_players
+    profiles = FEW ** (num_players - 1)
+    joint = rng.dirichlet(np.full(profiles, 0.5), size=(num_players, FEW))
+    if config.population.symmetric:
+        joint[:] = joint[:1]
+    weights = np.zeros((2, num_players, FEW), np.float32)
+    weights[0, :, 2] = weights[1, :, 1] = 1
+    objective = Objective(
+        rows=Rows(joint.astype(np.float32), first_equal_row(joint)),
+        temperature=np.zeros((num_players, FEW), np.float32),
+        respond=weights[0],
+        hold=weights[1],
+        teacher=params,
+    )
+    network = make_network(config.network, game.info.num_actions[0])
+    actor = PopulationActor(game.info, network, num_tables=tables.num_tables, sink=uniform_sink)
+    evaluator = SampledEvaluator(game, actor, config, meta_solver(solver))
+    return Case(evaluator, tables, params, objective, make_actor_play(game, actor))
 
 
 def _small_config(game: str, **sections: dict[str, Any]) -> Config:
@@ -126,6 +211,31 @@ def train_config():
 def tree_of():
     """Compiled games by name, each once."""
     return functools.cache(functools.partial(load_tree, cache=False))
+
+
+@pytest.fixture(scope="session")
+def make_case():
+    """`(config, game, tree, solver) -> Case`."""
+    return _make_case
+
+
+@pytest.fixture(scope="session")
+def case_of(tree_of):
+    """`(game, solver, **evaluation) -> Case`; memory is perfect unless said otherwise."""
+
+    @functools.cache
+    def make(name="kuhn_poker", solver="nash", **evaluation):
+        settings = {"memory": 1.0, "episodes": 2000, "final_episodes": 2000, "window": 3}
+        config = _small_config(
+            name,
+            population={"size": FEW},
+            learner={"kind": "ppo"},
+            evaluation=settings | evaluation,
+        )
+        tree = tree_of(name)
+        return _make_case(config, TreeGame(tree), tree, solver)
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neupl.payoff_calibration import calibration
+from neupl.payoff_calibration import PayoffEstimates, calibration, estimated_apart
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -105,3 +105,54 @@ def test_values_that_mean_nothing_are_refused(place, value, match):
 def test_nothing_to_compare_is_refused():
     with pytest.raises(ValueError, match="at least one"):
         calibration(*np.ones((4, 0)))
+
+
+def apart(num_players, num_admitted, **facts):
+    facts = {"zero_sum": False, "symmetric": False} | facts
+    return estimated_apart(num_players, 3, num_admitted, **facts)
+
+
+def test_payoffs_that_are_estimates_of_their_own():
+    """Three strategies, of which two are admitted, counted by hand."""
+    assert apart(2, 2).sum() == 4 * 2
+    assert not apart(2, 2)[2].any() and not apart(2, 2)[:, 2].any()
+    zero_sum = apart(2, 3, zero_sum=True)
+    assert zero_sum[..., 0].all() and not zero_sum[..., 1].any()
+    assert apart(3, 2, zero_sum=True).sum(axis=(0, 1, 2)).tolist() == [8, 8, 0]
+    # (0, 0), (0, 1) and (1, 1); where what one gets the other loses, (0, 1) alone.
+    expected = np.zeros((3, 3), bool)
+    expected[[0, 0, 1], [0, 1, 1]] = True
+    np.testing.assert_array_equal(apart(2, 2, symmetric=True)[..., 1], expected)
+    both = np.argwhere(apart(2, 2, symmetric=True, zero_sum=True))
+    np.testing.assert_array_equal(both, [[0, 1, 0]])
+
+
+def test_estimates_beside_better_ones_by_hand():
+    """Of two payoffs, one is 3 points off and the other 4; measured ones are exact to the bit."""
+    exact = np.array([1.0, 2.0])
+    estimates = PayoffEstimates(
+        payoffs=exact,
+        errors=np.array([3.0, 3.0]),
+        running=exact + np.array([3.0, -4.0]),
+        running_errors=np.array([4.0, 4.0]),
+        apart=np.array([True, True]),
+        episodes=10,
+    )
+    fresh = estimates.against_fresh_episodes()
+    assert fresh.num == 2 and fresh.bias == -0.5
+    assert fresh.root_mean_square_error == pytest.approx(np.sqrt(12.5))
+    assert fresh.expected_error == 5 and fresh.within_one == 1
+    found = estimates.against_exact(exact)
+    assert found["running"].expected_error == 4 and found["running"].within_one == 0.5
+    assert found["measured"].root_mean_square_error == 0
+    one = estimates._replace(apart=np.array([True, False])).against_fresh_episodes()
+    assert one.num == 1 and one.bias == 3
+
+
+def test_what_was_not_measured_is_not_compared():
+    one = np.ones(1)
+    estimates = PayoffEstimates(one, one, one, one, np.array([True]), episodes=0)
+    assert estimates.against_fresh_episodes() is None
+    assert set(estimates.against_exact(one)) == {"running"}
+    nothing = estimates._replace(apart=np.array([False]), episodes=5)
+    assert nothing.against_fresh_episodes() is None and nothing.against_exact(one) == {}

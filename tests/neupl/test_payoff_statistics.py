@@ -20,7 +20,6 @@ from neupl.payoff_statistics import (
     forget,
     means,
     pool_permutations,
-    row_values,
     standard_deviations,
     standard_errors,
 )
@@ -195,25 +194,6 @@ def test_pooled_zero_sum_payoffs_are_antisymmetric_to_the_bit():
 def test_antisymmetric_takes_half_the_difference():
     payoffs = np.array([[[1.0, -3.0], [0.1, -0.1]]])
     np.testing.assert_array_equal(antisymmetric(payoffs), [[[2.0, -2.0], [0.1, -0.1]]])
-
-
-def test_row_values_are_sums_over_profiles_of_the_co_players():
-    """Three seats: the columns of a row are the co-players in ascending order, last fastest."""
-    rng = np.random.default_rng(10)
-    payoffs, errors = rng.normal(size=(3, 3, 3, 3)), rng.random((3, 3, 3, 3))
-    joint = rng.dirichlet(np.ones(9), (3, 3))
-    joint[1, 2] = 0
-    values, standard = row_values(payoffs, errors, joint)
-    for player, k in itertools.product(range(3), range(3)):
-        value = variance = 0.0
-        for column, others in enumerate(itertools.product(range(3), repeat=2)):
-            profile = (*others[:player], k, *others[player:])
-            weight = joint[player, k, column]
-            value += weight * payoffs[profile][player]
-            variance += (weight * errors[profile][player]) ** 2
-        np.testing.assert_allclose(values[player, k], value, atol=1e-15)
-        np.testing.assert_allclose(standard[player, k], np.sqrt(variance))
-    assert values[1, 2] == standard[1, 2] == 0
 
 
 def returns_of_cells(rng, payoffs, num_episodes):

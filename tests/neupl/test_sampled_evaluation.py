@@ -1,117 +1,23 @@
 """Estimated payoffs against exact ones, gains against loops, and what is forgotten when."""
 
 import dataclasses
-import functools
 import itertools
-from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 import pytest
 
 from games.normal_form import NormalForm
 from games.tree_game import TreeGame
 from neupl.config import EvaluationConfig
-from neupl.evaluation import evaluate_population, member_distance
-from neupl.interaction_graph import first_equal_row
+from neupl.evaluation import member_distance
 from neupl.learners.ppo import PPOExperience
 from neupl.matches import Matches, draw_matches
-from neupl.networks import make_network
 from neupl.payoff_calibration import calibration
 from neupl.payoff_statistics import PayoffStatistics, means, standard_errors
-from neupl.population_actor import Playing, PopulationActor, uniform_sink
-from neupl.rollout import make_actor_play
-from neupl.sampled_evaluation import SampledEvaluator
-from neupl.tree_population import TreePopulation
-from neupl.types import Objective, Rows
 from solvers.meta.registry import meta_solver
 
 KUHN, THREE_PLAYERS = "kuhn_poker", "kuhn_poker(players=3)"
 SIZE = 3
-
-
-class Case(NamedTuple):
-    """An evaluator of a game that is small enough to know better.
-
-    Attributes:
-      evaluator: under test.
-      tables: the population on the tree.
-      params: of the network, none near zero.
-      objective: random rows; strategy 1 is held and strategy 2 responds.
-      play: `(batch, key, Playing) -> Episodes`.
-    """
-
-    evaluator: SampledEvaluator
-    tables: TreePopulation
-    params: Any
-    objective: Objective
-    play: Any
-
-
-def make_case(config, game, tree, solver):
-    tables = TreePopulation(tree, config, sink=tree.uniform_policy().astype(np.float32))
-    rng = np.random.default_rng(0)
-    params = jax.eval_shape(tables.init, jax.random.key(0))
-    params = jax.tree.map(lambda x: rng.normal(0.0, 0.4, x.shape).astype(np.float32), params)
-    num_players = tree.num_players
-    profiles = SIZE ** (num_players - 1)
-    joint = rng.dirichlet(np.full(profiles, 0.5), size=(num_players, SIZE))
-    if config.population.symmetric:
-        joint[:] = joint[:1]
-    weights = np.zeros((2, num_players, SIZE), np.float32)
-    weights[0, :, 2] = weights[1, :, 1] = 1
-    objective = Objective(
-        rows=Rows(joint.astype(np.float32), first_equal_row(joint)),
-        temperature=np.zeros((num_players, SIZE), np.float32),
-        respond=weights[0],
-        hold=weights[1],
-        teacher=params,
-    )
-    network = make_network(config.network, game.info.num_actions[0])
-    actor = PopulationActor(game.info, network, num_tables=tables.num_tables, sink=uniform_sink)
-    evaluator = SampledEvaluator(game, actor, config, meta_solver(solver))
-    return Case(evaluator, tables, params, objective, make_actor_play(game, actor))
-
-
-@pytest.fixture(scope="module")
-def case_of(small_config, tree_of):
-    """`(game, solver, **evaluation) -> Case`; memory is perfect unless said otherwise."""
-
-    @functools.cache
-    def make(name=KUHN, solver="nash", **evaluation):
-        settings = {"memory": 1.0, "episodes": 2000, "window": 3} | evaluation
-        config = small_config(name, population={"size": SIZE}, evaluation=settings)
-        tree = tree_of(name)
-        return make_case(config, TreeGame(tree), tree, solver)
-
-    return make
-
-
-def evaluate(case, carried, *, key=0, num_admitted=SIZE, newest=2):
-    return case.evaluator.evaluate(
-        case.params,
-        case.objective,
-        carried,
-        num_admitted=num_admitted,
-        newest=newest,
-        key=jax.random.key(key),
-    )
-
-
-def play_batch(case, *, lanes=1000, seed=0):
-    """Episodes as training plays them; all strategies are focal alike."""
-    joint = np.asarray(case.objective.rows.joint)
-    rng = np.random.default_rng(seed)
-    matches = draw_matches(rng, joint, np.ones(joint.shape[:2]), lanes=lanes)
-    context = Playing(case.params, case.objective.rows, matches.profile)
-    returns = np.asarray(case.play(lanes, jax.random.key(100 + seed), context).returns)
-    return PPOExperience(case.objective.rows, None, None, matches, returns)
-
-
-def exact_payoffs(case):
-    tables = np.asarray(case.tables.policies(case.params, case.objective.rows))
-    solver = meta_solver("uniform")
-    return evaluate_population(case.tables.tree, tables, SIZE, solver=solver).payoffs
 
 
 @pytest.mark.parametrize(("name", "solver"), [(KUHN, "nash"), (THREE_PLAYERS, "uniform")])
@@ -122,9 +28,9 @@ def test_payoffs_converge_to_the_exact_ones(case_of, name, solver):
     case = case_of(name, solver)
     carried = case.evaluator.begin()
     for round_ in range(6):
-        carried = case.evaluator.observe(carried, play_batch(case, seed=round_))
-        evaluation, carried = evaluate(case, carried, key=round_)
-    exact, range_ = exact_payoffs(case), case.tables.tree.payoff_range
+        carried = case.evaluator.observe(carried, case.play_batch(seed=round_))
+        evaluation, carried = case.evaluate(carried, key=round_)
+    exact, range_ = case.exact_payoffs(), case.tables.tree.payoff_range
     statistics = carried.statistics
     assert statistics.count.sum() == 6 * (1000 + 2000)
     prior = statistics.total.sum(axis=tuple(range(exact.shape[-1]))) / statistics.count.sum()
@@ -140,7 +46,7 @@ def test_payoffs_converge_to_the_exact_ones(case_of, name, solver):
 
 
 def test_payoffs_of_two_player_zero_sum_games_are_antisymmetric_to_the_bit(case_of):
-    evaluation, _ = evaluate(case_of(), case_of().evaluator.begin())
+    evaluation, _ = case_of().evaluate(case_of().evaluator.begin())
     np.testing.assert_array_equal(evaluation.payoffs[..., 0], -evaluation.payoffs[..., 1])
     assert evaluation.payoffs[..., 0].any()
 
@@ -148,7 +54,7 @@ def test_payoffs_of_two_player_zero_sum_games_are_antisymmetric_to_the_bit(case_
 def test_evaluations_repeat_themselves_and_keys_matter(case_of):
     case = case_of()
     first, again, other = (
-        evaluate(case, case.evaluator.begin(), key=key)[0].payoffs for key in (1, 1, 2)
+        case.evaluate(case.evaluator.begin(), key=key)[0].payoffs for key in (1, 1, 2)
     )
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
@@ -181,7 +87,7 @@ def test_gains_are_those_of_the_newest_over_the_mixture_of_the_others(
     counts = np.full(given.shape[:-1], 1e6)
     known = PayoffStatistics(counts, 1e6 * given, 1e6 * (given**2 + 1))
     carried = case.evaluator.begin()._replace(statistics=known)
-    evaluation, _ = evaluate(case, carried, newest=newest)
+    evaluation, _ = case.evaluate(carried, newest=newest)
     payoffs = evaluation.payoffs
     np.testing.assert_allclose(payoffs, given, atol=0.01)
     others = [k for k in range(SIZE) if k != newest]
@@ -197,7 +103,7 @@ def test_gains_are_those_of_the_newest_over_the_mixture_of_the_others(
 
 def test_gains_are_unknown_without_a_response(case_of):
     case = case_of()
-    evaluation, carried = evaluate(case, case.evaluator.begin(), num_admitted=1, newest=0)
+    evaluation, carried = case.evaluate(case.evaluator.begin(), num_admitted=1, newest=0)
     np.testing.assert_array_equal(evaluation.gains, [np.inf, np.inf])
     np.testing.assert_array_equal(evaluation.meta_strategy, [[1, 0, 0]] * 2)
     assert evaluation.member_distance == 0
@@ -207,7 +113,7 @@ def test_gains_are_unknown_without_a_response(case_of):
 
 def test_strategies_outside_are_neither_played_nor_mixed(case_of):
     case = case_of()
-    evaluation, carried = evaluate(case, case.evaluator.begin(), num_admitted=2, newest=1)
+    evaluation, carried = case.evaluate(case.evaluator.begin(), num_admitted=2, newest=1)
     count = carried.statistics.count
     assert not count[2].any() and not count[:, 2].any() and (count[:2, :2] >= 16).all()
     assert not evaluation.meta_strategy[:, 2].any()
@@ -221,7 +127,7 @@ def test_batches_of_training_are_added_up(case_of):
     count, total, square = np.zeros((3, 2, SIZE))
     cells, sums = np.zeros((SIZE, SIZE)), np.zeros((SIZE, SIZE, 2))
     for seed in (1, 2):
-        batch = play_batch(case, seed=seed)
+        batch = case.play_batch(seed=seed)
         carried = case.evaluator.observe(carried, batch)
         for seat, profile, returns in zip(*batch.matches, batch.returns, strict=True):
             own = seat, profile[seat]
@@ -240,8 +146,8 @@ def test_batches_of_training_are_added_up(case_of):
 def test_new_rows_start_from_nothing(case_of):
     """In every seat; the others keep all they have."""
     case = case_of()
-    carried = case.evaluator.observe(case.evaluator.begin(), play_batch(case))
-    _, carried = evaluate(case, carried)
+    carried = case.evaluator.observe(case.evaluator.begin(), case.play_batch())
+    _, carried = case.evaluate(carried)
     restarted = case.evaluator.restart(carried, 1)
     kept = np.ix_([0, 2], [0, 2])
     for before, after in zip(carried.statistics, restarted.statistics, strict=True):
@@ -259,8 +165,8 @@ def test_memory_of_profiles_by_hand(case_of):
     keeps the product.
     """
     case = case_of(memory=0.6)
-    carried = case.evaluator.observe(case.evaluator.begin(), play_batch(case))
-    _, after = evaluate(case, carried)
+    carried = case.evaluator.observe(case.evaluator.begin(), case.play_batch())
+    _, after = case.evaluate(carried)
     share = np.outer([0.96, 0.96, 0.6], [0.96, 0.96, 0.6])
     whole = after.statistics.count / share
     # Before: those of training and those of the evaluation, every one of them whole.
@@ -279,7 +185,7 @@ def earn(case, mean, *, seed, lanes=400):
     matches = draw_matches(rng, joint, np.ones(joint.shape[:2]), lanes=lanes)
     mine = mean + np.where(np.arange(lanes) % 2, 1.0, -1.0)
     returns = np.tile(mine[:, None], (1, 2)).astype(np.float32)
-    return PPOExperience(case.objective.rows, None, None, matches, returns)
+    return PPOExperience(case.objective.rows, None, None, None, matches, returns)
 
 
 @pytest.mark.parametrize(("rise", "ready"), [(0.0, True), (0.6, False)])
@@ -291,7 +197,7 @@ def test_gate_waits_for_strategies_that_still_improve(case_of, rise, ready):
     carried, found = case.evaluator.begin(), []
     for round_ in range(3):
         carried = case.evaluator.observe(carried, earn(case, rise * round_, seed=round_))
-        evaluation, carried = evaluate(case, carried, key=round_)
+        evaluation, carried = case.evaluate(carried, key=round_)
         found.append(evaluation.ready)
     assert found == [False, False, ready]
     values, errors = carried.history.values, carried.history.standard_errors
@@ -308,11 +214,11 @@ def test_focal_values_and_errors_by_hand(case_of):
     case = case_of()
     profile = np.array([[1, 0], [1, 2], [1, 1]], np.int32)
     batch = PPOExperience(
-        None, None, None,
+        None, None, None, None,
         Matches(np.zeros(3, np.int32), profile),
         np.array([[1.0, 0.0], [2.0, 0.0], [6.0, 0.0]], np.float32),
     )  # fmt: skip
-    _, carried = evaluate(case, case.evaluator.observe(case.evaluator.begin(), batch))
+    _, carried = case.evaluate(case.evaluator.observe(case.evaluator.begin(), batch))
     assert carried.history.values[-1, 0, 1] == pytest.approx(3)
     assert carried.history.standard_errors[-1, 0, 1] == pytest.approx(np.sqrt(14 / 3 / 2))
     rest = np.ones((2, SIZE), bool)
@@ -320,7 +226,7 @@ def test_focal_values_and_errors_by_hand(case_of):
     assert np.isnan(carried.history.values[-1][rest]).all()
 
 
-def test_seats_of_symmetric_games_share_their_episodes(small_config):
+def test_seats_of_symmetric_games_share_their_episodes(small_config, make_case):
     """Payoffs of exchanged profiles are one estimate, and only ascending profiles are played."""
     matrix = np.array([[0.0, -1.0, 2.0], [1.0, 0.0, -1.0], [-2.0, 1.0, 0.0]])
     tree = NormalForm(np.stack([matrix, matrix.T], axis=-1)).to_tree("cyclic")
@@ -328,12 +234,12 @@ def test_seats_of_symmetric_games_share_their_episodes(small_config):
     config = small_config("x", population={"size": SIZE, "symmetric": True})
     config = dataclasses.replace(config, evaluation=EvaluationConfig(memory=1.0, episodes=3000))
     case = make_case(config, game, tree, "uniform")
-    evaluation, carried = evaluate(case, case.evaluator.begin())
+    evaluation, carried = case.evaluate(case.evaluator.begin())
     np.testing.assert_array_equal(
         evaluation.payoffs[..., 1], np.swapaxes(evaluation.payoffs[..., 0], 0, 1)
     )
     assert not carried.statistics.count[np.tril_indices(SIZE, -1)].any()
-    assert np.abs(evaluation.payoffs - exact_payoffs(case)).max() < 0.25
+    assert np.abs(evaluation.payoffs - case.exact_payoffs()).max() < 0.25
 
 
 def test_distance_between_strategies_is_measured_in_all_seats(case_of):
@@ -341,7 +247,7 @@ def test_distance_between_strategies_is_measured_in_all_seats(case_of):
     first moves of seat 0 alone would be 3 of them.
     """
     case = case_of()
-    evaluation, _ = evaluate(case, case.evaluator.begin())
+    evaluation, _ = case.evaluate(case.evaluator.begin())
     tables = np.asarray(case.tables.policies(case.params, case.objective.rows))
     first = case.tables.tree.infoset_player == 0
     per_seat = [member_distance(tables[:, own]) for own in (first, ~first)]

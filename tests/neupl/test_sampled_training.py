@@ -115,6 +115,54 @@ def test_training_goes_on_from_a_checkpoint_bit_by_bit(kuhn, sampled_config):
         np.testing.assert_array_equal([line[k] for k in kept], [expected[k] for k in kept])
 
 
+def test_payoff_heads_go_on_from_a_checkpoint_bit_by_bit(sampled_config):
+    """From before a new row and after: what the head has learned, and its momentum, are saved."""
+    config = sampled_config(evaluation={"payoffs": "learned"}, training={"steps": 8})
+    problem, _ = make_problem(config)
+    whole = run_from(problem, initial_state(problem))
+    saved, after = whole.states[1:3]
+    slot = int(saved.num_admitted)
+    assert after.num_admitted == slot + 1
+    moments = saved.estimates.head.optimizer
+    assert any(np.asarray(leaf).any() for leaf in jax.tree.leaves(moments.mu))
+    arrays = {name: array.copy() for name, array in to_arrays(saved).items()}
+    again = run_from(problem, from_arrays(initial_state(problem), arrays))
+    assert len(again.lines) == 3
+    for state, expected in zip(again.states, whole.states[1:], strict=True):
+        assert_same(state, expected)
+    # The payoffs are the head's, and the strategy with a new row has no index in it.
+    estimates, payoffs = whole.states[-2].estimates, whole.evaluations[-1].payoffs
+    known = estimates.statistics.total[..., 0] / np.maximum(estimates.statistics.count, 1)
+    assert 0 < np.abs(payoffs[..., 0] - known).max() < 1
+    index = np.asarray(after.estimates.head.params["params"]["index_embedding"])
+    assert not index[:, slot].any() and index[:, slot - 1].any()
+
+
+def test_population_that_is_kept_is_measured_afresh(kuhn):
+    """Its payoffs as training had them stay beside the measured ones."""
+    best, last = kuhn.states[-1].best, kuhn.states[-2].best
+    (kept,) = (
+        evaluation
+        for state, evaluation in zip(kuhn.states[1:-1], kuhn.evaluations, strict=True)
+        if state.learner.step == best.step
+    )
+    for found in (best, last):
+        np.testing.assert_array_equal(found.running_payoffs, kept.payoffs)
+        np.testing.assert_array_equal(found.running_errors, kept.payoff_errors)
+    assert last.episodes == 0 and best.episodes == kuhn.problem.config.evaluation.final_episodes
+    np.testing.assert_array_equal(last.payoffs, last.running_payoffs)
+    admitted = np.ix_(range(best.num_admitted), range(best.num_admitted))
+    assert (best.payoff_errors[admitted] < best.running_errors[admitted]).all()
+    assert (best.payoffs != best.running_payoffs)[admitted].any()
+
+
+def test_metrics_tell_how_well_episodes_were_foretold(kuhn):
+    for evaluation, line in zip(kuhn.evaluations, kuhn.lines, strict=True):
+        found = evaluation.calibration
+        assert line["calibration/root_mean_square_error"] == found.root_mean_square_error
+        assert line["calibration/num"] == found.num > 0
+
+
 def test_strategies_are_admitted_when_ready_or_overdue(kuhn):
     settings = kuhn.problem.config.training
     steps = list(

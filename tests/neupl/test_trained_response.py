@@ -156,7 +156,10 @@ class AlwaysTheSame:
 
 
 def _actor(info, sink, *, embedding_size=4):
-    network = make_network(NetworkConfig((8,), embedding_size, True, 8), info.num_actions[0])
+    network = make_network(
+        NetworkConfig(hidden_sizes=(8,), embedding_size=embedding_size, critic_hidden_size=8),
+        info.num_actions[0],
+    )
     return network, PopulationActor(info, network, num_tables=2, sink=sink)
 
 

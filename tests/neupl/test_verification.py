@@ -110,4 +110,4 @@ def test_own_game_that_open_spiel_does_not_know(certify, tmp_path, monkeypatch):
     assert_certifies(trained, verification)
     assert verification.check is None
     assert verification.certificate.openspiel_value is None
-    assert verification.to_json().keys() == {"certificate"}
+    assert verification.to_json().keys() == {"certificate", "method"}

@@ -8,13 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from neupl import networks
+from neupl.conditional_network import ConditionalNetwork, coplayer_marginals
 from neupl.config import NetworkConfig
-from neupl.networks import (
-    ILLEGAL_LOGIT,
-    ConditionalNetwork,
-    coplayer_marginals,
-    masked_log_probs,
-)
+from neupl.networks import ILLEGAL_LOGIT, masked_log_probs
 from neupl.types import Rows
 
 NUM_STATES, NUM_ACTIONS, OBSERVATION_SIZE = 7, 3, 5
@@ -236,7 +233,7 @@ def test_critic_shapes_neither_features_nor_embeddings_of_the_policy():
 def test_added_strategy_costs_at_most_256_floats_per_seat(num_players):
     """The default network: a row of the index table and one of each co-player's row table."""
     config = NetworkConfig()
-    network = ConditionalNetwork(num_actions=NUM_ACTIONS, **vars(config))
+    network = networks.make_network(config, NUM_ACTIONS)
     three, four, five = (num_parameters(num_players, k, network=network) for k in (3, 4, 5))
     assert four - three == five - four == num_players * num_players * config.embedding_size
     assert (four - three) / num_players <= 256

@@ -1,0 +1,29 @@
+"""Where the payoffs of a run come from, and what such a run is called wherever it is shown."""
+
+from typing import Literal
+
+PayoffSource = Literal["exact", "sampled", "learned"]
+
+
+def payoff_source(learner: str, payoffs: str) -> PayoffSource:
+    """What `evaluation.payoffs` stands for.
+
+    Args:
+      learner: `learner.kind`.
+      payoffs: `evaluation.payoffs`.
+    """
+    if payoffs == "auto":
+        return "exact" if learner == "exact" else "sampled"
+    return payoffs
+
+
+def method_name(learner: str, payoffs: str) -> str:
+    """How a population was trained, in words; see `payoff_source` for the arguments.
+
+    Runs that play, but take payoffs, gate, meta-strategy and selection from a game tree, are called
+    exact-gated: they cannot be compared with runs that never see one.
+    """
+    if learner == "exact":
+        return "exact learner"
+    gated = {"exact": ", exact-gated", "sampled": "", "learned": ", payoffs learned"}
+    return f"PPO on episodes{gated[payoff_source(learner, payoffs)]}"

@@ -1,0 +1,236 @@
+"""The page and the figure of `reproduce_neupl.py --learner ppo`."""
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from reproduction_report import STYLE, median_worst, number, table
+from rock_paper_scissors import COLOURS
+
+PAGE, CONTENT, FIGURE = "neupl_ppo.md", "neupl_ppo.json", "neupl_ppo_methods.png"
+
+
+def write(folder: Path, content: Mapping[str, Any]) -> None:
+    """Writes the page, the figures as JSON, and the picture of the methods that were compared."""
+    from matplotlib import style
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CONTENT).write_text(json.dumps(content, indent=1) + "\n")
+    (folder / PAGE).write_text(markdown(content))
+    if content["methods"]:
+        with style.context(["default", STYLE]):
+            draw_methods(folder / FIGURE, content["methods"])
+
+
+def markdown(content: Mapping[str, Any]) -> str:
+    """The report as a page."""
+    versions = ", ".join(f"{name} {v}" for name, v in content["versions"].items() if v)
+    machine = content["machine"]
+    parts = [
+        "# NeuPL from episodes alone",
+        f"Written by `{content['command']}` on {machine['cores']} cores of {machine['processor']}, "
+        f"{content['jobs']} training at a time, {content['seeds']} seeds.",
+        f"Versions: {versions}.",
+    ]
+    if content["quick"]:
+        parts.append(
+            "**A quick run of a few steps: it shows that the script works, nothing else.**"
+        )
+    if content["rows"]:
+        parts += _targets(content["rows"], content["anchors"])
+    if content["bounds"]:
+        parts += _bounds(content["bounds"])
+    if content["methods"]:
+        parts += _methods(content["methods"], content["anchors"])
+    return "\n\n".join(parts) + "\n"
+
+
+def summary(content: Mapping[str, Any]) -> str:
+    """What a terminal shows at the end."""
+    lines = [
+        f"{row['name']:14s} NashConv {median_worst(row, 'nash_conv', number)}, "
+        f"must be {number(row['must'])}: {_met(row)}"
+        for row in content["rows"]
+    ]
+    lines += [
+        f"{row['name']:14s} NashConv is at least "
+        + ", ".join(number(run["nash_conv"]) for run in row["runs"])
+        for row in content["bounds"]
+    ]
+    lines += [
+        f"{row['name']:26s} best {median_worst(row, 'nash_conv', number)}, last third "
+        f"{median_worst(row, 'last_third', number)}"
+        for row in content["methods"]
+    ]
+    return "\n".join(lines)
+
+
+def _targets(rows: Sequence[Mapping[str, Any]], anchors: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [
+        "## Populations, chosen without a tree",
+        "Every population is one conditional network trained by PPO in a process that never "
+        "builds a game tree: gate, payoffs, meta-strategy and the choice of the population that is "
+        "kept are sampled. Its NashConv is exact, by our solver and by OpenSpiel's, from another "
+        "process at the end. Seconds are those of the whole `neupl train` command: imports, "
+        "compilation, training, measurement and certificate. The reference is the best of three "
+        "exact PSRO runs with as many strategies; *must* is twice that or 0.02 of the payoff "
+        "range, whichever is more, *aim* 1.3 times that, both at most the figure asked for of the "
+        "game. In game points; median (worst) over the seeds, and *met* judges the worst.",
+        table(
+            ("game", "strategies", "NashConv", "must", "aim", "reference", "seconds", "allowed",
+             "CPU seconds", "met"),
+            [
+                (
+                    row["name"],
+                    row["num_strategies"],
+                    median_worst(row, "nash_conv", number),
+                    number(row["must"]),
+                    number(row["aim"]),
+                    number(row["reference"]),
+                    median_worst(row, "wall_s", "{:.0f}".format),
+                    row["limit_s"] or "-",
+                    median_worst(row, "cpu_s", "{:.0f}".format),
+                    _met(row),
+                )
+                for row in rows
+            ]
+            + _anchor_rows(anchors, columns=10),
+        ),
+        *(f"**{row['name']}**: {row['beyond_reach']}" for row in rows if row["beyond_reach"]),
+        "What the time went into, of the first seed: playing episodes of training, updating the "
+        "network, and evaluating (playing the payoffs that matter, the gate, and meta-solving, "
+        "which has a column of its own too).",
+        table(
+            ("game", "preset", "steps", "episodes per second", "collect", "update", "evaluate",
+             "of which meta-solving"),
+            [
+                (row["name"], f"configs/{row['preset']}", run["steps"], *_shares(run))
+                for row in rows
+                for run in row["runs"][:1]
+            ],
+        ),
+    ]  # fmt: skip
+
+
+def _bounds(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    def bound(run: Mapping[str, Any]) -> str:
+        low, high = run["interval"]
+        return f"{number(run['nash_conv'])} ({number(low)} to {number(high)})"
+
+    return [
+        "## Games too big to compile",
+        "What a best response of `evaluation.response_s` seconds gains against the mixture that is "
+        "kept, trained and measured from episodes of its own: **a lower bound** of NashConv, with "
+        "a 95 % interval of that bound, by seed.",
+        table(
+            ("game", "strategies", "NashConv is at least", "seconds", "CPU seconds"),
+            [
+                (
+                    f"`{row['game']}`",
+                    row["num_strategies"],
+                    "; ".join(bound(run) for run in row["runs"]),
+                    median_worst(row, "wall_s", "{:.0f}".format),
+                    median_worst(row, "cpu_s", "{:.0f}".format),
+                )
+                for row in rows
+            ],
+        ),
+    ]
+
+
+def _methods(rows: Sequence[Mapping[str, Any]], anchors: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [
+        "## Baselines on the same budget",
+        "The same batches of episodes, hidden layers, optimiser and clipping for all. What is "
+        "kept is, for all alike, the population (or the strategy) with the least exact NashConv "
+        "among the evaluations of a run (`evaluation.payoffs=exact`: gate, payoffs and "
+        "meta-strategy are exact as well, only learning is from episodes). *Last third*: the "
+        "median over the last third of the steps, without selection. *Until*: steps and seconds "
+        "of training to the first evaluation with at most that NashConv, by seed.",
+        table(
+            ("game", "method", "parameters", "NashConv, best", "last third", "until", "steps",
+             "seconds", "CPU seconds"),
+            [
+                (
+                    row["game"],
+                    row["method"],
+                    f"{row['parameters']:,}",
+                    median_worst(row, "nash_conv", number),
+                    median_worst(row, "last_third", number),
+                    number(row["threshold"]),
+                    _reached(row, "threshold_step"),
+                    _reached(row, "threshold_s"),
+                    median_worst(row, "cpu_s", "{:.0f}".format),
+                )
+                for row in rows
+            ]
+            + _anchor_rows(anchors, columns=9),
+        ),
+        "Changes of the preset: "
+        + "; ".join(
+            f"{title}: {' '.join(f'`{change}`' for change in changes) or 'none'}"
+            for title, changes in {row["method"]: row["changes"] for row in rows}.items()
+        )
+        + ".",
+        f"![NashConv over training]({FIGURE})",
+    ]  # fmt: skip
+
+
+def _anchor_rows(anchors: Sequence[Mapping[str, Any]], *, columns: int) -> list[tuple[str, ...]]:
+    """CFR+ beside everything: on a small tree it is faster and closer than any learning."""
+    rows = []
+    for found in anchors:
+        text = (
+            f"CFR+ on {found['game']}: {number(found['nash_conv'])} after {found['iterations']} "
+            f"iterations, {found['seconds']:.2g} s"
+        )
+        rows.append(("*anchor*", text, *("",) * (columns - 2)))
+    return rows
+
+
+def _shares(run: Mapping[str, Any]) -> tuple[str, ...]:
+    seconds = run["seconds_of"]
+    total = sum(seconds.values()) - seconds["solve"]
+    rate = run["steps"] * run["episodes_per_step"] / total
+    return (f"{rate:,.0f}", *(f"{value / total:.0%}" for value in seconds.values()))
+
+
+def _met(row: Mapping[str, Any]) -> str:
+    met = row["met"]
+    return "yes, the aim too" if met["aim"] else "yes" if met["must"] else "no"
+
+
+def _reached(row: Mapping[str, Any], key: str) -> str:
+    values = [run[key] for run in row["runs"]]
+    return ", ".join("never" if value is None else f"{value:.0f}" for value in values)
+
+
+def draw_methods(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Draws NashConv over the steps, one panel per game; lines are medians over seeds."""
+    from matplotlib.figure import Figure
+
+    games = list(dict.fromkeys(row["game"] for row in rows))
+    figure = Figure(figsize=(5.2 * len(games), 4.4), dpi=110, layout="constrained")
+    for axes, game in zip(figure.subplots(1, len(games), squeeze=False)[0], games, strict=True):
+        own = [row for row in rows if row["game"] == game]
+        for row, colour in zip(own, itertools.cycle(COLOURS), strict=False):
+            curves = [run["curve"] for run in row["runs"]]
+            length = min(len(curve["step"]) for curve in curves)
+            values = np.array([curve["nash_conv"][:length] for curve in curves])
+            steps = curves[0]["step"][:length]
+            axes.plot(steps, np.median(values, axis=0), color=colour, label=row["method"])
+            axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=colour,
+                              alpha=0.12, linewidth=0)  # fmt: skip
+        axes.set_yscale("log")
+        axes.set_title(game)
+        axes.set_xlabel("steps (batches of episodes)")
+        axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
+        axes.set_axisbelow(True)
+    axes = figure.axes[0]
+    axes.set_ylabel("exact NashConv (points), median and range of seeds")
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2)
+    figure.savefig(path)
