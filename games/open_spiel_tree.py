@@ -179,6 +179,25 @@ def compile_game(
     return with_unique_observation(tree)
 
 
+def observe_as_played(tree: GameTree) -> GameTree:
+    """The tree as policies see it that were made where the game is played, by the preferred tensor.
+
+    Where that tensor looks the same at several information states of a player, the tree itself
+    prefers another: such policies are then coarser than the tree. Trees that are not OpenSpiel's
+    are played as they are.
+    """
+    kind = tree.observation_kind.split(" ")[0]
+    if kind not in ("one_hot", "information_state_tensor", "observation_tensor"):
+        return tree
+    game = load_open_spiel(tree.name).turn_based
+    kinds = observation_kinds(game)
+    if not kinds or kinds[0] == kind:
+        return tree
+    rows = [tensor_fn(kinds[0])(state) for state in representative_states(game, tree)]
+    observation = np.array(rows, np.float32)
+    return dataclasses.replace(tree, observation=observation, observation_kind=kinds[0])
+
+
 def observation_kinds(game: pyspiel.Game) -> list[str]:
     """Tensors that the game really provides for the player to move, the preferred one first."""
     kind = game.get_type()

@@ -1,11 +1,13 @@
 """The configuration of a run: frozen dataclasses are the only schema.
 
 Every quantity in game points is given as a fraction of the game's payoff range, so that one set of
-defaults serves games of any scale. The text under a field is its help.
+defaults serves games of any scale. The text under a field is its help. Sampled runs start from
+other defaults, `PPO_DEFAULTS`; the help of a field ends with its default there where it differs.
 """
 
 import dataclasses
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +43,10 @@ class GraphConfig:
     """Share of the uniform mixture over the earlier strategies in `psro` and `rectified` rows;
     every other readmission (`training.readmit`) responds to the meta-solver's mixture alone.
     """
+    temperature: float = 0.0
+    """Entropy regularisation of the meta-solver `nash`, as a fraction of the payoff range per nat;
+    0 is none. Estimated payoffs determine a regularised equilibrium better. PPO: 0.005.
+    """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +81,7 @@ class TemperatureConfig:
     power: float = 1.0
     """How fast the temperature falls with the number of responses so far."""
     floor: float = 0.0001
-    """Least temperature, as a fraction of the payoff range per nat."""
+    """Least temperature, as a fraction of the payoff range per nat. PPO: 0.004."""
     final: float = 1.0
     """Share of every temperature that is left at the end of the run; it falls geometrically over
     the steps. For runs in which nobody is admitted, such as self-play.
@@ -96,7 +102,7 @@ class LearnerConfig:
     at every information state, without the factor of the owner's own reach.
     """
     learning_rate: float = 2e-3
-    """Adam's step size at the start; it falls linearly over the run."""
+    """Adam's step size at the start; it falls linearly over the run. PPO: 0.006."""
     final_learning_rate: float = 2e-4
     """Adam's step size at the end."""
     max_gradient_norm: float = 1.0
@@ -162,10 +168,10 @@ class TrainingConfig:
     """The population loop."""
 
     steps: int = 3000
-    """Steps of the run: gradient steps of the exact learner, batches of episodes of PPO."""
+    """Steps of the run: gradient steps (exact) or batches of episodes (PPO). PPO: 1000."""
     evaluate_every: int = 20
     """Steps between evaluations (payoffs, certificate, admission); a multiple of
-    `updates_per_target`.
+    `updates_per_target` for the exact learner. PPO: 10.
     """
     admission: Literal["gated", "concurrent"] = "gated"
     """`gated`: a strategy is admitted when those before it are near-best responses, and its row is
@@ -176,10 +182,10 @@ class TrainingConfig:
     is admitted, as a multiple of its temperature (nats).
     """
     max_steps_per_row: int = 60
-    """Steps after which the next strategy is admitted whether or not the gate is met."""
+    """Steps after which the next strategy is admitted whether or not the gate is met. PPO: 20."""
     rehearse: bool = True
     """While the population grows, train the strategies admitted before as well; else they are held
-    in place while a new one responds to them, as in PSRO (gated admission only).
+    in place while a new one responds to them, as in PSRO (gated admission only). PPO: false.
     """
     readmit: bool = True
     """When the population is full, give the strategy with least weight in the meta-strategy a new
@@ -210,6 +216,13 @@ class Config:
     learner: LearnerConfig = LearnerConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     training: TrainingConfig = TrainingConfig()
+
+    @staticmethod
+    def defaults(given: Mapping[str, Any]) -> "Config":
+        """What a configuration starts from: that of the learner which it names."""
+        learner = given.get("learner")
+        named = isinstance(learner, Mapping) and learner.get("kind") == "ppo"
+        return PPO_DEFAULTS if named else Config()
 
     def __post_init__(self) -> None:
         alone = self.graph.kind == "self_play" and self.population.sink == "none"
@@ -269,8 +282,20 @@ class Config:
         final, mirror = self.temperature.final, self.learner.mirror
         _require(0 < final <= 1, "temperature.final", final, "in (0, 1]")
         _require(mirror >= 0, "learner.mirror", mirror, "at least 0")
+        value = self.graph.temperature
+        _require(value >= 0, "graph.temperature", value, "at least 0")
 
 
 def _require(condition: bool, key: str, value: object, allowed: str) -> None:
     if not condition:
         raise ValueError(f"{key} is {value!r}: it must be {allowed}")
+
+
+# Episodes are noisy and dear: strategies learn one at a time, against mixtures that noise does not
+# upset.
+PPO_DEFAULTS = Config(
+    graph=GraphConfig(temperature=0.005),
+    temperature=TemperatureConfig(floor=0.004),
+    learner=LearnerConfig(kind="ppo", learning_rate=6e-3),
+    training=TrainingConfig(steps=1000, evaluate_every=10, max_steps_per_row=20, rehearse=False),
+)

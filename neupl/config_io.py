@@ -1,7 +1,8 @@
 """Configuration as text: YAML and `key=value` to nested frozen dataclasses and back.
 
 Types are strict; the dataclasses are the only schema. Order: the field's default, then the file,
-then the overrides.
+then the overrides. A class whose defaults depend on what is given says so by a static method
+`defaults`.
 """
 
 import ast
@@ -94,7 +95,8 @@ def load_config(cls: type[T], path: Path | None, overrides: Sequence[str] = ()) 
     """
     tree = {} if path is None else read_mapping(path)
     overridden = {_apply_override(tree, override) for override in overrides}
-    return _Builder(cls, path, overridden).build(cls, tree, "", None)
+    base = cls.defaults(tree) if hasattr(cls, "defaults") else None
+    return _Builder(cls, path, overridden).build(cls, tree, "", base)
 
 
 def read_mapping(path: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ meta-strategy, payoffs, and for compiled games the policy tables) and `MODEL_CAR
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +17,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 from safetensors import SafetensorError
 
+from games.game_tree import GameTree
+from games.open_spiel_tree import observe_as_played
 from games.registry import load_tree
 from games.types import Policy
 from neupl.config import NetworkConfig
@@ -52,6 +54,8 @@ class Population:
       step: gradient steps of training.
       num_nodes: size of the game tree; `None` where training only played.
       max_nodes: largest tree that the game may have to be compiled.
+      observation_kind: where the observations come from that the network was trained on; `None`
+        where training only played.
       sink_table: for `sink == "table"`: `player [S]`, `observation [S, O]`, `probabilities [S, A]`.
       method: how it was trained, in words; see `neupl.payoff_source`.
       estimates: how the payoffs were estimated; `None` where they are exact.
@@ -70,6 +74,7 @@ class Population:
     step: int
     num_nodes: int | None
     max_nodes: int
+    observation_kind: str | None = None
     sink_table: Mapping[str, np.ndarray] | None = None
     method: str | None = None
     estimates: PayoffEstimates | None = None
@@ -111,9 +116,20 @@ class Population:
         every = functools.partial(self._forward, seat)
         return MemberPolicy(every, jnp.asarray(weights, jnp.float32))
 
+    def tree(self, progress: Callable[[int], None] | None = None) -> GameTree:
+        """The compiled game, with the observations that the network was trained on.
+
+        Raises:
+          GameError: the game cannot be compiled.
+        """
+        tree = load_tree(self.game, max_nodes=self.max_nodes, progress=progress)
+        if self.observation_kind == tree.observation_kind:
+            return tree
+        return observe_as_played(tree)
+
     def tabulate(self) -> Float[np.ndarray, "K S A"]:
         """All strategies at all information states of the compiled game, normalised in float64."""
-        tree = load_tree(self.game, max_nodes=self.max_nodes)
+        tree = self.tree()
         tables = np.zeros((self.num_strategies, tree.num_infosets, tree.num_actions))
         for seat in range(self.num_players):
             own = tree.infoset_player == seat
@@ -131,7 +147,7 @@ class Population:
         from solvers.open_spiel_check import find_judge
 
         self._check(member)
-        tree, tables = load_tree(self.game, max_nodes=self.max_nodes), self.tabulate()
+        tree, tables = self.tree(), self.tabulate()
         table = mix(tree, tables, self.meta_strategy) if member == "nash" else tables[member]
         judge = find_judge(tree)
         policy = TabularPolicy(judge.game)
@@ -234,6 +250,7 @@ def _assemble(manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
         step=manifest["step"],
         num_nodes=manifest["num_nodes"],
         max_nodes=manifest["max_nodes"],
+        observation_kind=manifest.get("observation_kind"),
         sink_table=sink_table or None,
         method=manifest.get("method"),
         estimates=_estimates(manifest, arrays),

@@ -1,5 +1,6 @@
 """What a run trains: the game with its learner, evaluator and meta-solver, as configured."""
 
+import functools
 import json
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from games.game_tree import GameTree
 from games.normal_form import NormalForm
+from games.open_spiel_tree import observe_as_played
 from games.registry import load_simulator, load_tree
 from games.types import Game, GameInfo, HostGame
 from neupl.config import Config
@@ -22,6 +24,7 @@ from neupl.sampled_evaluation import SampledEvaluator
 from neupl.training import Problem
 from neupl.tree_population import TreePopulation
 from solvers.meta.registry import MetaSolver, meta_solver
+from solvers.meta.regularised_nash import solve_regularised_nash
 from solvers.values import payoffs
 
 
@@ -59,13 +62,7 @@ def _sampled_problem(config: Config) -> Problem:
 def _exact_gated_problem(config: Config, *, quiet: bool) -> Problem:
     """A run that plays, and is told by a tree what came of it."""
     game, actor = _playing(config)
-    tree = _compile(config, quiet=quiet)
-    if set(game.info.observation_size) != {tree.observation.shape[1]}:
-        raise UserError(
-            f"{config.game} shows {game.info.observation_size} numbers where it is played, but "
-            f"{tree.observation.shape[1]} on its tree: one network cannot take both",
-            hint="set evaluation.payoffs to sampled or learned",
-        )
+    tree = observe_as_played(_compile(config, quiet=quiet))
     uniform = config.population.sink == "uniform"
     sink = tree.uniform_policy().astype(np.float32) if uniform else None
     tables, solver = TreePopulation(tree, config, sink=sink), _meta_solver(config, game.info)
@@ -166,6 +163,9 @@ def _meta_solver(config: Config, info: GameInfo) -> MetaSolver:
             f"graph.meta_solver is 'nash', but {config.game} is not a two-player zero-sum game",
             hint="set graph.meta_solver to prd or uniform",
         )
+    if config.graph.temperature > 0 and name == "nash":
+        temperature = config.graph.temperature * info.payoff_range
+        return functools.partial(solve_regularised_nash, temperature=temperature)
     try:
         return meta_solver(name)
     except ValueError as error:

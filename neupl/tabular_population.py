@@ -11,7 +11,7 @@ separately is the product of the marginals, another object with another gap.
 import dataclasses
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -207,13 +207,13 @@ class TabularPopulation:
             policy.action_probability_array[policy.state_lookup[name]] = table[row]
         return policy
 
-    def tree(self) -> GameTree:
+    def tree(self, progress: Callable[[int], None] | None = None) -> GameTree:
         """The game, compiled.
 
         Raises:
           UserError: it is not the game that the tables were made for.
         """
-        tree = load_tree(self.game, max_nodes=self.num_nodes)
+        tree = load_tree(self.game, max_nodes=self.num_nodes, progress=progress)
         self.check_tree(tree)
         return tree
 

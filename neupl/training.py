@@ -3,10 +3,11 @@
 
 Two schedules of the same loop. `concurrent` is the paper's: every row of the graph trains from the
 start and the graph follows the payoffs. `gated` admits a strategy once those before it are
-near-best responses in their own regularised objective, and freezes its row. When the population is
-full, the strategy with least weight in the meta-strategy gets a new row, again and again, while the
-others are held where a frozen copy of the network has them. A gated run ends by settling: the best
-population so far comes back, and only the critic goes on learning.
+near-best responses in their own regularised objective, and freezes its row; those before it go on
+training or, by configuration, are held. When the population is full, the strategy with least weight
+in the meta-strategy gets a new row, again and again. Strategies that are held stay where a frozen
+copy of the network has them. A gated run ends by settling: the best population so far comes back,
+and only the critic goes on learning.
 """
 
 import dataclasses

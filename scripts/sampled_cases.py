@@ -13,15 +13,15 @@ class Target:
     """A game to be trained from episodes alone.
 
     Attributes:
-      preset: a file of `configs/`.
-      game: an OpenSpiel string, where it is not the preset's.
+      preset: a file of `configs/`, or `None` for a game with the defaults of sampled runs.
+      game: an OpenSpiel string, where there is no preset.
       must: NashConv that must be reached besides the relative target, in game points.
       aim: NashConv that is hoped for, in game points.
       limit_s: wall-clock seconds of the whole command in which it must be.
       beyond_reach: why no population of ours meets the target; such a case is reported, not judged.
     """
 
-    preset: str
+    preset: str | None = None
     game: str | None = None
     must: float = float("inf")
     aim: float = float("inf")
@@ -34,18 +34,16 @@ TARGETS = {
     "leduc_poker": Target("leduc_poker_ppo.yaml", must=1.0, aim=0.7, limit_s=60),
     "leduc_poker_16": Target("leduc_poker_ppo_16.yaml", must=0.6, aim=0.45, limit_s=300),
     "leduc_poker_64": Target("leduc_poker_ppo_64.yaml", aim=0.3, limit_s=1800),
-    "goofspiel_4": Target(
-        "ppo.yaml", "goofspiel(imp_info=True,num_cards=4,points_order=descending)"
-    ),
-    "liars_dice_4": Target("ppo.yaml", "liars_dice(numdice=1,dice_sides=4)"),
+    "goofspiel_4": Target(game="goofspiel(imp_info=True,num_cards=4,points_order=descending)"),
+    "liars_dice_4": Target(game="liars_dice(numdice=1,dice_sides=4)"),
     **{
-        name: Target("ppo.yaml", CASES[name].game, beyond_reach=CASES[name].beyond_reach)
+        name: Target(game=CASES[name].game, beyond_reach=CASES[name].beyond_reach)
         for name in ("goofspiel_5", "battleship_2", "liars_dice_3", "dark_hex_2", "blotto_6_3")
     },
 }
 
 # Games of which nobody has a tree: what a trained best response gains is all that is known.
-TOO_BIG = {"liars_dice_2x2": Target("ppo.yaml", "liars_dice(numdice=2)")}
+TOO_BIG = {"liars_dice_2x2": Target(game="liars_dice(numdice=2)")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,12 +62,13 @@ class Method:
 SINGLE = ("population.size=1", "population.sink=none", "graph.kind=self_play")
 METHODS = {
     "neupl": Method("NeuPL: one conditional network"),
-    "independent": Method("the same with a network per strategy", ("network.kind=separate",)),
-    "psro": Method(
-        "PSRO, networks from scratch", ("network.kind=separate", "training.rehearse=false")
-    ),
+    "psro": Method("PSRO, a network per strategy from scratch", ("network.kind=separate",)),
     "psro_continued": Method(
-        "PSRO, networks continued", ("network.kind=continued", "training.rehearse=false")
+        "PSRO, each network continued from its predecessor", ("network.kind=continued",)
+    ),
+    "independent": Method(
+        "independent networks that all go on learning until there are N",
+        ("network.kind=separate", "training.rehearse=true"),
     ),
     "self_play": Method("self-play with entropy", (*SINGLE, "temperature.final=0.1")),
     "mirror": Method(

@@ -107,7 +107,7 @@ def _targets(rows: Sequence[Mapping[str, Any]], anchors: Sequence[Mapping[str, A
             ("game", "preset", "steps", "episodes per second", "collect", "update", "evaluate",
              "of which meta-solving"),
             [
-                (row["name"], f"configs/{row['preset']}", run["steps"], *_shares(run))
+                (row["name"], _source(row), run["steps"], *_shares(run))
                 for row in rows
                 for run in row["runs"][:1]
             ],
@@ -189,6 +189,10 @@ def _anchor_rows(anchors: Sequence[Mapping[str, Any]], *, columns: int) -> list[
         )
         rows.append(("*anchor*", text, *("",) * (columns - 2)))
     return rows
+
+
+def _source(row: Mapping[str, Any]) -> str:
+    return f"configs/{row['preset']}" if row["preset"] else f"`--game` {row['game']}"
 
 
 def _shares(run: Mapping[str, Any]) -> tuple[str, ...]:

@@ -117,8 +117,9 @@ def _what(name: str) -> tuple[list[str], Sequence[str]]:
     """Arguments of `neupl train`, and changes of its configuration."""
     if "/" not in name:
         target = (TARGETS | TOO_BIG)[name]
-        game = ["--game", target.game] if target.game else []
-        return [str(ROOT / "configs" / target.preset), *game], ()
+        if target.preset is None:
+            return ["--game", target.game], ("learner.kind=ppo",)
+        return [str(ROOT / "configs" / target.preset)], ()
     game, method = name.split("/")
     # Selection by the exact NashConv, for all alike: how good each is at its best.
     return [str(ROOT / "configs" / TARGETS[game].preset)], (

@@ -65,9 +65,9 @@ def markdown(content: Mapping[str, Any]) -> str:
         "less than a best response to the mixture, in game points, exact.",
         "## Claims",
         "*Population*: the network as training left it. *Practised*: the same after "
-        f"{content['setting']['practice']} more batches of {_practice_size(content)} episodes against "
-        "random mixtures, once for all that are measured here. Means over the mixtures, gap / limit; in brackets the share of mixtures in which the claim holds on its "
-        "own.",
+        f"{content['setting']['practice']} more batches of {_practice_size(content)} episodes "
+        "against random mixtures, once for all that are measured here. Means over the mixtures, "
+        "gap / limit; in brackets the share of mixtures in which the claim holds on its own.",
         _claims_table(content["populations"]),
         "![Gap over batches](transfer_gaps.png)",
         *_zero_shot_part(content),

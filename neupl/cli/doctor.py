@@ -32,6 +32,7 @@ EXTRAS = {
         "comparisons with other libraries",
         ("clarabel", "cvxopt", "cvxpy", "ecos", "nashpy", "networkx", "pgx", "piqp"),
     ),
+    "psro": Extra("OpenSpiel's PSRO with learned responses, for comparison", ("dm-haiku", "rlax")),
     "test": Extra("the test suite", ("beartype", "hypothesis", "pytest", "pytest-xdist", "ruff")),
 }
 

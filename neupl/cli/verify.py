@@ -109,18 +109,13 @@ def run(command: Verify) -> int:
 
 
 def _compile(command: Verify, population: "Population | TabularPopulation") -> "GameTree":
-    from games.registry import load_tree
     from games.tree_walk import GameTooLargeError
     from neupl.progress import Progress
 
     title = f"compiling {population.game}"
     try:
         with Progress(title, quiet=command.quiet, patience_s=1.0) as progress:
-            return load_tree(
-                population.game,
-                max_nodes=population.max_nodes,
-                progress=lambda nodes: progress.update(nodes, None),
-            )
+            return population.tree(progress=lambda nodes: progress.update(nodes, None))
     except GameTooLargeError as error:
         hint = "--method trained-br bounds the gap without a tree"
         raise UserError(str(error), hint=hint) from error

@@ -4,9 +4,10 @@ strategies at once, from whole episodes of a `Game` or `HostGame`.
 `collect` plays a batch of episodes. In every lane one seat plays a strategy that learns, the others
 one draw from its row; only the focal seat's decisions are kept. `update` goes over them a few times
 in minibatches. The entropy of each decision has its own weight, the strategy's temperature in
-payoff ranges. Advantages are divided by their standard deviation over the batch, and temperatures
-by the same number, so that they keep their meaning. Strategies that are held are drawn to the
-teacher by its divergence from them, where they go themselves.
+payoff ranges, and so have the entropies of the decisions that follow it, which are part of the
+return. Advantages are divided by their standard deviation over the batch, and temperatures by the
+same number, so that they keep their meaning. Strategies that are held are drawn to the teacher by
+its divergence from them, where they go themselves.
 
 With `learner.mirror` the policy is also drawn to the one that played the batch: with the entropy,
 one step of magnetic mirror descent (Sokota et al. 2023, arXiv 2206.05825) in its form for policies
@@ -30,6 +31,10 @@ from neupl.networks import make_network
 from neupl.population_actor import Playing, PopulationActor, Seen, apply_network
 from neupl.rollout import Trajectory, make_actor_play
 from neupl.types import Learner, LearnerState, Objective, Rows
+
+# Share of the lanes that strategies which are held get, where others respond. They are to stay
+# where they are: that takes fewer episodes than to learn something.
+HELD_SHARE = 0.25
 
 # Advantages of a batch whose standard deviation is below this share of the payoff range are noise.
 LEAST_SPREAD = 1e-4
@@ -202,14 +207,16 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
 
 
 def lane_weights(objective: Objective) -> Float[np.ndarray, "P K"]:
-    """How many lanes each strategy gets: those that respond and those that are held half each,
-    where there are both; every strategy with a row where there is neither.
+    """How many lanes each strategy gets, relative to the others: those that are held `HELD_SHARE`
+    of all and those that respond the rest, where there are both; every strategy with a row alike
+    where there is neither.
     """
     joint = np.asarray(objective.rows.joint)
     met = joint.sum(axis=-1) > 0
-    parts = [np.asarray(part) * met for part in (objective.respond, objective.hold)]
-    parts = [part / part.sum() for part in parts if part.sum() > 0]
-    return sum(parts) / len(parts) if parts else met.astype(np.float64)
+    shares = ((objective.respond, 1 - HELD_SHARE), (objective.hold, HELD_SHARE))
+    parts = [(np.asarray(part) * met, share) for part, share in shares]
+    parts = [(part / part.sum(), share) for part, share in parts if part.sum() > 0]
+    return sum(part * share for part, share in parts) if parts else met.astype(np.float64)
 
 
 def focal_decisions(
@@ -221,7 +228,9 @@ def focal_decisions(
     trace: float,
 ) -> Decisions:
     """What the focal seats decided, with advantages by generalised advantage estimation (Schulman
-    et al. 2016, arXiv 1506.02438) over the seat's own decisions, without discounting.
+    et al. 2016, arXiv 1506.02438) over the seat's own decisions, without discounting. The return of
+    a decision holds the entropies of the seat's decisions after it, each as the surprise
+    `-log_prob` of what was done there; its own entropy stands in the loss.
 
     Args:
       trajectory: NumPy arrays, values in payoff ranges.
@@ -236,6 +245,9 @@ def focal_decisions(
     reward = trajectory.rewards[:, lanes, seat] / payoff_range
     value = trajectory.value[:, lanes, seat]
     advantage = np.zeros(moved.shape, np.float32)
+    strategy = matches.profile[lanes, seat]
+    temperature = np.asarray(objective.temperature)[seat, strategy] / np.float32(payoff_range)
+    surprise = -temperature * trajectory.log_prob[:, lanes, seat]
     collected = np.zeros(len(lanes), np.float32)
     next_value, next_advantage = np.zeros_like(collected), np.zeros_like(collected)
     for t in reversed(range(len(moved))):
@@ -244,13 +256,12 @@ def focal_decisions(
         delta = collected + next_value - value[t]
         advantage[t] = np.where(now, delta + trace * next_advantage, 0.0)
         next_advantage = np.where(now, advantage[t], next_advantage)
-        next_value = np.where(now, value[t], next_value)
+        next_value = np.where(now, value[t] + surprise[t], next_value)
         collected = np.where(now, 0.0, collected)
     when, lane = np.nonzero(moved)
     focal = seat[lane]
     order = seat_order(matches.profile.shape[1])[focal]
     profile = np.take_along_axis(matches.profile[lane], order, axis=1)
-    strategy = profile[:, 0]
     return Decisions(
         seen=Seen(
             trajectory.observation[when, lane, focal],
@@ -262,9 +273,9 @@ def focal_decisions(
         log_prob=trajectory.log_prob[when, lane, focal],
         advantage=advantage[when, lane],
         target=advantage[when, lane] + value[when, lane],
-        temperature=np.asarray(objective.temperature)[focal, strategy] / np.float32(payoff_range),
-        respond=np.sign(np.asarray(objective.respond)[focal, strategy]),
-        hold=np.sign(np.asarray(objective.hold)[focal, strategy]),
+        temperature=temperature[lane],
+        respond=np.sign(np.asarray(objective.respond)[focal, strategy[lane]]),
+        hold=np.sign(np.asarray(objective.hold)[focal, strategy[lane]]),
         counts=np.ones(len(when), np.float32),
     )
 

@@ -50,7 +50,7 @@ def solve_nash(payoffs: Float[np.ndarray, "..."], *, maximum_entropy: bool = Tru
       SolverError: no equilibrium within tolerance was found; the message carries the gap reached.
     """
     start = time.perf_counter()
-    matrix = _zero_sum_matrix(payoffs)
+    matrix = zero_sum_matrix(payoffs)
     low, high = matrix.min(), matrix.max()
     scaled = _scaled(matrix)
     row, column, iterations = _equilibrium(scaled)
@@ -138,7 +138,7 @@ def _scaled(matrix):
     return (matrix - low) / (high - low) if high > low else np.zeros_like(matrix)
 
 
-def _zero_sum_matrix(payoffs: Float[np.ndarray, "..."]) -> Float64[np.ndarray, "K0 K1"]:
+def zero_sum_matrix(payoffs: Float[np.ndarray, "..."]) -> Float64[np.ndarray, "K0 K1"]:
     payoffs = np.asarray(payoffs, np.float64)
     if payoffs.ndim == 2:
         payoffs = np.stack([payoffs, -payoffs], axis=-1)

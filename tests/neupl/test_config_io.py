@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neupl.config import Config
+from neupl.config import PPO_DEFAULTS, Config
 from neupl.config_io import describe_fields, dump_config, load_config
 from neupl.errors import UserError
 
@@ -229,3 +230,28 @@ def test_every_key_of_a_run_is_documented_and_settable():
         assert field.docstring, f"{field.key} has no text under it"
         value = yaml.safe_load(field.default)
         assert load_config(Config, None, [f"{field.key}={field.default}"]) == Config(), value
+
+
+def test_learner_that_is_named_decides_what_a_run_starts_from(tmp_path):
+    file = tmp_path / "ppo.yaml"
+    file.write_text("learner: {kind: ppo, clip: 0.3}\ntraining: {steps: 7}\n")
+    config = load_config(Config, file, ["training.evaluate_every=1"])
+    training = dataclasses.replace(PPO_DEFAULTS.training, steps=7, evaluate_every=1)
+    learner = dataclasses.replace(PPO_DEFAULTS.learner, clip=0.3)
+    assert config == dataclasses.replace(PPO_DEFAULTS, learner=learner, training=training)
+    assert load_config(Config, None, ["learner.kind=ppo"]) == PPO_DEFAULTS
+    assert load_config(Config, file, ["learner.kind=exact"]).graph == Config().graph
+
+
+def test_help_tells_the_defaults_of_sampled_runs():
+    """Where they differ, and only there."""
+    sampled = yaml.safe_load(dump_config(PPO_DEFAULTS))
+    for field in describe_fields(Config):
+        told = re.search(r"PPO: (\S+)\.$", field.docstring)
+        value = sampled
+        for name in field.key.split("."):
+            value = value[name]
+        default = yaml.safe_load(field.default)
+        if field.key != "learner.kind":
+            assert value == (yaml.safe_load(told[1]) if told else default), field.key
+            assert not told or value != default

@@ -31,16 +31,20 @@ def random_trajectory(rng, *, steps, lanes, players, size=4, actions=3):
     )
 
 
-def slow_advantages(trajectory, lane, seat, *, payoff_range, trace):
+def slow_advantages(trajectory, lane, seat, *, payoff_range, trace, temperature):
     """`{step: advantage}`: the sum of `trace ** j` times the j-th temporal difference from it on,
-    the rewards between two decisions of the seat taken together.
+    the rewards between two decisions of the seat taken together, and with what the second one's
+    surprise is worth.
     """
     times = [t for t in range(len(trajectory.to_move)) if trajectory.to_move[t, lane, seat]]
     differences = []
     for i, t in enumerate(times):
         end = times[i + 1] if i + 1 < len(times) else len(trajectory.to_move)
         paid = sum(float(trajectory.rewards[s, lane, seat]) for s in range(t, end)) / payoff_range
-        after = float(trajectory.value[end, lane, seat]) if i + 1 < len(times) else 0.0
+        after = 0.0
+        if i + 1 < len(times):
+            after = float(trajectory.value[end, lane, seat])
+            after -= temperature / payoff_range * float(trajectory.log_prob[end, lane, seat])
         differences.append(paid + after - float(trajectory.value[t, lane, seat]))
     return {
         t: sum(trace**j * d for j, d in enumerate(differences[i:])) for i, t in enumerate(times)
@@ -67,9 +71,12 @@ def test_advantages_are_those_of_the_definition(trace):
     found = focal_decisions(trajectory, matches, task, payoff_range=5.0, trace=trace)
     n = 0
     slow = [
-        slow_advantages(trajectory, lane, matches.seat[lane], payoff_range=5.0, trace=trace)
-        for lane in range(40)
-    ]
+        slow_advantages(
+            trajectory, lane, seat, payoff_range=5.0, trace=trace,
+            temperature=task.temperature[seat, matches.profile[lane, seat]],
+        )
+        for lane, seat in enumerate(matches.seat)
+    ]  # fmt: skip
     for t in range(9):
         for lane, seat in enumerate(matches.seat):
             if not trajectory.to_move[t, lane, seat]:
@@ -98,11 +105,12 @@ def test_advantages_are_those_of_the_definition(trace):
 
 def test_advantages_of_two_decisions_by_hand():
     """Seat 1 decides at steps 1 and 3 of 5, values 0.5 and 0.25; in payoff ranges (of 4 points) it
-    receives 1/4 at step 0, which nobody decided, 2/4 at step 2 and -1/4 at step 4.
+    receives 1/4 at step 0, which nobody decided, 2/4 at step 2 and -1/4 at step 4. What it does at
+    step 3 has probability exp(-0.5), at a temperature of 0.8 points: its surprise is worth 0.1.
 
-    The temporal differences are 2/4 + 0.25 - 0.5 = 0.25 and -1/4 - 0.25 = -0.5, the advantages with
-    trace 1/2 are 0.25 - 0.25 = 0 and -0.5; with trace 1 the returns to go, 1/4 and -1/4, less the
-    values: -0.25 and -0.5.
+    The temporal differences are 2/4 + 0.25 + 0.1 - 0.5 = 0.35 and -1/4 - 0.25 = -0.5, the
+    advantages with trace 1/2 are 0.35 - 0.25 = 0.1 and -0.5; with trace 1 the returns to go,
+    1/4 + 0.1 and -1/4, less the values: -0.15 and -0.5.
     """
     rng = np.random.default_rng(0)
     trajectory = random_trajectory(rng, steps=5, lanes=1, players=2)
@@ -110,8 +118,10 @@ def test_advantages_of_two_decisions_by_hand():
     trajectory.value[:, 0, 1] = [0, 0.5, 0, 0.25, 0]
     trajectory.rewards[:, 0, 1] = [1, 0, 2, 0, -1]
     matches = Matches(np.array([1], np.int32), np.zeros((1, 2), np.int32))
-    task = random_task(rng, 2, 2)
-    for trace, expected in [(0.5, [0.0, -0.5]), (1.0, [-0.25, -0.5])]:
+    trajectory.log_prob[3, 0, 1] = -0.5
+    temperature = np.array([[9.0, 9.0], [0.8, 9.0]], np.float32)
+    task = random_task(rng, 2, 2)._replace(temperature=temperature)
+    for trace, expected in [(0.5, [0.1, -0.5]), (1.0, [-0.15, -0.5])]:
         found = focal_decisions(trajectory, matches, task, payoff_range=4.0, trace=trace)
         np.testing.assert_allclose(found.advantage, expected, atol=1e-7)
         np.testing.assert_allclose(found.target, np.add(expected, [0.5, 0.25]), atol=1e-7)

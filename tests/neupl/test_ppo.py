@@ -220,13 +220,13 @@ def test_critic_learns_what_profiles_pay(setting, trained):
     assert np.abs(value - exact).max() < 0.05 and np.ptp(exact) > 0.1
 
 
-def test_lanes_go_half_to_those_that_respond_and_half_to_those_held(setting):
+def test_lanes_go_to_those_that_respond_and_a_quarter_to_those_held(setting):
     """And only to strategies with a row."""
     rate = {"respond": (1,), "hold": (0, 2)}
     task = make_objective(setting, temperature=0.1, **rate)
-    np.testing.assert_allclose(lane_weights(task), [[0, 0.125, 0.125]] * 2 / np.float64(0.5))
+    np.testing.assert_allclose(lane_weights(task), [[0, 0.375, 0.125]] * 2)
     only_held = task._replace(respond=np.zeros((2, SIZE), np.float32))
-    np.testing.assert_allclose(lane_weights(only_held), [[0, 0, 0.5]] * 2)
+    np.testing.assert_allclose(lane_weights(only_held), [[0, 0, 0.125]] * 2)
     nobody = only_held._replace(hold=np.zeros((2, SIZE), np.float32))
     np.testing.assert_allclose(lane_weights(nobody), [[0, 1, 1]] * 2)
 

@@ -4,6 +4,7 @@ tree.
 
 import contextlib
 import dataclasses
+import itertools
 from typing import Any, NamedTuple
 
 import jax
@@ -19,6 +20,7 @@ from neupl.training_state import from_arrays, to_arrays
 from neupl.tree_population import TreePopulation
 from solvers.gaps import gains
 from solvers.meta.registry import meta_solver
+from solvers.meta.regularised_nash import solve_regularised_nash
 
 LEARNER = {"kind": "ppo", "episodes": 256, "minibatch": 512, "epochs": 1}
 TRAINING = {"steps": 24, "evaluate_every": 2, "max_steps_per_row": 4}
@@ -200,6 +202,31 @@ def test_strategies_are_admitted_when_ready_or_overdue(kuhn):
     assert kinds == {False, True}
     # Nothing settles: which population is best is only estimated.
     assert kuhn.states[-1].respond.any()
+
+
+def test_strategies_admitted_earlier_are_held_where_nobody_rehearses(sampled_config):
+    """Where they were at the admission, while the newest one responds."""
+    training = {"rehearse": False, "steps": 8, "evaluate_every": 1, "max_steps_per_row": 2}
+    problem, _ = make_problem(sampled_config(population={"size": 4}, training=training))
+    run = run_from(problem, initial_state(problem))
+    admitted = []
+    for before, after in itertools.pairwise(run.states[:-1]):
+        newest = int(after.num_admitted) - 1
+        if newest == before.num_admitted:
+            admitted.append(newest)
+            np.testing.assert_array_equal(after.respond, np.arange(4) == newest)
+            np.testing.assert_array_equal(after.hold, (np.arange(4) > 0) & (np.arange(4) < newest))
+            jax.tree.map(np.testing.assert_array_equal, after.teacher, after.learner.params)
+    assert admitted == [2, 3]
+
+
+def test_meta_strategy_is_regularised_in_payoff_ranges(sampled_config):
+    """Kuhn poker pays -2 to 2."""
+    problem, _ = make_problem(sampled_config(graph={"temperature": 0.1}))
+    first = np.random.default_rng(0).normal(size=(3, 3))
+    payoffs = np.stack([first, -first], axis=-1)
+    expected = solve_regularised_nash(payoffs, temperature=0.4).joint
+    np.testing.assert_allclose(problem.solver(payoffs).joint, expected, atol=1e-12)
 
 
 def test_best_population_is_one_whose_response_had_its_time(kuhn):

@@ -84,7 +84,7 @@ def test_methods_are_compared_at_their_best_and_late(modules):
     assert second["threshold_step"] is None
     # The steps after two thirds of the run.
     assert row["worst"]["last_third"] == 0.4 and row["median"]["last_third"] == pytest.approx(0.3)
-    assert "training.rehearse=false" in row["changes"]
+    assert "network.kind=separate" in row["changes"]
 
 
 def test_the_anchor_is_what_cfr_reaches(modules):
