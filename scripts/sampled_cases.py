@@ -76,5 +76,8 @@ METHODS = {
     ),
 }
 
+# Targets that are trained once more with payoffs from the learned head.
+LEARNED = {f"{name}:learned": name for name in ("kuhn_poker", "leduc_poker")}
+
 # Games that the methods are compared on, and the NashConv whose time is taken, in game points.
 COMPARED = {"kuhn_poker": 0.1, "leduc_poker": 1.0}

@@ -41,6 +41,8 @@ def markdown(content: Mapping[str, Any]) -> str:
         )
     if content["rows"]:
         parts += _targets(content["rows"], content["anchors"])
+    if content["payoffs"]:
+        parts += _payoffs(content["payoffs"])
     if content["bounds"]:
         parts += _bounds(content["bounds"])
     if content["methods"]:
@@ -115,6 +117,41 @@ def _targets(rows: Sequence[Mapping[str, Any]], anchors: Sequence[Mapping[str, A
     ]  # fmt: skip
 
 
+def _payoffs(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    def share(value: float) -> str:
+        return f"{value:.0%}"
+
+    return [
+        "## Payoffs: means of episodes, or a learned head",
+        "How far the estimated payoffs of the population that is kept are off the exact ones: root "
+        "mean square over all profiles, in game points, beside what it should be by the standard "
+        "errors, and the share of payoffs within two of them (95 % if calibrated). *Running*: as "
+        "training knew them when the population was kept; *measured*: from fresh episodes of the "
+        "finished policies, which decide the mixture. Median (worst) over the seeds.",
+        table(
+            ("game", "payoffs", "NashConv", "running", "expected", "within two", "measured",
+             "expected", "within two"),
+            [
+                (
+                    row["game"],
+                    row["payoffs"],
+                    median_worst(row, "nash_conv", number),
+                    *(
+                        median_worst(row, f"{kind}_{figure}", text_fn)
+                        for kind in ("running", "measured")
+                        for figure, text_fn in (
+                            ("root_mean_square_error", number),
+                            ("expected_error", number),
+                            ("within_two", share),
+                        )
+                    ),
+                )
+                for row in rows
+            ],
+        ),
+    ]  # fmt: skip
+
+
 def _bounds(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     def bound(run: Mapping[str, Any]) -> str:
         low, high = run["interval"]
@@ -144,7 +181,9 @@ def _bounds(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 def _methods(rows: Sequence[Mapping[str, Any]], anchors: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
         "## Baselines on the same budget",
-        "The same batches of episodes, hidden layers, optimiser and clipping for all. What is "
+        "The same batches of episodes, hidden layers, optimiser and learning rates for all, which "
+        "were chosen for the conditional network; temperatures and `learner.mirror` of the single "
+        "strategies on seed 0 of Kuhn poker. What is "
         "kept is, for all alike, the population (or the strategy) with the least exact NashConv "
         "among the evaluations of a run (`evaluation.payoffs=exact`: gate, payoffs and "
         "meta-strategy are exact as well, only learning is from episodes). *Last third*: the "

@@ -13,6 +13,7 @@ from neupl_command import ROOT, run_command
 from sampled_cases import (
     AIM_FACTOR,
     COMPARED,
+    LEARNED,
     METHODS,
     MUST_FACTOR,
     RANGE_SHARE,
@@ -29,9 +30,9 @@ ANCHOR = 5e-4
 
 
 def names() -> tuple[str, ...]:
-    """The parts of the report, for `--only`: targets, then games with their methods."""
+    """The parts of the report, for `--only`: targets, learned payoffs, games with their methods."""
     compared = (f"{game}/{method}" for game in COMPARED for method in METHODS)
-    return (*TARGETS, *TOO_BIG, *compared)
+    return (*TARGETS, *LEARNED, *TOO_BIG, *compared)
 
 
 def measure(options: argparse.Namespace, runs: Path) -> dict[str, Any]:
@@ -52,11 +53,17 @@ def measure(options: argparse.Namespace, runs: Path) -> dict[str, Any]:
         for i, name in enumerate(options.only)
     }
     rows = [assess_target(name, of_name[name]) for name in of_name if name in TARGETS]
+    sources = [
+        assess_payoffs(name, of_name[name])
+        for name in of_name
+        if name in LEARNED or name in LEARNED.values()
+    ]
     bounds = [assess_bound(name, of_name[name]) for name in of_name if name in TOO_BIG]
     methods = [assess_method(name, of_name[name]) for name in of_name if "/" in name]
     games = sorted({row["game"] for row in (*rows, *methods)})
     return {
         "rows": rows,
+        "payoffs": sources,
         "bounds": bounds,
         "methods": methods,
         "anchors": [anchor(game) for game in games],
@@ -70,7 +77,7 @@ def train_once(
 
     What an earlier call left in `runs` is not measured again: a long report can be continued.
     """
-    path = runs / f"{name.replace('/', '-')}-ppo-{seed}"
+    path = runs / f"{name.replace('/', '-').replace(':', '-')}-ppo-{seed}"
     result_path = runs / f"{path.name}.result.json"
     if result_path.exists():
         return json.loads(result_path.read_text())
@@ -94,6 +101,7 @@ def train_once(
         "nash_conv": certificate["value"],
         "openspiel": certificate["openspiel_value"],
         "interval": certificate["interval"],
+        "payoffs": trained["payoffs"],
         "wall_s": wall_s,
         "cpu_s": cpu_s,
         "steps": lines[-1]["step"],
@@ -115,6 +123,9 @@ def train_once(
 
 def _what(name: str) -> tuple[list[str], Sequence[str]]:
     """Arguments of `neupl train`, and changes of its configuration."""
+    if name in LEARNED:
+        what, _ = _what(LEARNED[name])
+        return what, ("evaluation.payoffs=learned",)
     if "/" not in name:
         target = (TARGETS | TOO_BIG)[name]
         if target.preset is None:
@@ -174,6 +185,27 @@ def assess_target(name: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
         "met": {
             "must": in_time and worst["nash_conv"] <= must,
             "aim": in_time and worst["nash_conv"] <= aim,
+        },
+        "runs": runs,
+    }
+
+
+def assess_payoffs(name: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """How far estimated payoffs of the populations that are kept are off the exact ones."""
+    columns = {
+        f"{kind}_{figure}": [run["payoffs"][kind][figure] for run in runs]
+        for kind in ("running", "measured")
+        for figure in ("root_mean_square_error", "expected_error", "within_two")
+    }
+    columns["nash_conv"] = [run["nash_conv"] for run in runs]
+    return {
+        "name": name,
+        "game": runs[0]["game"],
+        "payoffs": "learned" if name in LEARNED else "sampled",
+        "median": {key: statistics.median(values) for key, values in columns.items()},
+        "worst": {
+            key: (min if key.endswith("within_two") else max)(values)
+            for key, values in columns.items()
         },
         "runs": runs,
     }

@@ -25,12 +25,16 @@ def modules():
     return sampled_cases, sampled_reproduction, sampled_report
 
 
+AGREEMENT = {"root_mean_square_error": 0.03, "expected_error": 0.02, "within_two": 0.9}
+
+
 def make_run(seed, *, nash_conv, curve=(0.5, 0.2, 0.3), wall_s=20.0, game="kuhn_poker"):
     return {
         "seed": seed,
         "game": game,
         "nash_conv": nash_conv,
         "interval": None,
+        "payoffs": {"running": AGREEMENT, "measured": AGREEMENT},
         "wall_s": wall_s,
         "cpu_s": wall_s / 2,
         "steps": 30,
@@ -106,6 +110,7 @@ def test_the_page_tells_what_was_measured(modules, tmp_path):
         "versions": {"jax": "1"},
         "machine": {"processor": "a processor", "cores": 2},
         "rows": [reproduction.assess_target("kuhn_poker", runs)],
+        "payoffs": [reproduction.assess_payoffs("kuhn_poker:learned", runs)],
         "bounds": [reproduction.assess_bound("liars_dice_2x2", bounded)],
         "methods": [reproduction.assess_method("kuhn_poker/psro", method)],
         "anchors": [reproduction.anchor("kuhn_poker")],
@@ -115,6 +120,7 @@ def test_the_page_tells_what_was_measured(modules, tmp_path):
     page = (tmp_path / "neupl_ppo.md").read_text()
     # Median (worst); 3,000 episodes in 10 s; both tables have the anchor.
     assert "| 0.03 (0.05) |" in page and "| 300 | 60% | 30% | 10% | 5% |" in page
+    assert "| learned | 0.03 (0.05) | 0.03 (0.03) | 0.02 (0.02) | 90% (90%) |" in page
     assert "0.7 (0.6 to 0.8)" in page and "lower bound" in page
     assert page.count("CFR+ on kuhn_poker") == 2
     assert (tmp_path / "neupl_ppo_methods.png").read_bytes().startswith(b"\x89PNG")
