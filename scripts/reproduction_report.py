@@ -53,12 +53,12 @@ def processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def markdown(content: Mapping[str, Any]) -> str:
-    """The report as a page."""
+def preamble(title: str, content: Mapping[str, Any]) -> list[str]:
+    """How a page starts: by what, on what and with what versions it was measured."""
     versions = ", ".join(f"{name} {v}" for name, v in content["versions"].items() if v)
     machine = content["machine"]
     parts = [
-        "# NeuPL on exact game trees",
+        f"# {title}",
         f"Written by `{content['command']}` on {machine['cores']} cores of {machine['processor']}, "
         f"{content['jobs']} training at a time, {content['seeds']} seeds.",
         f"Versions: {versions}.",
@@ -67,6 +67,12 @@ def markdown(content: Mapping[str, Any]) -> str:
         parts.append(
             "**A quick run of a few steps: it shows that the script works, nothing else.**"
         )
+    return parts
+
+
+def markdown(content: Mapping[str, Any]) -> str:
+    """The report as a page."""
+    parts = preamble("NeuPL on exact game trees", content)
     if content["rows"]:
         parts += _targets_part(content["rows"])
     if content["rock_paper_scissors"]:

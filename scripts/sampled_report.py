@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from reproduction_report import STYLE, median_worst, number, table
+from reproduction_report import STYLE, median_worst, number, preamble, table
 from rock_paper_scissors import COLOURS
 
 PAGE, CONTENT, FIGURE = "neupl_ppo.md", "neupl_ppo.json", "neupl_ppo_methods.png"
@@ -27,18 +27,7 @@ def write(folder: Path, content: Mapping[str, Any]) -> None:
 
 def markdown(content: Mapping[str, Any]) -> str:
     """The report as a page."""
-    versions = ", ".join(f"{name} {v}" for name, v in content["versions"].items() if v)
-    machine = content["machine"]
-    parts = [
-        "# NeuPL from episodes alone",
-        f"Written by `{content['command']}` on {machine['cores']} cores of {machine['processor']}, "
-        f"{content['jobs']} training at a time, {content['seeds']} seeds.",
-        f"Versions: {versions}.",
-    ]
-    if content["quick"]:
-        parts.append(
-            "**A quick run of a few steps: it shows that the script works, nothing else.**"
-        )
+    parts = preamble("NeuPL from episodes alone", content)
     if content["rows"]:
         parts += _targets(content["rows"], content["anchors"])
     if content["payoffs"]:
