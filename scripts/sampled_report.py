@@ -66,7 +66,8 @@ def _targets(rows: Sequence[Mapping[str, Any]], anchors: Sequence[Mapping[str, A
         "builds a game tree: gate, payoffs, meta-strategy and the choice of the population that is "
         "kept are sampled. Its NashConv is exact, by our solver and by OpenSpiel's, from another "
         "process at the end. Seconds are those of the whole `neupl train` command: imports, "
-        "compilation, training, measurement and certificate. The reference is the best of three "
+        "compilation, training, measurement and certificate; runs with a limit of time had the "
+        "machine to themselves. The reference is the best of three "
         "exact PSRO runs with as many strategies; *must* is twice that or 0.02 of the payoff "
         "range, whichever is more, *aim* 1.3 times that, both at most the figure asked for of the "
         "game. In game points; median (worst) over the seeds, and *met* judges the worst.",
