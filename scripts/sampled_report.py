@@ -66,8 +66,9 @@ def _targets(rows: Sequence[Mapping[str, Any]], anchors: Sequence[Mapping[str, A
         "builds a game tree: gate, payoffs, meta-strategy and the choice of the population that is "
         "kept are sampled. Its NashConv is exact, by our solver and by OpenSpiel's, from another "
         "process at the end. Seconds are those of the whole `neupl train` command: imports, "
-        "compilation, training, measurement and certificate; runs with a limit of time had the "
-        "machine to themselves. The reference is the best of three "
+        "compilation, training, measurement and certificate; runs with a limit of time were "
+        "trained one at a time. CFR+, the anchor, has the tree; its seconds are those of its "
+        "iterations. The reference is the best of three "
         "exact PSRO runs with as many strategies; *must* is twice that or 0.02 of the payoff "
         "range, whichever is more, *aim* 1.3 times that, both at most the figure asked for of the "
         "game. In game points; median (worst) over the seeds, and *met* judges the worst.",
@@ -89,7 +90,11 @@ def _targets(rows: Sequence[Mapping[str, Any]], anchors: Sequence[Mapping[str, A
                 )
                 for row in rows
             ]
-            + _anchor_rows(anchors, columns=10),
+            + [
+                (f"*{name}, CFR+*", "-", number(found["nash_conv"]), "-", "-", "-",
+                 f"{found['seconds']:.2g}", "-", "-", "-")
+                for name, found in _anchor_of(anchors, rows).items()
+            ],
         ),
         *(f"**{row['name']}**: {row['beyond_reach']}" for row in rows if row["beyond_reach"]),
         "What the time went into, of the first seed: playing episodes of training, updating the "
@@ -196,7 +201,11 @@ def _methods(rows: Sequence[Mapping[str, Any]], anchors: Sequence[Mapping[str, A
                 )
                 for row in rows
             ]
-            + _anchor_rows(anchors, columns=9),
+            + [
+                (name, "*CFR+, no population*", "-", number(found["nash_conv"]), "-", "-", "-", "-",
+                 f"{found['seconds']:.2g}")
+                for name, found in _anchor_of(anchors, rows).items()
+            ],
         ),
         "Changes of the preset: "
         + "; ".join(
@@ -208,16 +217,15 @@ def _methods(rows: Sequence[Mapping[str, Any]], anchors: Sequence[Mapping[str, A
     ]  # fmt: skip
 
 
-def _anchor_rows(anchors: Sequence[Mapping[str, Any]], *, columns: int) -> list[tuple[str, ...]]:
-    """CFR+ beside everything: on a small tree it is faster and closer than any learning."""
-    rows = []
-    for found in anchors:
-        text = (
-            f"CFR+ on {found['game']}: {number(found['nash_conv'])} after {found['iterations']} "
-            f"iterations, {found['seconds']:.2g} s"
-        )
-        rows.append(("*anchor*", text, *("",) * (columns - 2)))
-    return rows
+def _anchor_of(
+    anchors: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]
+) -> dict[str, Mapping[str, Any]]:
+    """CFR+ on every game of a table, by the first name that the game has there: on a small tree it
+    is faster and closer than any learning.
+    """
+    of_game = {found["game"]: found for found in anchors}
+    names = {row["game"]: row["name"].split("/")[0] for row in reversed(rows)}
+    return {name: of_game[game] for game, name in reversed(names.items())}
 
 
 def _source(row: Mapping[str, Any]) -> str:

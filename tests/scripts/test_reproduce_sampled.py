@@ -122,7 +122,7 @@ def test_the_page_tells_what_was_measured(modules, tmp_path):
     assert "| 0.03 (0.05) |" in page and "| 300 | 60% | 30% | 10% | 5% |" in page
     assert "| learned | 0.03 (0.05) | 0.03 (0.03) | 0.02 (0.02) | 90% (90%) |" in page
     assert "0.7 (0.6 to 0.8)" in page and "lower bound" in page
-    assert page.count("CFR+ on kuhn_poker") == 2
+    assert "| *kuhn_poker, CFR+* |" in page and "| kuhn_poker | *CFR+, no population* |" in page
     assert (tmp_path / "neupl_ppo_methods.png").read_bytes().startswith(b"\x89PNG")
 
 
