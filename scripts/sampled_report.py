@@ -214,6 +214,7 @@ def _methods(rows: Sequence[Mapping[str, Any]], anchors: Sequence[Mapping[str, A
         )
         + ".",
         f"![NashConv over training]({FIGURE})",
+        "Lines are medians over the seeds, shades their range.",
     ]  # fmt: skip
 
 
@@ -271,7 +272,7 @@ def draw_methods(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
         axes.set_axisbelow(True)
     axes = figure.axes[0]
-    axes.set_ylabel("exact NashConv (points), median and range of seeds")
+    axes.set_ylabel("exact NashConv (points)")
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2)
     figure.savefig(path)
