@@ -29,15 +29,18 @@ class PopulationConfig:
 class GraphConfig:
     """Which mixture of the others every strategy responds to."""
 
-    kind: Literal["psro", "rectified", "fictitious_play", "strategic_cycle", "self_play"] = "psro"
+    kind: Literal[
+        "psro", "rectified", "fictitious_play", "strategic_cycle", "self_play", "jpsro"
+    ] = "psro"
     """`psro`: the meta-solver's mixture of the earlier strategies; `rectified`: that mixture
     restricted to opponents that the strategy before it beats; `fictitious_play`: uniform over the
     earlier ones; `strategic_cycle`: the next strategy in a circle; `self_play`: uniform over all
-    strategies.
+    strategies; `jpsro`: a joint of all seats, as NeuPL-JPSRO does (see the keys `jpsro.*`). Where
+    nothing is said, `neupl train` takes `psro` for two-player zero-sum games, else `jpsro`.
     """
     meta_solver: str = "auto"
-    """Solves the payoffs of `psro` and `rectified`; `auto` is `nash` for two-player zero-sum games,
-    else `uniform`.
+    """Solves the payoffs of `psro`, `rectified` and `jpsro`; `auto` is `mgcce` (`mgce`) for
+    `jpsro`, else `nash` for two-player zero-sum games and `uniform` for others.
     """
     exploration: float = 0.5
     """Share of the uniform mixture over the earlier strategies in `psro` and `rectified` rows;
@@ -164,6 +167,47 @@ class EvaluationConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class JPSROConfig:
+    """Runs of `graph.kind=jpsro`: strategies grow by responses to a joint meta-strategy."""
+
+    concept: Literal["cce", "ce"] = "cce"
+    """Which deviations are responded to: `cce`: one before the draw, a response per seat; `ce`: one
+    after each recommendation, of which the response that gains most joins.
+    """
+    judge: str = "mwcce"
+    """Meta-solver of a second joint that is measured after every iteration; of the two the
+    better one is kept, and named. `none`: the meta-strategy alone.
+    """
+    tolerance: float = 1e-4
+    """What counts as nothing: gaps, gains and changes of payoffs below this share of the payoff
+    range.
+    """
+    share: float = 0.1
+    """An iteration is over when its responses have left no more than this share of what could be
+    gained, or `tolerance`.
+    """
+    drift: float = 1e-3
+    """Largest change of a payoff between earlier strategies, as a share of the payoff range, with
+    which an iteration may end; they are rehearsed until then.
+    """
+    repeat: float = 0.1
+    """A response is a repeat of a strategy when no sequence of its own actions differs by more in
+    probability; it then refines that strategy instead of becoming a new one.
+    """
+    novelty: Literal["equilibrium", "always", "never"] = "equilibrium"
+    """When responses break ties at random instead of evenly: in `equilibrium` (no seat gains, or
+    the last iteration brought nothing new), where they also respond to the joint of `judge`;
+    `always`; `never`.
+    """
+    magnet: float = 5.0
+    """Standard deviation of the random logits to which such responses are drawn."""
+    rehearsed: int = 8
+    """Earlier strategies per seat that a gradient step rehearses."""
+    hold_weight: float = 2.0
+    """Weight of rehearsing beside responding; 0 lets earlier strategies drift."""
+
+
+@dataclasses.dataclass(frozen=True)
 class TrainingConfig:
     """The population loop."""
 
@@ -216,13 +260,14 @@ class Config:
     learner: LearnerConfig = LearnerConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     training: TrainingConfig = TrainingConfig()
+    jpsro: JPSROConfig = JPSROConfig()
 
     @staticmethod
     def defaults(given: Mapping[str, Any]) -> "Config":
-        """What a configuration starts from: that of the learner which it names."""
-        learner = given.get("learner")
-        named = isinstance(learner, Mapping) and learner.get("kind") == "ppo"
-        return PPO_DEFAULTS if named else Config()
+        """What a configuration starts from: that of the loop and of the learner that it names."""
+        if _named(given, "graph", "jpsro"):
+            return JPSRO_DEFAULTS
+        return PPO_DEFAULTS if _named(given, "learner", "ppo") else Config()
 
     def __post_init__(self) -> None:
         alone = self.graph.kind == "self_play" and self.population.sink == "none"
@@ -276,6 +321,10 @@ class Config:
         memory, window = self.evaluation.memory, self.evaluation.window
         _require(0 <= memory <= 1, "evaluation.memory", memory, "in [0, 1]")
         _require(window >= 2, "evaluation.window", window, "at least 2")
+        for key in ("tolerance", "share", "drift", "magnet", "hold_weight", "repeat"):
+            value = getattr(self.jpsro, key)
+            _require(value >= 0, f"jpsro.{key}", value, "at least 0")
+        _require(self.jpsro.rehearsed >= 1, "jpsro.rehearsed", self.jpsro.rehearsed, "at least 1")
         for key in ("scale", "floor"):
             value = getattr(self.temperature, key)
             _require(value >= 0, f"temperature.{key}", value, "at least 0")
@@ -284,6 +333,11 @@ class Config:
         _require(mirror >= 0, "learner.mirror", mirror, "at least 0")
         value = self.graph.temperature
         _require(value >= 0, "graph.temperature", value, "at least 0")
+
+
+def _named(given: Mapping[str, Any], group: str, kind: str) -> bool:
+    found = given.get(group)
+    return isinstance(found, Mapping) and found.get("kind") == kind
 
 
 def _require(condition: bool, key: str, value: object, allowed: str) -> None:
@@ -298,4 +352,13 @@ PPO_DEFAULTS = Config(
     temperature=TemperatureConfig(floor=0.004),
     learner=LearnerConfig(kind="ppo", learning_rate=6e-3),
     training=TrainingConfig(steps=1000, evaluate_every=10, max_steps_per_row=20, rehearse=False),
+)
+
+# Responses to a joint are all but deterministic, each one learned at full speed.
+JPSRO_DEFAULTS = Config(
+    population=PopulationConfig(size=16),
+    graph=GraphConfig(kind="jpsro"),
+    temperature=TemperatureConfig(scale=0.01),
+    learner=LearnerConfig(learning_rate=3e-3, final_learning_rate=3e-4),
+    training=TrainingConfig(steps=12_000, max_steps_per_row=400),
 )

@@ -99,6 +99,20 @@ def load_config(cls: type[T], path: Path | None, overrides: Sequence[str] = ()) 
     return _Builder(cls, path, overridden).build(cls, tree, "", base)
 
 
+def names_key(path: Path | None, overrides: Sequence[str], key: str) -> bool:
+    """Whether the file or an override gives the key `group.name` a value.
+
+    Raises:
+      UserError: the file or an override cannot be read.
+    """
+    tree = {} if path is None else read_mapping(path)
+    for override in overrides:
+        _apply_override(tree, override)
+    group, _, name = key.partition(".")
+    found = tree.get(group)
+    return isinstance(found, Mapping) and name in found
+
+
 def read_mapping(path: Path) -> dict[str, Any]:
     """Reads a YAML file of `key: value` lines, whatever the keys.
 

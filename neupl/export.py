@@ -13,7 +13,7 @@ from neupl.config import Config
 from neupl.interaction_graph import effective_size
 from neupl.payoff_calibration import Calibration, PayoffEstimates, estimated_apart
 from neupl.payoff_source import method_name, payoff_source
-from neupl.population_files import check_replaceable, write_files
+from neupl.population_files import check_replaceable, network_arrays, write_files
 from neupl.training_state import Snapshot
 
 # How the model card calls the kinds of `NetworkConfig`.
@@ -60,12 +60,7 @@ def export_population(
     """
     check_replaceable(folder)
     num_admitted, known = int(best.num_admitted), bool(np.isfinite(best.gains).all())
-    leaves, _ = jax.tree_util.tree_flatten_with_path(best.params)
-    arrays = {
-        "network/" + jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf)
-        for path, leaf in leaves
-    }
-    arrays |= {
+    arrays = network_arrays(best.params) | {
         "joint": best.joint,
         "meta_strategy": best.meta_strategy,
         "payoffs": best.payoffs,

@@ -31,7 +31,7 @@ SUMMARY_INCHES = (16.0, 10.0)
 IMAGE_INCHES = (6.4, 5.6)
 
 _BLUE, _ORANGE, _GREEN, _PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
-_SEAT_COLOURS = (_BLUE, "#E69F00", _GREEN, _PURPLE, "#56B4E9", _ORANGE)
+SEAT_COLOURS = (_BLUE, "#E69F00", _GREEN, _PURPLE, "#56B4E9", _ORANGE)
 _GREY, _ABSENT = "#555555", "#DDDDDD"
 _STYLE = {
     "font.size": 12,
@@ -176,7 +176,7 @@ def save_summary(
         mixture = figure.add_gridspec(
             num_players, 1, left=0.065, right=split - 0.06, bottom=0.07, top=0.345, hspace=0.28
         )
-        _draw_meta_strategy(figure, mixture, meta_strategy[:, present])
+        draw_meta_strategy(figure, mixture, meta_strategy[:, present])
         part = figure.add_gridspec(1, 1, left=split, right=0.945, bottom=0.07, top=0.345)[0]
         _draw_graphs(figure, part, panels, num_rows=len(seats) if len(panels) > 4 else 1)
         png = png_bytes(figure)
@@ -504,7 +504,7 @@ def _steps_of_growth(metrics: Sequence[Mapping[str, Any]], name: str) -> list[fl
     return [step for step, (old, new) in zip(steps[1:], pairs, strict=True) if new > old]
 
 
-def _draw_meta_strategy(
+def draw_meta_strategy(
     figure: "Figure", grid: Any, meta_strategy: Float[np.ndarray, "P K"]
 ) -> None:
     """Bars, one row per seat: strategy 3 of one seat is not strategy 3 of another."""
@@ -513,7 +513,7 @@ def _draw_meta_strategy(
     num_players, num_strategies = meta_strategy.shape
     for player, shares in enumerate(meta_strategy):
         axes = figure.add_subplot(grid[player, 0])
-        colour = _SEAT_COLOURS[player % len(_SEAT_COLOURS)]
+        colour = SEAT_COLOURS[player % len(SEAT_COLOURS)]
         axes.bar(np.arange(num_strategies), shares, color=colour, width=0.8)
         if num_strategies <= 2 * _MAX_WRITTEN:
             for k, share in enumerate(shares):

@@ -24,10 +24,11 @@ from games.types import Policy
 from neupl.config import NetworkConfig
 from neupl.errors import UserError
 from neupl.interaction_graph import first_equal_row
+from neupl.jpsro.population import JOINT, assemble_joint
 from neupl.member_policy import MemberPolicy
 from neupl.networks import make_network, masked_log_probs, observation_size
 from neupl.payoff_calibration import PayoffEstimates
-from neupl.population_files import find_folder, read_files
+from neupl.population_files import find_folder, network_params, read_files
 from neupl.tabular_population import TABULAR, TabularPopulation, assemble_tabular
 from neupl.types import Rows
 from solvers.sequence_form import mix
@@ -200,7 +201,8 @@ class Population:
 
 
 def load_population(path: str | Path) -> Population | TabularPopulation:
-    """Loads a population, trained or solved, from its folder or from the run that made it.
+    """Loads a population, trained or solved, from its folder or from the run that made it. One that
+    was trained to a joint of all seats is a `JointPopulation`, which is a `TabularPopulation`.
 
     Raises:
       UserError: there is no population, or its files are broken.
@@ -210,6 +212,8 @@ def load_population(path: str | Path) -> Population | TabularPopulation:
         manifest, arrays = read_files(folder)
         if manifest.get("kind") == TABULAR:
             return assemble_tabular(manifest, arrays)
+        if manifest.get("kind") == JOINT:
+            return assemble_joint(manifest, arrays)
         return _assemble(manifest, arrays)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"the population at {folder} is broken: {error}") from error
@@ -243,7 +247,7 @@ def _assemble(manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
         symmetric=manifest["symmetric"],
         sink=manifest["sink"],
         network=NetworkConfig(**network),
-        params=_nest(arrays, "network/"),
+        params=network_params(arrays),
         joint=arrays["joint"],
         meta_strategy=arrays["meta_strategy"],
         payoffs=arrays["payoffs"],
@@ -270,15 +274,3 @@ def _estimates(
         apart=arrays["payoffs_apart"],
         episodes=manifest["payoff_episodes"],
     )
-
-
-def _nest(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for name, array in arrays.items():
-        if name.startswith(prefix):
-            *folders, leaf = name.removeprefix(prefix).split("/")
-            place = tree
-            for folder in folders:
-                place = place.setdefault(folder, {})
-            place[leaf] = array
-    return tree

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import safetensors.numpy
 
@@ -24,6 +25,9 @@ SCHEMA_VERSION = 1
 MANIFEST_FILE = "population.json"
 ARRAYS_FILE = "arrays.safetensors"
 MODEL_CARD_FILE = "MODEL_CARD.md"
+
+# Where the parameters of a network stand among the arrays.
+NETWORK_PREFIX = "network/"
 
 
 def check_replaceable(folder: Path) -> None:
@@ -105,3 +109,25 @@ def read_files(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     if hashlib.sha256(content).hexdigest() != manifest["arrays_sha256"]:
         raise ValueError(f"{ARRAYS_FILE} does not match the hash in {MANIFEST_FILE}")
     return manifest, safetensors.numpy.load(content)
+
+
+def network_arrays(params: Any) -> dict[str, np.ndarray]:
+    """The parameters of a network by their names among the arrays of a population."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(params)
+    return {
+        NETWORK_PREFIX + jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf)
+        for path, leaf in leaves
+    }
+
+
+def network_params(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The parameters that `network_arrays` named."""
+    tree: dict[str, Any] = {}
+    for name, array in arrays.items():
+        if name.startswith(NETWORK_PREFIX):
+            *folders, leaf = name.removeprefix(NETWORK_PREFIX).split("/")
+            place = tree
+            for folder in folders:
+                place = place.setdefault(folder, {})
+            place[leaf] = array
+    return tree

@@ -155,21 +155,36 @@ def _is_symmetric(tree: GameTree) -> bool:
 
 def _meta_solver(config: Config, info: GameInfo) -> MetaSolver:
     name = config.graph.meta_solver
-    opposed = info.num_players == 2 and info.utility in ("zero_sum", "constant_sum")
     if name == "auto":
         name = "nash" if info.num_players == 2 and info.utility == "zero_sum" else "uniform"
-    if name == "nash" and not opposed:
-        raise UserError(
-            f"graph.meta_solver is 'nash', but {config.game} is not a two-player zero-sum game",
-            hint="set graph.meta_solver to prd or uniform",
-        )
+    solver = solver_for(name, info, key="graph.meta_solver", game=config.game)
     if config.graph.temperature > 0 and name == "nash":
         temperature = config.graph.temperature * info.payoff_range
         return functools.partial(solve_regularised_nash, temperature=temperature)
+    return solver
+
+
+def solver_for(name: str, info: GameInfo, *, key: str, game: str) -> MetaSolver:
+    """The meta-solver `name` for a game that it takes; `key` is where the name was given.
+
+    Raises:
+      UserError: there is no such solver, or it does not take this kind of game.
+    """
+    opposed = info.num_players == 2 and info.utility in ("zero_sum", "constant_sum")
+    if name == "nash" and not opposed:
+        raise UserError(
+            f"{key} is 'nash', but {game} is not a two-player zero-sum game",
+            hint=f"set {key} to prd or uniform",
+        )
+    if name == "bimatrix" and info.num_players != 2:
+        raise UserError(
+            f"{key} is 'bimatrix', but {game} has {info.num_players} players",
+            hint=f"set {key} to mgcce or lle",
+        )
     try:
         return meta_solver(name)
     except ValueError as error:
-        raise UserError(f"graph.meta_solver: {error}") from error
+        raise UserError(f"{key}: {error}") from error
 
 
 def _check_sink(config: Config) -> None:

@@ -27,6 +27,8 @@ CONFIG_FILE = "config.yaml"
 PROVENANCE_FILE = "provenance.json"
 METRICS_FILE = "metrics.jsonl"
 CERTIFICATE_FILE = "certificate.json"
+# The one-page picture, in `report/`.
+SUMMARY_FILE = "summary.png"
 
 
 class Run:

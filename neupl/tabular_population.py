@@ -312,7 +312,12 @@ def make_tabular(
 
 
 def write_tabular(
-    folder: Path, population: TabularPopulation, *, model_card: str, facts: Mapping[str, Any]
+    folder: Path,
+    population: TabularPopulation,
+    *,
+    model_card: str,
+    facts: Mapping[str, Any],
+    more_arrays: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Writes a population to `folder`, replacing one that is there.
 
@@ -321,6 +326,7 @@ def write_tabular(
       population: what to write.
       model_card: Markdown.
       facts: plain JSON to be kept with it: how it was made, what was certified.
+      more_arrays: what else it consists of.
 
     Raises:
       UserError: `folder` holds something that is not a population.
@@ -348,6 +354,7 @@ def write_tabular(
         **facts,
         "information_states": list(population.information_states),
     }
+    arrays |= more_arrays or {}
     write_files(folder, manifest=manifest, arrays=arrays, model_card=model_card)
 
 

@@ -3,13 +3,15 @@ checkpoint.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
 
 from neupl.errors import UserError
 from neupl.types import LearnerState
+
+T = TypeVar("T", bound=tuple)
 
 
 class Snapshot(NamedTuple):
@@ -76,13 +78,13 @@ class TrainingState(NamedTuple):
     best: Snapshot
 
 
-def to_arrays(state: TrainingState) -> dict[str, np.ndarray]:
-    """Every leaf of the state by its path, ready to be saved."""
+def to_arrays(state: tuple) -> dict[str, np.ndarray]:
+    """Every leaf of a state, a named tuple of arrays, by its path, ready to be saved."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(state)
     return {_name(path): np.asarray(leaf) for path, leaf in leaves}
 
 
-def from_arrays(template: TrainingState, arrays: Mapping[str, np.ndarray]) -> TrainingState:
+def from_arrays(template: T, arrays: Mapping[str, np.ndarray]) -> T:
     """The state that `to_arrays` wrote.
 
     Args:

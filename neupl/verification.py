@@ -180,7 +180,7 @@ def verify_population(
         per_player = tuple(gains(tree, mix(tree, policies, population.meta_strategy)).tolist())
         theirs = None
     else:
-        policies = _ask_live_states(population, tree)
+        policies = live_tables(tree, population.probabilities, population.num_strategies)
         check = check_mixture(tree, policies, population.meta_strategy)
         per_player, theirs = check.per_player, check.openspiel_nash_conv
     certificate = Certificate(
@@ -288,9 +288,21 @@ def _allowed_differences(
     return rare + np.sqrt(rare**2 + spread) + PLAY_ROUNDING * tree.payoff_range
 
 
-def _ask_live_states(population: Population, tree: GameTree) -> np.ndarray:
-    """The tables of all strategies; the network answers once per batch of states for all of
-    them.
+def live_tables(
+    tree: GameTree,
+    probabilities_fn: Callable[[int, np.ndarray, np.ndarray], np.ndarray],
+    num_strategies: int,
+) -> Float64[np.ndarray, "K S A"]:
+    """The tables of all strategies, asked on tensors of live OpenSpiel states.
+
+    Args:
+      tree: the game.
+      probabilities_fn: `(seat, tensors [B, O], mask [B, A]) -> [K, B, A]`; asked once per batch of
+        states for all strategies.
+      num_strategies: `K`.
+
+    Raises:
+      GameError: OpenSpiel does not know the game.
     """
     answers: dict[tuple[int, bytes], np.ndarray] = {}
 
@@ -298,13 +310,13 @@ def _ask_live_states(population: Population, tree: GameTree) -> np.ndarray:
         def policy_fn(player: int, tensors: np.ndarray, mask: np.ndarray) -> np.ndarray:
             key = (player, tensors.tobytes())
             if key not in answers:
-                answers[key] = population.probabilities(player, tensors, mask)
+                answers[key] = probabilities_fn(player, tensors, mask)
             return answers[key][k]
 
         return policy_fn
 
     tables = [
         policy_from_table(tree, query_policy_on_live_states(tree, ask(k)))
-        for k in range(population.num_strategies)
+        for k in range(num_strategies)
     ]
     return np.stack(tables)

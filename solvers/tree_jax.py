@@ -91,6 +91,8 @@ class TreePasses:
         reach: tuple[Float[Array, "Z K"], ...],
         policy: Float[Array, "S A K"] | None,
         temperature: Float[Array, "P K"],
+        *,
+        magnet: Float[Array, "S A K"] | None = None,
     ) -> ActionValues:
         """One bottom-up pass: the values of `policy`, or of the best response when it is `None`.
 
@@ -100,6 +102,8 @@ class TreePasses:
             response.
           temperature: weight of the entropy of each own decision, in game points per nat; must be
             positive where `policy` is `None`.
+          magnet: log-probabilities of a policy; the entropy of a decision is then taken relative to
+            it (minus the Kullback-Leibler divergence from it).
         """
         num_strategies = reach[0].shape[-1]
         index = np.concatenate([self.terminal_sequence[:, p] for p in range(self.num_players)])
@@ -116,13 +120,15 @@ class TreePasses:
             # Any action leads to the same reach, since the owner's own probabilities are left out.
             here = jnp.max(jnp.where(mask, weight, 0.0), axis=1)
             tau = self._of_owner(temperature, infosets) * here
+            drawn_to = 0.0 if magnet is None else magnet[infosets]
             if policy is None:
-                scaled = jnp.where(mask, action / jnp.maximum(tau, 1e-30)[:, None], -jnp.inf)
-                up = tau * jax.nn.logsumexp(scaled, axis=1)
+                scaled = action / jnp.maximum(tau, 1e-30)[:, None] + drawn_to
+                up = tau * jax.nn.logsumexp(jnp.where(mask, scaled, -jnp.inf), axis=1)
             else:
                 chosen = policy[infosets]
                 log_chosen = jnp.log(jnp.where(chosen > 0, chosen, 1.0))
-                up = jnp.sum(chosen * (action - tau[:, None] * log_chosen), axis=1)
+                paid = tau[:, None] * (log_chosen - drawn_to)
+                up = jnp.sum(chosen * (action - paid), axis=1)
             value = value.at[self.infoset_parent[infosets]].add(jnp.concatenate([up, here], axis=1))
             action_blocks.append(action)
             reach_blocks.append(here)

@@ -14,6 +14,7 @@ from neupl.cli.output import print_json, print_table
 # What the population loop logs of its best-certified snapshot, in game points.
 _BEST_METRIC = "eval/best_nash_conv"
 _BEST_ESTIMATE = "eval/best_estimated_gain"
+_BEST_GAP = "eval/best_gap"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,6 +66,7 @@ def summary(path: Path) -> dict[str, Any]:
         "finished": certified,
         "best_nash_conv": metrics[-1].get(_BEST_METRIC) if metrics else None,
         "best_estimated_gain": metrics[-1].get(_BEST_ESTIMATE) if metrics else None,
+        "best_gap": next((m[_BEST_GAP] for m in reversed(metrics) if _BEST_GAP in m), None),
         "certificate": certificate.get("certificate"),
         "method": _method(config),
         "payoff_calibration": _calibration(run.population_path),
@@ -79,6 +81,9 @@ def _method(config: dict[str, Any]) -> str | None:
 
     if "learner" not in config:
         return None
+    if config["graph"]["kind"] == "jpsro":
+        concept = config["jpsro"]["concept"].upper()
+        return f"NeuPL-JPSRO ({concept}), {method_name(config['learner']['kind'], 'auto')}"
     return method_name(config["learner"]["kind"], config["evaluation"].get("payoffs", "auto"))
 
 
@@ -135,6 +140,8 @@ def _progress_row(found: dict[str, Any]) -> tuple[str, str]:
     if "method" in found["config"]:
         return "solved by", found["config"]["method"]
     best, estimate = found["best_nash_conv"], found["best_estimated_gain"]
+    if found["best_gap"] is not None:
+        return "best snapshot", f"gap of its joint {found['best_gap']:.6g}"
     if best is not None:
         return "best snapshot", f"NashConv {best:.6g}"
     if estimate is not None:

@@ -12,12 +12,10 @@ from neupl.cli.output import print_json, print_table
 from neupl.errors import CheckFailed, UserError
 
 if TYPE_CHECKING:
+    from neupl.jpsro.verification import JointVerification
     from neupl.run import Run
     from neupl.verification import Verification
 
-# What the mixture must earn more than strategy 0, against it, for a smoke run to have learned
-# something: a share of the payoff range.
-LEAST_RISE = 0.01
 SMOKE = ("training.steps=200", "training.max_steps_per_row=20")
 
 
@@ -37,7 +35,8 @@ class Train(RunOptions):
 
     smoke: Flag = False
     """Train for a few seconds only, to see that everything works: exit code 1 unless the population
-    has learned to earn more against strategy 0 than strategy 0 does.
+    has learned to earn more against strategy 0 than strategy 0 does (of a joint: unless its gap has
+    fallen, or its seats earn more).
     """
 
     keys: Flag = False
@@ -47,7 +46,7 @@ class Train(RunOptions):
 def run(command: Train) -> int:
     """Trains and prints the certificate."""
     from neupl.config import Config
-    from neupl.config_io import dump_config, load_config
+    from neupl.config_io import dump_config, load_config, names_key
 
     if command.keys:
         _print_keys()
@@ -61,77 +60,65 @@ def run(command: Train) -> int:
         overrides.append(f"game={_quoted(command.game)}")
     if command.seed is not None:
         overrides.append(f"seed={command.seed}")
-    config = load_config(Config, command.config, (*overrides, *command.overrides))
+    overrides += command.overrides
+    config = load_config(Config, command.config, overrides)
 
-    from neupl.problem import make_problem
     from neupl.run import Run, free_folder
-    from neupl.training_run import start_run
+    from neupl.training_run import default_graph, make_trainer, start_run
+
+    if not names_key(command.config, overrides, "graph.kind"):
+        config = load_config(Config, command.config, (*default_graph(config), *overrides))
 
     path = command.out or free_folder(config.game)
     Run.check_free(path)
     # Before the folder exists: bad input leaves nothing behind.
-    problem, sink = make_problem(config, quiet=command.quiet)
+    trainer = make_trainer(config, quiet=command.quiet)
     with Run.create(
         path, config_text=dump_config(config), command=("neupl", *sys.argv[1:]), seed=config.seed
     ) as run:
-        verification = start_run(run, problem, sink, quiet=command.quiet)
-        rise = run.metrics()[-1]["eval/payoff_over_first"]
-        least = LEAST_RISE * problem.info.payoff_range
-        risen = not command.smoke or config.population.sink == "none" or rise > least
+        verification = start_run(run, trainer, quiet=command.quiet)
+        shortfall = trainer.shortfall(run.metrics()) if command.smoke else None
         # Under `--json` the object of a failed check is the error's.
-        if risen or not command.json:
+        if shortfall is None or not command.json:
             report(run, verification, as_json=command.json)
-    if not risen:
-        raise CheckFailed(
-            f"against strategy 0 the population earns {rise:.4g} points per seat more than "
-            f"strategy 0 itself, expected more than {least:.4g}: it has learned nothing, or "
-            "nothing can be gained there",
-            report=_content(run, verification),
-        )
+    if shortfall is not None:
+        raise CheckFailed(shortfall, report=_content(run, verification))
     return 0
 
 
-def report(run: "Run", verification: "Verification", *, as_json: bool) -> None:
+def report(run: "Run", verification: "Verification | JointVerification", *, as_json: bool) -> None:
     """Prints what a finished run is worth; used by `resume` as well."""
-    last, content = run.metrics()[-1], _content(run, verification)
+    from neupl.pictures import QUANTITY_NAMES
+
+    content, certificate = _content(run, verification), verification.certificate
     if as_json:
         print_json(content)
         return
-    certificate = verification.certificate
+    name = QUANTITY_NAMES[certificate.quantity]
     if certificate.method == "exact":
-        theirs = certificate.openspiel_value
-        worth = ("NashConv", f"{certificate.value:.9f} exact, by our solver")
-        agreement = (
-            "OpenSpiel does not know this game"
-            if theirs is None
-            else f"{theirs:.9f} by OpenSpiel: the two agree"
-        )
+        rows = [(name, f"{certificate.value:.9f} exact, by our solver"), *_agreement(verification)]
     else:
         low, high = certificate.interval
-        worth = ("NashConv", f"at least {certificate.value:.6f}, by a trained best response")
-        agreement = f"95 % interval of this bound: {low:.6f} to {high:.6f}"
+        rows = [
+            (name, f"at least {certificate.value:.6f}, by a trained best response"),
+            ("", f"95 % interval of this bound: {low:.6f} to {high:.6f}"),
+        ]
     gains = ", ".join(f"{gain:.6f}" for gain in certificate.per_player)
     print_table(
         [
             ("game", certificate.game),
             ("trained by", verification.method),
             ("certified", certificate.object),
-            worth,
-            ("", agreement),
+            *rows,
             ("per player", gains),
-            *(
-                (f"{name} payoffs", f"off the exact ones by {found.describe()}")
-                for name, found in verification.payoffs.items()
-            ),
-            ("payoff", _payoff(last)),
-            ("last step", _last_step(last)),
+            *_worth(run.metrics(), verification),
             ("picture", content["picture"]),
             ("run", f"{run.path}  (neupl verify, info, export; tensorboard --logdir)"),
         ]
     )
 
 
-def _content(run: "Run", verification: "Verification") -> dict[str, Any]:
+def _content(run: "Run", verification: "Verification | JointVerification") -> dict[str, Any]:
     last = run.metrics()[-1]
     return {
         **verification.to_json(),
@@ -143,8 +130,40 @@ def _content(run: "Run", verification: "Verification") -> dict[str, Any]:
     }
 
 
-def _payoff(last: dict[str, Any]) -> str:
-    return f"{last['eval/payoff_over_first']:+.6f} a seat by learning, against strategy 0"
+def _agreement(verification: "Verification | JointVerification") -> list[tuple[str, str]]:
+    """What OpenSpiel said."""
+    from neupl.cli.solve import agreement_rows
+
+    if hasattr(verification, "checked"):
+        return agreement_rows(verification)
+    theirs = verification.certificate.openspiel_value
+    if theirs is None:
+        return [("", "OpenSpiel does not know this game")]
+    return [("", f"{theirs:.9f} by OpenSpiel: the two agree")]
+
+
+def _worth(
+    metrics: list[dict[str, Any]], verification: "Verification | JointVerification"
+) -> list[tuple[str, str]]:
+    """What the population earns and how training ended."""
+    last = metrics[-1]
+    if hasattr(verification, "sizes"):
+        values, sizes = verification.values, verification.sizes
+        each = ", ".join(f"{round(value, 6) + 0.0:.6f}" for value in values)
+        iterations = max(line.get("population/iteration", 1) for line in metrics)
+        return [
+            ("values", f"{each}; sum {round(sum(values), 6) + 0.0:.6f}"),
+            ("strategies", f"{', '.join(map(str, sizes))} by seat"),
+            ("trained", f"{iterations} iterations, {last['step']} gradient steps"),
+        ]
+    return [
+        *(
+            (f"{name} payoffs", f"off the exact ones by {found.describe()}")
+            for name, found in verification.payoffs.items()
+        ),
+        ("payoff", f"{last['eval/payoff_over_first']:+.6f} a seat by learning, against strategy 0"),
+        ("last step", _last_step(last)),
+    ]
 
 
 def _last_step(last: dict[str, Any]) -> str:

@@ -181,12 +181,14 @@ def _print_responses(responses: "TrainedResponses") -> None:
 
 def _verify_tabular(command: Verify, population: "TabularPopulation", tree: "GameTree") -> int:
     from neupl.cli.solve import agreement_rows
+    from neupl.jpsro.population import JointPopulation
+    from neupl.jpsro.verification import verify_joint
     from neupl.pictures import QUANTITY_NAMES
     from neupl.tabular_verification import announce, verify_tabular
 
     if command.episodes:
-        raise UserError("--episodes plays trained populations; this one is of exact tables")
-    verification = verify_tabular(
+        raise UserError("--episodes plays independent mixtures of a trained population alone")
+    verification = (verify_joint if isinstance(population, JointPopulation) else verify_tabular)(
         population,
         tree,
         name=command.population.resolve().name,

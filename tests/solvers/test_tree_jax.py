@@ -181,6 +181,32 @@ def test_soft_best_responses(tree, random_policies):
         np.testing.assert_allclose(chosen, exact.policy[likely], atol=2e-3)
 
 
+def test_entropy_relative_to_a_magnet_is_minus_the_divergence_from_it(tree, random_policies):
+    """With the policy as its own magnet nothing is paid; the uniform one costs `tau log(n)` less
+    the entropy, by the slow loop with `log(n)` taken off each decision.
+    """
+    policies = random_policies(tree, 2, NUM_STRATEGIES)
+    rows, passes = correlated_rows(tree, 3), jitted(tree)[0]
+    played = strategies_last(policies)
+    reach = passes.coplayer_reach(passes.plans(played), jnp.asarray(rows, jnp.float32))
+    warm = jnp.full(rows.shape[:2], 0.5, jnp.float32)
+    cold = passes.action_values(reach, played, jnp.zeros_like(warm))
+    own = jnp.log(jnp.where(played > 0, played, 1.0))
+    found = passes.action_values(reach, played, warm, magnet=own)
+    scale = tree.payoff_range * 1e-5
+    np.testing.assert_allclose(found.root, cold.root, atol=scale)
+    uniform = jnp.log(jnp.asarray(tree.uniform_policy(), jnp.float32) + ~tree.legal_mask)
+    found = passes.action_values(reach, played, warm, magnet=uniform[:, :, None] + 0 * played)
+    best = passes.action_values(reach, None, warm, magnet=uniform[:, :, None] + 0 * played)
+    entropic = passes.action_values(reach, played, warm)
+    # Each decision pays the logarithm of its number of actions more than under the entropy.
+    assert (np.asarray(found.root) <= np.asarray(entropic.root) + scale).all()
+    assert (np.asarray(best.root) >= np.asarray(found.root) - scale).all()
+    if tree.num_infosets == tree.num_players:  # one decision each: by hand
+        paid = 0.5 * np.log(tree.legal_mask.sum(axis=1))[:, None]
+        np.testing.assert_allclose(entropic.root - found.root, paid + 0 * rows[:, :, 0], atol=scale)
+
+
 def test_states_that_nobody_lets_happen_have_no_value(tree_of):
     """Against an opponent of Kuhn poker that always passes, nothing that follows its bet counts."""
     tree = tree_of("kuhn_poker")

@@ -1,0 +1,147 @@
+"""The exact meta-game of NeuPL-JPSRO: payoffs, joints that solve it, and what deviating gains."""
+
+import dataclasses
+import time
+
+import numpy as np
+from jaxtyping import Float, Float64, Int
+
+from games.game_tree import GameTree
+from neupl.evaluation import normalise
+from solvers.correlated_gaps import CorrelatedGains, correlated_gains
+from solvers.meta.registry import MetaSolver
+from solvers.sequence_form import realization_plan
+from solvers.types import SolverError
+from solvers.values import payoffs_of_plans
+
+# Probabilities below this are rounding of the meta-solver.
+NEGLIGIBLE = 1e-10
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MeasuredJoint:
+    """A joint over the strategies with what deviating from it gains in the whole game.
+
+    Attributes:
+      joint: `[K_0, ..., K_{P-1}]`.
+      found: exact gains.
+    """
+
+    joint: Float64[np.ndarray, "..."]
+    found: CorrelatedGains
+
+    @property
+    def gap(self) -> float:
+        """Sum of the positive gains, in game points."""
+        return self.found.gap
+
+    @property
+    def welfare(self) -> float:
+        """Sum of what the seats earn, in game points."""
+        return float(self.found.on_policy_values.sum())
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MetaGame:
+    """A population on the game tree.
+
+    Attributes:
+      payoffs: `[K_0, ..., K_{P-1}, P]`, in game points; exact.
+      solved: the joint of the meta-solver.
+      judged: that of the second solver; `None` where there is none, or it found none.
+      solve_s: wall-clock seconds of both.
+    """
+
+    payoffs: Float64[np.ndarray, "..."]
+    solved: MeasuredJoint
+    judged: MeasuredJoint | None
+    solve_s: float
+
+
+def plans_of(tree: GameTree, policies: Float[np.ndarray, "K S A"]) -> Float64[np.ndarray, "K Q"]:
+    """Realisation plans of tables as the network gives them.
+
+    Raises:
+      FloatingPointError: a probability is not finite.
+    """
+    if not np.isfinite(policies).all():
+        raise FloatingPointError("the network plays NaN")
+    return realization_plan(tree, normalise(policies))
+
+
+def solve_meta_game(
+    tree: GameTree,
+    plans: Float[np.ndarray, "K Q"],
+    sizes: Int[np.ndarray, "P"],
+    *,
+    concept: str,
+    solver: MetaSolver,
+    judge: MetaSolver | None,
+) -> MetaGame:
+    """Solves and measures the first `sizes` strategies of every seat.
+
+    Raises:
+      SolverError: the meta-solver found no equilibrium; of the judge it is no error.
+    """
+    own = [plans[:size] for size in sizes]
+    payoffs = payoffs_of_plans(tree, own)
+
+    def measured(joint: np.ndarray) -> MeasuredJoint:
+        kept = np.where(joint > NEGLIGIBLE, joint, 0.0)
+        kept /= kept.sum()
+        axes = tuple(range(tree.num_players))
+        returns = np.tensordot(kept, payoffs, axes=(axes, axes))
+        return MeasuredJoint(
+            kept, correlated_gains(tree, own, kept, concept=concept, on_policy_values=returns)
+        )
+
+    start = time.perf_counter()
+    joint, second = solver(payoffs).joint, None
+    if judge is not None:
+        try:
+            second = judge(payoffs).joint
+        except SolverError:
+            second = None
+    solve_s = time.perf_counter() - start
+    return MetaGame(payoffs, measured(joint), None if second is None else measured(second), solve_s)
+
+
+def better(first: MeasuredJoint, second: MeasuredJoint | None, *, nothing: float) -> MeasuredJoint:
+    """The joint with the smaller gap; where both gaps are nothing, the one of greater welfare."""
+    if second is None or rank(second, nothing=nothing) <= rank(first, nothing=nothing):
+        return first
+    return second
+
+
+def rank(measured: MeasuredJoint, *, nothing: float) -> tuple[float, float]:
+    """Greater is better: first a small gap, then, among gaps below `nothing`, great welfare."""
+    if measured.gap > nothing:
+        return -measured.gap, 0.0
+    return 0.0, measured.welfare
+
+
+def advice_mixtures(
+    joint: Float[np.ndarray, "..."], *, concept: str
+) -> tuple[Float64[np.ndarray, "P R M"], Float64[np.ndarray, "P R"]]:
+    """What each seat responds to: mixtures of the co-players, and how likely each is.
+
+    Under `cce` a seat decides before it hears anything, `R = 1`: the co-players' marginal of the
+    joint, correlated as it is. Under `ce` it knows its advice, `R = K`.
+    """
+    size, players = joint.shape[0], joint.ndim
+    mixtures, heard = [], []
+    for player in range(players):
+        given = np.moveaxis(joint, player, 0).reshape(size, -1)
+        if concept == "cce":
+            given = given.sum(axis=0, keepdims=True)
+        probability = given.sum(axis=1)
+        mixtures.append(given / np.where(probability > 0, probability, 1.0)[:, None])
+        heard.append(probability)
+    return np.stack(mixtures), np.stack(heard)
+
+
+def spread(array: Float[np.ndarray, "..."], size: int, num_axes: int) -> Float64[np.ndarray, "..."]:
+    """The array with its first axes filled up with zeros to the capacity."""
+    missing = [(0, size - length) for length in array.shape[:num_axes]]
+    missing += [(0, 0)] * (array.ndim - num_axes)
+    return np.pad(array, missing)

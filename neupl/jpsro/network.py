@@ -1,0 +1,109 @@
+"""The network of NeuPL-JPSRO: strategies are embeddings, and a response head knows mixtures.
+
+Strategy k of a seat is a free embedding (Liu et al. 2024, arXiv 2401.05133), injected at every
+layer of a trunk that all strategies of all seats share. Beside it stands the response head: the
+same trunk, conditioned on an encoding of the joint mixture of the co-players, with an output of its
+own. Whatever mixture it is given, it answers with a response; what is worth keeping is distilled
+into an embedding. Seats share everything but their embeddings, and are told apart by an input.
+"""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+# Profiles of a mixture that are encoded: its heaviest (as in the paper).
+MAX_PROFILES = 96
+
+
+class ResponseNetwork(nn.Module):
+    """Policy logits of `K` strategies per seat, and of responses to mixtures over them.
+
+    Attributes:
+      num_actions: number of action ids `A`.
+      num_players: seats `P`.
+      num_strategies: capacity `K` per seat.
+      hidden_sizes: width of each hidden layer of the trunk.
+      embedding_size: width `E` of an embedding, all that a strategy adds.
+    """
+
+    num_actions: int
+    num_players: int
+    num_strategies: int
+    hidden_sizes: Sequence[int]
+    embedding_size: int
+
+    def setup(self) -> None:
+        """Declares the parameters."""
+        shape = (self.num_players, self.num_strategies, self.embedding_size)
+        self.embedding = self.param("embedding", nn.initializers.normal(1.0), shape)
+        self.layers = [nn.Dense(size) for size in self.hidden_sizes]
+        self.inject = [nn.Dense(size, use_bias=False) for size in self.hidden_sizes]
+        self.inject_response = [nn.Dense(size, use_bias=False) for size in self.hidden_sizes]
+        small = nn.initializers.variance_scaling(1e-2, "fan_in", "normal")
+        self.policy = nn.Dense(self.num_actions, kernel_init=small)
+        self.response = nn.Dense(self.num_actions, kernel_init=small)
+        self.profile = nn.Dense(self.embedding_size)
+        self.mixture = nn.Dense(self.embedding_size)
+
+    def strategies(
+        self,
+        observation: Float[Array | np.ndarray, "S O"],
+        seat: Float[Array | np.ndarray, "S P"],
+        chosen: Int[Array | np.ndarray, "P N"],
+    ) -> Float[Array, "N S A"]:
+        """Unmasked logits of `N` strategies of every seat at each observation of that seat."""
+        embedding = jnp.take_along_axis(self.embedding, chosen[:, :, None], axis=1)
+        return self.policy(self._trunk(observation, seat, embedding, self.inject))
+
+    def respond(
+        self,
+        observation: Float[Array | np.ndarray, "S O"],
+        seat: Float[Array | np.ndarray, "S P"],
+        mixtures: Float[Array | np.ndarray, "P R M"],
+    ) -> Float[Array, "R S A"]:
+        """Unmasked logits of the responses to `R` mixtures per seat.
+
+        Args:
+          observation: flat observations.
+          seat: one-hot seat of each observation.
+          mixtures: for each seat, distributions over the `M = K ** (P - 1)` joint profiles of its
+            co-players, in ascending seat order, last fastest.
+        """
+        encoded = self._encode(mixtures)
+        return self.response(self._trunk(observation, seat, encoded, self.inject_response))
+
+    def everything(
+        self,
+        observation: Float[Array | np.ndarray, "S O"],
+        seat: Float[Array | np.ndarray, "S P"],
+        mixtures: Float[Array | np.ndarray, "P R M"],
+    ) -> tuple[Float[Array, "N S A"], Float[Array, "R S A"]]:
+        """Logits by both heads; with it all parameters are initialised."""
+        chosen = jnp.zeros((self.num_players, 1), jnp.int32)
+        played = self.strategies(observation, seat, chosen)
+        return played, self.respond(observation, seat, mixtures)
+
+    def _trunk(self, observation, seat, embedding, inject) -> Float[Array, "N S H"]:
+        hidden = jnp.concatenate([observation, seat], axis=-1)
+        for layer, condition in zip(self.layers, inject, strict=True):
+            # A one-hot product: the backward pass of a gather is a scatter, several times slower.
+            hidden = nn.relu(layer(hidden) + jnp.einsum("sp,pnh->nsh", seat, condition(embedding)))
+        return hidden
+
+    def _encode(self, mixtures: Float[Array | np.ndarray, "P R M"]) -> Float[Array, "P R E"]:
+        """Mean encoding of the co-players' profiles; embeddings are read, not shaped."""
+        weight, profile = jax.lax.top_k(mixtures, min(MAX_PROFILES, mixtures.shape[-1]))
+        still = jax.lax.stop_gradient(self.embedding)
+        sizes = (self.num_strategies,) * (self.num_players - 1)
+        encoded = []
+        for player in range(self.num_players):
+            others = [q for q in range(self.num_players) if q != player]
+            drawn = jnp.unravel_index(profile[player], sizes)
+            met = [still[q][k] for q, k in zip(others, drawn, strict=True)]
+            features = nn.relu(self.profile(jnp.concatenate(met, axis=-1)))
+            encoded.append(jnp.einsum("rt,rte->re", weight[player], features))
+        return self.mixture(jnp.stack(encoded))

@@ -1,0 +1,38 @@
+"""One iteration of NeuPL-JPSRO as a training task: respond, distil, regularise."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+
+class ResponseTask(NamedTuple):
+    """What does not change while the responses of one iteration are learned.
+
+    Attributes:
+      mixtures: `[P, R, M]` the joint mixtures of the co-players that are responded to.
+      reach: per seat, `[Z, R]` probability of each terminal under chance and these mixtures of the
+        co-players as they were when the iteration began.
+      temperature: `[P, R]` weight of the divergence of each decision from the magnet, in game
+        points per nat.
+      magnet: `[S, A, R]` log-probabilities to which responses are drawn where nothing else tells
+        actions apart; 0 everywhere for entropy.
+      slot: `[P]` strategy that the response is distilled into.
+      distil: `[P]` weight of distilling.
+      responder: `[P]` which of the `R` responses is distilled.
+      held: `[P, K]` 1 for strategies that stay as they were when the iteration began.
+      frozen: `[S, A, K]` probabilities of all strategies when the iteration began.
+      importance: `[S, K]` how much a strategy counts at an information state; sums to 1 over a
+        seat.
+    """
+
+    mixtures: Float[Array | np.ndarray, "P R M"]
+    reach: tuple[Float[Array | np.ndarray, "Z R"], ...]
+    temperature: Float[Array | np.ndarray, "P R"]
+    magnet: Float[Array | np.ndarray, "S A R"]
+    slot: Int[Array | np.ndarray, "P"]
+    distil: Float[Array | np.ndarray, "P"]
+    responder: Int[Array | np.ndarray, "P"]
+    held: Float[Array | np.ndarray, "P K"]
+    frozen: Float[Array | np.ndarray, "S A K"]
+    importance: Float[Array | np.ndarray, "S K"]
