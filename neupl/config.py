@@ -178,33 +178,40 @@ class JPSROConfig:
     """Meta-solver of a second joint that is measured after every iteration; of the two the
     better one is kept, and named. `none`: the meta-strategy alone.
     """
-    tolerance: float = 1e-4
-    """What counts as nothing: gaps, gains and changes of payoffs below this share of the payoff
-    range.
+    tolerance: float = 5e-4
+    """Gaps below this share of the payoff range are none: of such joints the one of greatest
+    welfare is kept, and responses look for something new (`novelty`).
     """
-    share: float = 0.1
-    """An iteration is over when its responses have left no more than this share of what could be
-    gained, or `tolerance`.
+    fit: float = 3e-4
+    """An iteration is over when its responses diverge by no more than this from the regularised
+    greedy policy of their own action values, and the new strategies from the responses, in nats at
+    an information state.
     """
     drift: float = 1e-3
     """Largest change of a payoff between earlier strategies, as a share of the payoff range, with
     which an iteration may end; they are rehearsed until then.
     """
-    repeat: float = 0.1
+    repeat: float = 0.02
     """A response is a repeat of a strategy when no sequence of its own actions differs by more in
     probability; it then refines that strategy instead of becoming a new one.
     """
+    ties: Literal["even", "lowest"] = "even"
+    """What responses do where nothing tells actions apart, also where the co-players never let the
+    seat arrive: all of them with the same probability, or the one of lowest number.
+    """
     novelty: Literal["equilibrium", "always", "never"] = "equilibrium"
-    """When responses break ties at random instead of evenly: in `equilibrium` (no seat gains, or
-    the last iteration brought nothing new), where they also respond to the joint of `judge`;
-    `always`; `never`.
+    """When responses break ties at random instead: in `equilibrium` (no seat gains, or the last
+    iteration brought nothing new), where they also respond to the joint of `judge`; `always`;
+    `never`.
     """
     magnet: float = 5.0
-    """Standard deviation of the random logits to which such responses are drawn."""
-    rehearsed: int = 8
-    """Earlier strategies per seat that a gradient step rehearses."""
-    hold_weight: float = 2.0
-    """Weight of rehearsing beside responding; 0 lets earlier strategies drift."""
+    """How strongly responses are drawn to the lowest actions (logit between neighbours), or to
+    those of a random policy (standard deviation of its logits).
+    """
+    rehearsed: int = 16
+    """Earlier strategies per seat that a gradient step rehearses; they stand for all."""
+    hold_weight: float = 1.0
+    """Weight of each earlier strategy beside the new one; 0 lets them drift."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -321,7 +328,7 @@ class Config:
         memory, window = self.evaluation.memory, self.evaluation.window
         _require(0 <= memory <= 1, "evaluation.memory", memory, "in [0, 1]")
         _require(window >= 2, "evaluation.window", window, "at least 2")
-        for key in ("tolerance", "share", "drift", "magnet", "hold_weight", "repeat"):
+        for key in ("tolerance", "fit", "drift", "magnet", "hold_weight", "repeat"):
             value = getattr(self.jpsro, key)
             _require(value >= 0, f"jpsro.{key}", value, "at least 0")
         _require(self.jpsro.rehearsed >= 1, "jpsro.rehearsed", self.jpsro.rehearsed, "at least 1")

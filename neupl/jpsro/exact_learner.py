@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from neupl.config import Config
 from neupl.jpsro.tables import ResponseTables
@@ -22,8 +22,12 @@ from neupl.tree_population import COLDEST
 from neupl.types import Learner, LearnerState
 from solvers.tree_jax import TreePasses
 
-# Below this reach an information state cannot matter, and values conditioned on it are noise.
-MIN_REACH = 1e-9
+# Where co-players let a seat arrive less than this often, as a share of how often uniform play
+# does, what they play there is what is left of it in a network that avoids it: noise. Values fade
+# to 0 there, so that responses have more entropy the less there is to respond to.
+FAINT = 0.01
+# Divides nothing by nothing.
+TINY = 1e-12
 
 
 class ResponseExperience(NamedTuple):
@@ -31,6 +35,7 @@ class ResponseExperience(NamedTuple):
 
     Attributes:
       mixtures: as in the task.
+      started: as in the task.
       signal: `[S, A, R]` target probabilities of the responses.
       weight: `[S, R]` importance of each information state.
       chosen: `[P, N]` strategies that are to play `taught`: the new one, then some of those held.
@@ -39,6 +44,7 @@ class ResponseExperience(NamedTuple):
     """
 
     mixtures: Float[Array, "P R M"]
+    started: Int[Array, ""]
     signal: Float[Array, "S A R"]
     weight: Float[Array, "S R"]
     chosen: Int[Array, "P N"]
@@ -58,7 +64,9 @@ def make_response_learner(tables: ResponseTables, config: Config, num_responders
     legal = jnp.asarray(tree.legal_mask)[:, :, None]
     rehearsed = min(config.jpsro.rehearsed, config.population.size)
     hold_weight = config.jpsro.hold_weight
-    optimizer = Optimizer(config)
+    # Every iteration starts at full speed and ends slowly enough to stand still.
+    optimizer = Optimizer(config, steps=config.training.max_steps_per_row)
+    faint = FAINT * _reach_of_uniform_play(tables)
 
     def init(key: Any) -> LearnerState:
         params = tables.init(key, num_responders)
@@ -67,25 +75,30 @@ def make_response_learner(tables: ResponseTables, config: Config, num_responders
     def collect(params: Any, task: ResponseTask, key: Any) -> ResponseExperience:
         response = tables.probabilities(tables.respond(params, task.mixtures))
         values = passes.action_values(task.reach, response, task.temperature, magnet=task.magnet)
-        q = values.action / jnp.maximum(values.reach, MIN_REACH)[:, None]
+        q = values.action / jnp.maximum(values.reach, faint)[:, None]
         tau = jnp.maximum(seat @ task.temperature, COLDEST * tree.payoff_range)[:, None]
         signal = jax.nn.softmax(jnp.where(legal, q / tau + task.magnet, -jnp.inf), axis=1)
         # Some of the strategies that are held, others every time.
         noise = jax.random.gumbel(key, task.held.shape)
         score, some = jax.lax.top_k(jnp.where(task.held > 0, noise, -jnp.inf), rehearsed)
         present = jnp.isfinite(score).astype(jnp.float32)
-        share = hold_weight * present / jnp.maximum(present.sum(axis=1, keepdims=True), 1.0)
+        # Those that are rehearsed stand for all: every strategy counts like the new one.
+        each = task.held.sum(axis=1) / jnp.maximum(present.sum(axis=1), 1.0)
+        share = hold_weight * present * each[:, None]
         chosen = jnp.concatenate([task.slot[:, None], some], axis=1)
         own = jnp.asarray(tree.infoset_player)
         of_new = jnp.take_along_axis(response, task.responder[own][:, None, None], axis=2)
         of_held = jnp.take_along_axis(task.frozen, some[own][:, None], axis=2)
-        weight = _normalise(values.reach, seat)
+        # Half by reach, half everywhere: who deviates later will find out what is played there.
+        spread = _normalise(jnp.ones_like(values.reach), seat)
+        weight = 0.5 * (_normalise(values.reach, seat) + spread)
         new_weight = jnp.take_along_axis(
             importance_of(passes, response, seat), task.responder[own][:, None], axis=1
         )
         held_weight = jnp.take_along_axis(task.importance, some[own], axis=1) * share[own]
         return ResponseExperience(
             mixtures=task.mixtures,
+            started=task.started,
             signal=signal,
             weight=weight / weight.shape[1],
             chosen=chosen,
@@ -98,10 +111,14 @@ def make_response_learner(tables: ResponseTables, config: Config, num_responders
     def loss(params: Any, experience: ResponseExperience) -> tuple[Array, dict[str, Array]]:
         response = tables.respond(params, experience.mixtures)
         played = tables.strategies(params, experience.chosen)
-        respond_loss = _cross_entropy(experience.signal, response, experience.weight, legal)
-        hold_loss = _cross_entropy(experience.taught, played, experience.taught_weight, legal)
-        total = (respond_loss + hold_loss) / tree.num_players
-        return total, {"train/loss": total, "train/respond_loss": respond_loss / tree.num_players}
+        respond = _divergence(experience.signal, response, experience.weight, legal)
+        teach = _divergence(experience.taught, played, experience.taught_weight, legal)
+        total = (respond.sum() + teach.sum()) / tree.num_players
+        return total, {
+            "train/loss": total,
+            "train/response_divergence": respond.sum() / tree.num_players,
+            "train/strategy_divergence": teach[0] / tree.num_players,
+        }
 
     def update(
         state: LearnerState, experience: ResponseExperience, key: Any
@@ -110,18 +127,25 @@ def make_response_learner(tables: ResponseTables, config: Config, num_responders
 
         def one_step(state: LearnerState, _: None) -> tuple[LearnerState, dict[str, Array]]:
             gradient, metrics = jax.grad(loss, has_aux=True)(state.params, experience)
-            params, opt_state = optimizer.apply(gradient, state.params, state.optimizer, state.step)
+            since = state.step - experience.started
+            params, opt_state = optimizer.apply(gradient, state.params, state.optimizer, since)
             return LearnerState(params, opt_state, state.step + 1), metrics
 
         length = config.learner.updates_per_target
         state, metrics = jax.lax.scan(one_step, state, None, length=length)
         return state, jax.tree.map(lambda x: x[-1], metrics)
 
+    def restart(state: LearnerState, strategy: int, predecessor: int, key: Any) -> LearnerState:
+        del strategy, predecessor, key  # all seats start over together
+        # Gradients were small at the end of the last iteration: what Adam knows of their size would
+        # make the first steps of this one too long.
+        return state._replace(optimizer=optimizer.init(state.params))
+
     return Learner(
         init=jax.jit(init),
         collect=jax.jit(collect),
         update=jax.jit(update),
-        restart=lambda state, strategy, predecessor, key: state,
+        restart=restart,
         steps_per_update=config.learner.updates_per_target,
     )
 
@@ -136,10 +160,31 @@ def importance_of(
     return 0.5 * (_normalise(own_reach, seat) + _normalise(jnp.ones_like(own_reach), seat))
 
 
-def _cross_entropy(target, log_probs, weight, legal) -> Float[Array, ""]:
-    return -jnp.sum(weight * jnp.sum(jnp.where(legal, target * log_probs, 0.0), axis=1))
+def _reach_of_uniform_play(tables: ResponseTables) -> Float[np.ndarray, "S 1"]:
+    """How often chance and uniform co-players let each information state happen, if its owner goes
+    there.
+    """
+    tree, passes = tables.tree, tables.passes
+    uniform = jnp.asarray(tree.uniform_policy(), jnp.float32)[:, :, None]
+    alone = jnp.ones((tree.num_players, 1, 1))
+    reach = passes.coplayer_reach(passes.plans(uniform), alone)
+    nothing = jnp.zeros((tree.num_players, 1))
+    found = passes.action_values(reach, uniform, nothing).reach
+    return np.maximum(np.asarray(found), TINY)
+
+
+def _divergence(
+    target: Float[Array, "S A N"],
+    log_probs: Float[Array, "S A N"],
+    weight: Float[Array, "S N"],
+    legal: Bool[Array, "S A 1"],
+) -> Float[Array, "N"]:
+    """Weighted divergence of the policies from their targets, in nats; differentiable."""
+    log_target = jnp.log(jnp.where(target > 0, target, 1.0))
+    nats = jnp.sum(jnp.where(legal, target * (log_target - log_probs), 0.0), axis=1)
+    return jnp.sum(weight * nats, axis=0)
 
 
 def _normalise(reach: Float[Array, "S R"], seat: Float[np.ndarray, "S P"]) -> Float[Array, "S R"]:
     """Divides by the sum over each seat, so that every response counts alike."""
-    return reach / jnp.maximum(seat @ (seat.T @ reach), MIN_REACH)
+    return reach / jnp.maximum(seat @ (seat.T @ reach), TINY)

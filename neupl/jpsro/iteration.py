@@ -1,7 +1,8 @@
 """Inside an iteration of NeuPL-JPSRO: its task, how far it has come, what its responses become."""
 
 import dataclasses
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -79,24 +80,39 @@ def task_of(problem: "JointProblem", state: JointState) -> ResponseTask:
         held=jnp.asarray(held, jnp.float32),
         frozen=frozen,
         importance=importance_of(tables.passes, frozen, tables.seat),
+        started=jnp.asarray(state.started, jnp.int32),
     )
 
 
 def _magnet(problem: "JointProblem", state: JointState, num_responders: int) -> jax.Array:
-    """`[S, A, R]` log-probabilities of a random policy where ties are broken at random, else 0."""
-    tree = problem.tables.tree
+    """`[S, A, R]` log-probabilities of the policy that breaks ties, or 0 where they share."""
+    tree, settings = problem.tables.tree, problem.config.jpsro
     shape = (tree.num_infosets, tree.num_actions, num_responders)
-    if not state.novel:
-        return jnp.zeros(shape)
-    key = jax.random.fold_in(jax.random.key(problem.config.seed), MAGNET_STREAM)
-    logits = jax.random.normal(jax.random.fold_in(key, int(state.iteration)), shape)
     legal = tree.legal_mask[:, :, None]
-    logits = jnp.where(legal, problem.config.jpsro.magnet * logits, -jnp.inf)
-    return jnp.where(legal, jax.nn.log_softmax(logits, axis=1), 0.0)
+    if state.novel:
+        key = jax.random.fold_in(jax.random.key(problem.config.seed), MAGNET_STREAM)
+        logits = jax.random.normal(jax.random.fold_in(key, int(state.iteration)), shape)
+    elif settings.ties == "lowest":
+        logits = jnp.broadcast_to(-jnp.cumsum(legal, axis=1, dtype=jnp.float32), shape)
+    else:
+        return jnp.zeros(shape)
+    log_probs = jax.nn.log_softmax(jnp.where(legal, settings.magnet * logits, -jnp.inf), axis=1)
+    return jnp.where(legal, log_probs, 0.0)
 
 
-def inspect(problem: "JointProblem", state: JointState, task: ResponseTask) -> Inspection:
+def inspect(
+    problem: "JointProblem",
+    state: JointState,
+    task: ResponseTask,
+    metrics: Mapping[str, Any],
+) -> Inspection:
     """Measures strategies and responses against the frozen co-players.
+
+    Args:
+      problem: what is trained.
+      state: with the parameters to be measured.
+      task: of this iteration.
+      metrics: of the learner's last update; the divergences are read.
 
     Raises:
       FloatingPointError: a probability is not finite.
@@ -125,14 +141,11 @@ def inspect(problem: "JointProblem", state: JointState, task: ResponseTask) -> I
     held[:, 0] = True
     still = [held[player, :size] for player, size in enumerate(state.sizes)]
     payoff_drift = float(np.abs((now - before)[np.ix_(*still)]).max())
-    gain = np.maximum(state.best - state.follow, 0.0).sum()
-    nothing = settings.tolerance * tree.payoff_range
-    allowed = max(settings.share * gain, nothing)
     waited = int(state.learner.step) - int(state.started)
     cap = problem.config.training.max_steps_per_row
-    ready = response_left.max(axis=1).sum() <= allowed or waited >= cap / 2
+    ready = metrics["train/response_divergence"] <= settings.fit or waited >= cap / 2
     chosen = (state.slot >= 0).all()
-    learned = strategy_left[state.slot > 0].sum() <= allowed
+    learned = metrics["train/strategy_divergence"] <= settings.fit
     steady = payoff_drift <= settings.drift * tree.payoff_range
     return Inspection(
         plans=plans,

@@ -113,11 +113,18 @@ def better(first: MeasuredJoint, second: MeasuredJoint | None, *, nothing: float
     return second
 
 
-def rank(measured: MeasuredJoint, *, nothing: float) -> tuple[float, float]:
-    """Greater is better: first a small gap, then, among gaps below `nothing`, great welfare."""
-    if measured.gap > nothing:
-        return -measured.gap, 0.0
-    return 0.0, measured.welfare
+def rank(measured: MeasuredJoint, *, nothing: float) -> tuple[float, float, float]:
+    """Greater is better: first a small gap, then, among gaps that are nothing, great welfare; what
+    differs in neither goes by the gap again.
+    """
+    return rank_of(measured.gap, measured.welfare, nothing=nothing)
+
+
+def rank_of(gap: float, welfare: float, *, nothing: float) -> tuple[float, float, float]:
+    """See `rank`; sums of payoffs that differ by less than `nothing` are equal."""
+    if gap > nothing:
+        return -gap, 0.0, 0.0
+    return 0.0, round(welfare / max(nothing, 1e-12)), -gap
 
 
 def advice_mixtures(

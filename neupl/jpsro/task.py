@@ -22,6 +22,7 @@ class ResponseTask(NamedTuple):
       responder: `[P]` which of the `R` responses is distilled.
       held: `[P, K]` 1 for strategies that stay as they were when the iteration began.
       frozen: `[S, A, K]` probabilities of all strategies when the iteration began.
+      started: step at which the iteration began.
       importance: `[S, K]` how much a strategy counts at an information state; sums to 1 over a
         seat.
     """
@@ -36,3 +37,4 @@ class ResponseTask(NamedTuple):
     held: Float[Array | np.ndarray, "P K"]
     frozen: Float[Array | np.ndarray, "S A K"]
     importance: Float[Array | np.ndarray, "S K"]
+    started: Int[Array | np.ndarray, ""]

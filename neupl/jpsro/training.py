@@ -23,6 +23,7 @@ from neupl.jpsro.meta_game import (
     better,
     plans_of,
     rank,
+    rank_of,
     solve_meta_game,
     spread,
 )
@@ -31,7 +32,8 @@ from neupl.jpsro.tables import ResponseTables
 from neupl.types import Learner
 from solvers.meta.registry import MetaSolver
 
-INIT_STREAM = 2**32 - 1
+# The streams of the initial parameters and of learners that start over.
+INIT_STREAM, RESTART_STREAM = 2**32 - 1, 2**32 - 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +80,7 @@ def train(problem: JointProblem, state: JointState, *, on_evaluation: OnEvaluati
             experience = learner.collect(learner_state.params, task, collect_key)
             learner_state, metrics = learner.update(learner_state, experience, update_key)
         state = state._replace(learner=learner_state)
-        found = inspect(problem, state, task)
+        found = inspect(problem, state, task, metrics)
         line = {name: float(value) for name, value in metrics.items()} | found.metrics()
         if found.over:
             state, more = conclude(problem, state, found)
@@ -151,7 +153,11 @@ def conclude(
         chosen = responded[player, state.responder[player]]
         mixtures[player, state.slot[player]] = chosen
     stalled = bool((sizes == state.sizes).all())
-    state = state._replace(sizes=sizes, mixtures=mixtures, frozen=state.learner.params)
+    key = jax.random.fold_in(jax.random.key(problem.config.seed), RESTART_STREAM)
+    learner = problem.learner.restart(
+        state.learner, 0, 0, jax.random.fold_in(key, int(state.iteration))
+    )
+    state = state._replace(learner=learner, sizes=sizes, mixtures=mixtures, frozen=learner.params)
     return _measured(problem, state, found.plans, stalled=stalled)
 
 
@@ -196,9 +202,8 @@ def _measured(
 def _keep_best(state: JointState, game: MetaGame, *, nothing: float, size: int) -> JointState:
     chosen = better(game.solved, game.judged, nothing=nothing)
     kept = state.best_so_far
-    known = float(np.maximum(kept.gains, 0.0).sum())
-    so_far = (-known, 0.0) if known > nothing else (0.0, float(kept.values.sum()))
-    if rank(chosen, nothing=nothing) <= so_far:
+    known, earned = float(np.maximum(kept.gains, 0.0).sum()), float(kept.values.sum())
+    if rank(chosen, nothing=nothing) <= rank_of(known, earned, nothing=nothing):
         return state
     snapshot = JointSnapshot(
         params=state.learner.params,

@@ -19,8 +19,10 @@ class Optimizer:
       init: `(params) -> state`.
     """
 
-    def __init__(self, config: Config) -> None:
-        """Reads the learner, the kind of network and the length of the run."""
+    def __init__(self, config: Config, *, steps: int | None = None) -> None:
+        """Reads the learner and the kind of network; the rate falls over `steps`, by default those
+        of the run.
+        """
         settings = config.learner
         transform = optax.chain(
             optax.clip_by_global_norm(settings.max_gradient_norm), optax.scale_by_adam()
@@ -30,7 +32,9 @@ class Optimizer:
         self.init = transform.init
         self._update = transform.update
         self._rate = optax.linear_schedule(
-            settings.learning_rate, settings.final_learning_rate, config.training.steps
+            settings.learning_rate,
+            settings.final_learning_rate,
+            config.training.steps if steps is None else steps,
         )
 
     def apply(self, gradient: Any, params: Any, state: Any, step: Any) -> tuple[Any, Any]:

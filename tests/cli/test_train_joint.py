@@ -149,7 +149,7 @@ def test_smoke_run_must_have_closed_a_part_of_the_gap(capfd, tmp_path):
         ("network.kind=separate", "conditional alone"),
         ("population.sink=none", "plays all legal actions alike"),
         ("jpsro.judge=mwcc", "did you mean 'mwcce'?"),
-        ("jpsro.share=-1", "at least 0"),
+        ("jpsro.fit=-1", "at least 0"),
     ],
 )
 def test_what_the_loop_does_not_do_is_refused(setting, says, capfd, tmp_path):

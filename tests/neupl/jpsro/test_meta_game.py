@@ -91,4 +91,6 @@ def test_the_smaller_gap_wins_and_welfare_decides_between_equilibria():
     assert better(poor, rich, nothing=0.005) is poor
     assert better(poor, None, nothing=0.01) is poor
     # One seat's loss does not pay for another's gain.
-    assert rank(measured(0.3, [0, 0]), nothing=0.1) == (-0.3, 0.0)
+    assert rank(measured(0.3, [0, 0]), nothing=0.1)[0] == -0.3
+    alike, better_kept = measured(0.004, [1, 1]), measured(0.001, [1, 1])
+    assert better(alike, better_kept, nothing=0.01) is better_kept
