@@ -208,7 +208,7 @@ class JPSROConfig:
     """How strongly responses are drawn to the lowest actions (logit between neighbours), or to
     those of a random policy (standard deviation of its logits).
     """
-    rehearsed: int = 16
+    rehearsed: int = 8
     """Earlier strategies per seat that a gradient step rehearses; they stand for all."""
     hold_weight: float = 1.0
     """Weight of each earlier strategy beside the new one; 0 lets them drift."""

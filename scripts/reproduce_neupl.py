@@ -183,16 +183,7 @@ def measure(options: argparse.Namespace, runs: Path) -> dict[str, Any]:
 
 def _described(options: argparse.Namespace) -> dict[str, Any]:
     """What a report says of itself."""
-    from neupl.provenance import usable_cores, versions
-
-    return {
-        "command": command_of(options),
-        "quick": options.quick,
-        "seeds": options.seeds,
-        "jobs": options.jobs,
-        "versions": versions(),
-        "machine": {"processor": report.processor(), "cores": usable_cores()},
-    }
+    return report.described(command_of(options), options)
 
 
 def command_of(options: argparse.Namespace) -> str:

@@ -1,5 +1,6 @@
 """The page and the figures of `reproduce_neupl.py`."""
 
+import argparse
 import itertools
 import json
 import math
@@ -51,6 +52,20 @@ def processor() -> str:
     lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def described(command: str, options: argparse.Namespace) -> dict[str, Any]:
+    """What a report says of itself: the command that repeats it, where and with what it ran."""
+    from neupl.provenance import usable_cores, versions
+
+    return {
+        "command": command,
+        "quick": options.quick,
+        "seeds": options.seeds,
+        "jobs": options.jobs,
+        "versions": versions(),
+        "machine": {"processor": processor(), "cores": usable_cores()},
+    }
 
 
 def preamble(title: str, content: Mapping[str, Any]) -> list[str]:

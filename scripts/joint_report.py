@@ -1,0 +1,204 @@
+"""The page and the figure of `reproduce_neupl_jpsro.py`."""
+
+import itertools
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reproduction_report import STYLE, number, preamble, table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Gaps below this share of the payoff range are drawn as if they were this.
+FLOOR = 1e-6
+
+
+def write(folder: Path, content: Mapping[str, Any]) -> None:
+    """Writes `neupl_jpsro.md`, `neupl_jpsro.json` and the figure of what was run."""
+    from matplotlib import style
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "neupl_jpsro.json").write_text(json.dumps(content, indent=1) + "\n")
+    (folder / "neupl_jpsro.md").write_text(markdown(content))
+    with style.context(["default", STYLE]):
+        draw_curves(folder / "neupl_jpsro_gap.png", _games(content))
+
+
+def _games(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [row for row in content["rows"] if "/" not in row["name"]]
+
+
+def markdown(content: Mapping[str, Any]) -> str:
+    """The report as a page."""
+    games = _games(content)
+    ablated = [row for row in content["rows"] if "/" in row["name"]]
+    parts = preamble("NeuPL-JPSRO beside exact JPSRO", content)
+    parts += _games_part(games)
+    if ablated:
+        parts += _ablations_part(games, ablated)
+    if content["failures"]:
+        parts.append("## What failed")
+        parts += [f"**{failure['name']}**: {failure['error']}" for failure in content["failures"]]
+    return "\n\n".join(parts) + "\n"
+
+
+def _games_part(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [
+        "## Gaps and values",
+        "Every population is one network for all strategies of all seats, trained by the exact "
+        "oracle: action values on the game tree, no best response ever shown to it. The gap is "
+        "that of the joint that was kept, by our solver from the exported network: the sum over "
+        "seats of what each gains by its best deviation before the draw, positive parts only, in "
+        "game points. After every iteration two joints are measured, that of the meta-solver "
+        "(maximum-Gini CCE) and that of the judge (maximum-welfare CCE); the one with the smaller "
+        "gap is kept, and where gaps are below 0.0005 of the payoff range the one of greater "
+        "welfare. Gap and welfare below are of the same joint; *by* says whose it is, by seed. "
+        "This is a selection on the measured quantity.",
+        "*Exact JPSRO* is the least gap of our exact JPSRO with at most as many strategies of a "
+        "seat, over both ways to break ties and both joints; *allowed* is 1.3 times that or 0.005 "
+        "of the payoff range, whichever is more. Cells are median (worst) over the seeds; *met* "
+        "judges the worst. Seconds are those of the whole command: imports, compilation, "
+        "training, certificate and OpenSpiel's check.",
+        table(
+            ("game", "CCE gap", "asked", "exact JPSRO", "allowed", "welfare", "asked", "by",
+             "strategies", "seconds", "asked", "CPU seconds", "met"),
+            [
+                (
+                    _game(row),
+                    _pair(row["gap"]),
+                    _asked(row["target"]["gap"]),
+                    number(row["reference"]),
+                    number(row["relative"]),
+                    _pair(row["welfare"]),
+                    _asked(row["target"]["welfare"]),
+                    ", ".join(run["meta_solver"] for run in row["runs"]),
+                    row["size"],
+                    _seconds(row["wall_s"]),
+                    _asked(row["target"]["limit_s"]),
+                    _seconds(row["cpu_s"]),
+                    {True: "yes", False: "no", None: "-"}[row["met"]],
+                )
+                for row in rows
+            ],
+        ),
+        "![Gap over seconds](neupl_jpsro_gap.png)",
+        "Lines are the least gap so far, one per seed, over the seconds of training; dashed: exact "
+        "JPSRO with as many strategies; dotted: what is asked for.",
+        "## Drift",
+        "How far the payoffs between earlier strategies had moved when an iteration ended, as a "
+        "share of the payoff range: the median over the iterations, and the greatest, by seed. "
+        "And what OpenSpiel checked of the first seed.",
+        table(
+            ("game", "iterations", "median drift", "greatest drift", "checked"),
+            [
+                (
+                    row["name"],
+                    ", ".join(str(run["iterations"]) for run in row["runs"]),
+                    _shares(row, "drift"),
+                    _shares(row, "worst_drift"),
+                    row["runs"][0]["checked"],
+                )
+                for row in rows
+            ],
+        ),
+    ]  # fmt: skip
+
+
+def _ablations_part(
+    games: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    whole = {row["name"]: row for row in games}
+    ordered = []
+    for row in rows:
+        game = row["name"].partition("/")[0]
+        if game in whole and whole[game] not in ordered:
+            ordered.append(whole[game])
+        ordered.append(row)
+    return [
+        "## What matters",
+        "One change of the preset at a time, the same seeds and steps.",
+        table(
+            ("game", "change", "CCE gap", "welfare", "greatest drift"),
+            [
+                (
+                    row["name"].partition("/")[0],
+                    row["name"].partition("/")[2] or "none",
+                    _pair(row["gap"]),
+                    _pair(row["welfare"]),
+                    _shares(row, "worst_drift"),
+                )
+                for row in ordered
+            ],
+        ),
+    ]
+
+
+def summary(content: Mapping[str, Any]) -> str:
+    """What a terminal shows at the end."""
+    lines = [
+        f"{row['name']:28s} gap {_pair(row['gap'])}, exact JPSRO {number(row['reference'])}, "
+        f"welfare {_pair(row['welfare'])}, {_seconds(row['wall_s'])} s: "
+        f"{ {True: 'met', False: 'missed', None: '-'}[row['met']] }"
+        for row in content["rows"]
+    ]
+    return "\n".join([*lines, *(f"{f['name']} failed: {f['error']}" for f in content["failures"])])
+
+
+def _game(row: Mapping[str, Any]) -> str:
+    source = f"configs/{row['preset']}" if row["preset"] else f"`--game` {row['game']}"
+    return f"{row['name']} ({source})"
+
+
+def _pair(values: Mapping[str, float]) -> str:
+    return f"{number(values['median'])} ({number(values['worst'])})"
+
+
+def _seconds(values: Mapping[str, float]) -> str:
+    return f"{values['median']:.0f} ({values['worst']:.0f})"
+
+
+def _asked(value: float | None) -> str:
+    return "-" if value is None else f"{value:g}"
+
+
+def _shares(row: Mapping[str, Any], name: str) -> str:
+    return ", ".join(f"{run[name] / row['payoff_range']:.1g}" for run in row["runs"])
+
+
+def draw_curves(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Draws the least gap so far over the seconds, one panel per game, one line per seed."""
+    from matplotlib.figure import Figure
+
+    columns = min(3, len(rows))
+    lines = math.ceil(len(rows) / columns)
+    figure = Figure(figsize=(1 + 4.6 * columns, 0.9 + 3.1 * lines), dpi=110, layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.1, w_pad=0.1)
+    panels = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axes, row in itertools.zip_longest(panels, rows):
+        if row is None:
+            axes.remove()
+        else:
+            _draw_case(axes, row)
+    for axes in panels[::columns]:
+        axes.set_ylabel("CCE gap (points)")
+    for axes in panels[max(0, len(rows) - columns) : len(rows)]:
+        axes.set_xlabel("seconds of training")
+    figure.savefig(path)
+
+
+def _draw_case(axes: "Axes", row: Mapping[str, Any]) -> None:
+    floor = FLOOR * row["payoff_range"]
+    for run in row["runs"]:
+        curve = run["curve"]
+        heights = [max(gap, floor) for gap in curve["best"]]
+        axes.step(curve["seconds"], heights, where="post", linewidth=1.6)
+    axes.axhline(max(row["reference"], floor), color="black", linestyle="--", linewidth=1.1)
+    asked = row["target"]["gap"]
+    if asked is not None:
+        axes.axhline(asked, color="#D55E00", linestyle=":", linewidth=1.6)
+    axes.set_yscale("log")
+    axes.set_title(row["name"])
+    axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)

@@ -1,0 +1,91 @@
+"""The report of NeuPL-JPSRO: exact JPSRO as reference, targets by the worst seed, the page."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+script = importlib.import_module("reproduce_neupl_jpsro")
+report = importlib.import_module("joint_report")
+cases = importlib.import_module("joint_cases")
+
+
+def run_of(seed, gap, welfare=2.0, wall_s=50.0, size=3):
+    """What `train_once` would say of a run of trading with two items."""
+    return {
+        "seed": seed, "gap": gap, "welfare": welfare, "openspiel": gap, "checked": "all of it",
+        "meta_solver": "mwcce", "sizes": [size, size], "iteration": 4, "iterations": 6,
+        "drift": 0.001, "worst_drift": 0.004, "wall_s": wall_s, "cpu_s": 40.0,
+        "curve": {"seconds": [1.0, 2.0], "gap": [0.1, gap], "best": [0.1, gap],
+                  "drift": [0.001, 0.004]},
+    }  # fmt: skip
+
+
+def test_reference_is_the_best_of_exact_jpsro_at_that_size(tmp_path):
+    """Trading with two items: with one strategy the uniform one, gap 1/8, and none with two."""
+    found = script.reference_of("trade_comm(num_items=2)", 1, tmp_path)
+    assert found["gap"] == pytest.approx(0.125)
+    found = script.reference_of("trade_comm(num_items=2)", 3, tmp_path)
+    assert found["gap"] == pytest.approx(0, abs=1e-9)
+    assert max(point["size"] for point in found["curve"]) <= 3
+    assert found["payoff_range"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "met"),
+    [
+        ({}, True),
+        ({"gap": 0.0021}, False),
+        ({"welfare": 1.98}, False),
+    ],
+)
+def test_the_worst_seed_is_judged(changes, met, tmp_path):
+    runs = [run_of(0, 1e-4), run_of(1, **({"gap": 2e-4} | changes)), run_of(2, 1e-5)]
+    row = script.assess("trade_comm_2", runs, runs=tmp_path)
+    assert row["met"] is met
+    assert row["gap"]["median"] == pytest.approx(1e-4)
+    assert row["relative"] == pytest.approx(0.005)
+
+
+def test_games_without_preset_are_asked_for_the_reference_alone(tmp_path):
+    row = script.assess("sheriff_1r", [run_of(0, 0.01)], runs=tmp_path)
+    assert row["target"]["gap"] == pytest.approx(row["relative"])
+    assert row["met"]
+
+
+def test_page_and_figure(tmp_path):
+    rows = [script.assess("trade_comm_2", [run_of(0, 1e-4), run_of(1, 0.5)], runs=tmp_path)]
+    content = {
+        "command": "python scripts/reproduce_neupl_jpsro.py", "quick": False, "seeds": 2, "jobs": 1,
+        "versions": {"jax": "1"}, "machine": {"processor": "a", "cores": 2}, "rows": rows,
+        "failures": [{"name": "kuhn_3p", "error": "too little memory"}],
+    }  # fmt: skip
+    report.write(tmp_path / "out", content)
+    page = (tmp_path / "out" / "neupl_jpsro.md").read_text()
+    assert "| trade_comm_2 (configs/trade_comm_2.yaml) | 0.25 (0.5) | 0.002 |" in page
+    assert "too little memory" in page
+    assert json.loads((tmp_path / "out" / "neupl_jpsro.json").read_text())["rows"] == rows
+    assert (tmp_path / "out" / "neupl_jpsro_gap.png").read_bytes().startswith(b"\x89PNG")
+    assert "missed" in report.summary(content)
+
+
+@pytest.mark.parametrize("name", [n for n, case in cases.CASES.items() if case.preset])
+def test_presets_are_of_their_games(name):
+    case = cases.CASES[name]
+    content = yaml.safe_load((ROOT / "configs" / case.preset).read_text())
+    assert content["game"] == case.game
+    assert content["graph"]["kind"] == "jpsro"
+
+
+@pytest.mark.parametrize("words", [["--only", "chess"], ["--seeds", "0"]])
+def test_impossible_options_are_refused(words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        script.parse_options(words)
+    assert ended.value.code == 2
+    assert words[0] in capsys.readouterr().err
