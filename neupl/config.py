@@ -174,6 +174,10 @@ class JPSROConfig:
     """Which deviations are responded to: `cce`: one before the draw, a response per seat; `ce`: one
     after each recommendation, of which the response that gains most joins.
     """
+    coplayers: Literal["joint", "product"] = "joint"
+    """What responses respond to: the `joint`, correlated as it is, or the `product` of its
+    marginals, as methods for two players do; for more of them that is another object.
+    """
     judge: str = "mwcce"
     """Meta-solver of a second joint that is measured after every iteration; of the two the
     better one is kept, and named. `none`: the meta-strategy alone.

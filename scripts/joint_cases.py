@@ -67,6 +67,8 @@ ABLATIONS = {
     "even ties, no novelty": ("jpsro.ties=even", "jpsro.novelty=never"),
     "meta-strategy alone": ("jpsro.judge=none",),
     "uniform joint": ("graph.meta_solver=uniform",),
+    "product of marginals": ("jpsro.coplayers=product",),
+    "no gate": ("jpsro.fit=100", "jpsro.drift=100"),
 }
 ABLATED = ("kuhn_3p", "sheriff_small", "goofspiel_4")
 

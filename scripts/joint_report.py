@@ -37,6 +37,7 @@ def markdown(content: Mapping[str, Any]) -> str:
     ablated = [row for row in content["rows"] if "/" in row["name"]]
     parts = preamble("NeuPL-JPSRO beside exact JPSRO", content)
     parts += _games_part(games)
+    parts += _adaptation_part(games)
     if ablated:
         parts += _ablations_part(games, ablated)
     if content["failures"]:
@@ -61,10 +62,11 @@ def _games_part(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         "seat, over both ways to break ties and both joints; *allowed* is 1.3 times that or 0.005 "
         "of the payoff range, whichever is more. Cells are median (worst) over the seeds; *met* "
         "judges the worst. Seconds are those of the whole command: imports, compilation, "
-        "training, certificate and OpenSpiel's check.",
+        "training, certificate and OpenSpiel's check. Training runs on one thread, and other work "
+        "may share the machine: what is asked of seconds is asked of CPU seconds.",
         table(
             ("game", "CCE gap", "asked", "exact JPSRO", "allowed", "welfare", "asked", "by",
-             "strategies", "seconds", "asked", "CPU seconds", "met"),
+             "strategies", "CPU seconds", "asked", "seconds", "met"),
             [
                 (
                     _game(row),
@@ -76,9 +78,9 @@ def _games_part(rows: Sequence[Mapping[str, Any]]) -> list[str]:
                     _asked(row["target"]["welfare"]),
                     ", ".join(run["meta_solver"] for run in row["runs"]),
                     row["size"],
-                    _seconds(row["wall_s"]),
-                    _asked(row["target"]["limit_s"]),
                     _seconds(row["cpu_s"]),
+                    _asked(row["target"]["limit_s"]),
+                    _seconds(row["wall_s"]),
                     {True: "yes", False: "no", None: "-"}[row["met"]],
                 )
                 for row in rows
@@ -105,6 +107,34 @@ def _games_part(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             ],
         ),
     ]  # fmt: skip
+
+
+def _adaptation_part(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [
+        "## Mixtures never met",
+        "What the response head earns, given a mixture of the co-players' strategies that it was "
+        "never trained on (random, correlated, of concentration 0.3), as a share of what an exact "
+        "best response earns above uniform play; beside it the best of the seat's own strategies, "
+        "chosen by exact values, and the response head on the mixture that it met last. Means over "
+        "seats and mixtures, by seed. The head is trained on one mixture at a time, the "
+        "meta-strategy's; nothing rehearses earlier ones.",
+        table(
+            ("game", "response head, new mixtures", "best member", "response head, kept joint"),
+            [
+                (
+                    row["name"],
+                    *(
+                        ", ".join(
+                            f"{run['adaptation'][what]:.2f}" if what in run["adaptation"] else "-"
+                            for run in row["runs"]
+                        )
+                        for what in ("response", "best_member", "trained")
+                    ),
+                )
+                for row in rows
+            ],
+        ),
+    ]
 
 
 def _ablations_part(

@@ -1,7 +1,9 @@
 """The exact meta-game of NeuPL-JPSRO: payoffs, joints that solve it, and what deviating gains."""
 
 import dataclasses
+import functools
 import time
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Float64, Int
@@ -85,16 +87,6 @@ def solve_meta_game(
     """
     own = [plans[:size] for size in sizes]
     payoffs = payoffs_of_plans(tree, own)
-
-    def measured(joint: np.ndarray) -> MeasuredJoint:
-        kept = np.where(joint > NEGLIGIBLE, joint, 0.0)
-        kept /= kept.sum()
-        axes = tuple(range(tree.num_players))
-        returns = np.tensordot(kept, payoffs, axes=(axes, axes))
-        return MeasuredJoint(
-            kept, correlated_gains(tree, own, kept, concept=concept, on_policy_values=returns)
-        )
-
     start = time.perf_counter()
     joint, second = solver(payoffs).joint, None
     if judge is not None:
@@ -103,7 +95,44 @@ def solve_meta_game(
         except SolverError:
             second = None
     solve_s = time.perf_counter() - start
-    return MetaGame(payoffs, measured(joint), None if second is None else measured(second), solve_s)
+    solved = measure_joint(tree, own, payoffs, joint, concept=concept)
+    judged = None
+    if second is not None:
+        judged = measure_joint(tree, own, payoffs, second, concept=concept)
+    return MetaGame(payoffs, solved, judged, solve_s)
+
+
+def measure_joint(
+    tree: GameTree,
+    own: Sequence[Float[np.ndarray, "_ Q"]],
+    payoffs: Float[np.ndarray, "..."],
+    joint: Float[np.ndarray, "..."],
+    *,
+    concept: str,
+) -> MeasuredJoint:
+    """What deviating from a joint over strategies gains, exactly, in the whole game.
+
+    Args:
+      tree: the game.
+      own: per seat, plans of its strategies, `[K_p, Q]`.
+      payoffs: of all profiles, `[K_0, ..., K_{P-1}, P]`, in game points.
+      joint: distribution over profiles, but for rounding.
+      concept: which deviations count, `"cce"` or `"ce"`.
+    """
+    kept = np.where(joint > NEGLIGIBLE, joint, 0.0)
+    kept /= kept.sum()
+    axes = tuple(range(tree.num_players))
+    returns = np.tensordot(kept, payoffs, axes=(axes, axes))
+    return MeasuredJoint(
+        kept, correlated_gains(tree, own, kept, concept=concept, on_policy_values=returns)
+    )
+
+
+def product_of_marginals(joint: Float[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
+    """The joint under which every seat draws its strategy as before, but by itself."""
+    axes = range(joint.ndim)
+    marginals = [joint.sum(axis=tuple(q for q in axes if q != p)) for p in axes]
+    return functools.reduce(np.multiply.outer, marginals)
 
 
 def better(first: MeasuredJoint, second: MeasuredJoint | None, *, nothing: float) -> MeasuredJoint:

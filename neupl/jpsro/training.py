@@ -21,7 +21,9 @@ from neupl.jpsro.meta_game import (
     MetaGame,
     advice_mixtures,
     better,
+    measure_joint,
     plans_of,
+    product_of_marginals,
     rank,
     rank_of,
     solve_meta_game,
@@ -175,6 +177,10 @@ def _measured(
     idle = stalled or game.solved.gap <= nothing
     novel = {"always": True, "never": False, "equilibrium": idle}[settings.novelty]
     met = game.judged if novel and idle and game.judged is not None else game.solved
+    if settings.coplayers == "product":
+        own = [plans[:own_size] for own_size in state.sizes]
+        alone = product_of_marginals(met.joint)
+        met = measure_joint(tree, own, game.payoffs, alone, concept=settings.concept)
     joint = spread(met.joint, size, players)
     _, heard = advice_mixtures(joint, concept=settings.concept)
     best, follow = np.zeros_like(heard), np.zeros_like(heard)

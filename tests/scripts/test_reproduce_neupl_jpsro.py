@@ -21,6 +21,7 @@ def run_of(seed, gap, welfare=2.0, wall_s=50.0, size=3):
     return {
         "seed": seed, "gap": gap, "welfare": welfare, "openspiel": gap, "checked": "all of it",
         "meta_solver": "mwcce", "sizes": [size, size], "iteration": 4, "iterations": 6,
+        "adaptation": {"response": 0.5, "best_member": 0.25},
         "drift": 0.001, "worst_drift": 0.004, "wall_s": wall_s, "cpu_s": 40.0,
         "curve": {"seconds": [1.0, 2.0], "gap": [0.1, gap], "best": [0.1, gap],
                   "drift": [0.001, 0.004]},

@@ -9,6 +9,7 @@ from neupl.jpsro.meta_game import (
     advice_mixtures,
     better,
     plans_of,
+    product_of_marginals,
     rank,
     solve_meta_game,
 )
@@ -73,6 +74,14 @@ def test_gaps_are_those_of_the_policies(concept, gap, rng):
         certificate = gap(tree, own, found.joint)
         assert found.gap == pytest.approx(certificate.value, abs=1e-12)
     assert game.payoffs.shape == (3, 1, 2, 3)
+
+
+def test_product_of_marginals():
+    """Two seats that always choose alike, and that choose alike by chance."""
+    together = np.array([[0.5, 0.0], [0.0, 0.5]])
+    np.testing.assert_allclose(product_of_marginals(together), np.full((2, 2), 0.25))
+    alone = np.multiply.outer(np.multiply.outer([0.2, 0.8], [0.5, 0.5]), [0.9, 0.1])
+    np.testing.assert_allclose(product_of_marginals(alone), alone)
 
 
 def test_policies_that_are_not_finite_are_refused(rng):
