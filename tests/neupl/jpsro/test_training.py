@@ -14,7 +14,7 @@ from neupl.evaluation import normalise
 from neupl.jpsro.iteration import choose_slots, inspect, task_of
 from neupl.jpsro.population import own_tables
 from neupl.jpsro.trainer import make_joint_problem
-from neupl.jpsro.training import initial_state, train
+from neupl.jpsro.training import conclude, initial_state, train
 from neupl.training_state import from_arrays, to_arrays
 from solvers.best_response import best_response, coplayer_weights
 from solvers.correlated_gaps import cce_gap
@@ -78,6 +78,29 @@ def test_responses_are_measured_against_exact_best_responses(joint_run):
         left = found.response_left[player, 0]
         assert left == pytest.approx(best - earned, abs=1e-5)
         assert left > -1e-9
+
+
+def test_responding_to_the_product_of_marginals_is_another_task(joint_run):
+    """The mixture of two co-players is then the product of what each of them plays by itself."""
+    problem, state = joint_run.problem, joint_run.states[-1]
+    config = dataclasses.replace(
+        problem.config, jpsro=dataclasses.replace(problem.config.jpsro, coplayers="product")
+    )
+    found = inspect(problem, state, task_of(problem, state), joint_run.lines[-1])
+    both = [
+        conclude(dataclasses.replace(problem, config=c), state, found)[0]
+        for c in (problem.config, config)
+    ]
+    joint, product = (np.asarray(after.joint) for after in both)
+    for seat in range(3):
+        others = tuple(q for q in range(3) if q != seat)
+        marginal = joint.sum(axis=others)
+        np.testing.assert_allclose(product.sum(axis=others), marginal, atol=1e-9)
+    one, other = joint.sum(axis=(0, 2)), joint.sum(axis=(0, 1))
+    np.testing.assert_allclose(product.sum(axis=0), np.outer(one, other), atol=1e-9)
+    assert np.abs(product - joint).max() > 1e-3
+    # What is kept and reported is the joint, not what is responded to.
+    np.testing.assert_array_equal(both[0].best_so_far.joint, both[1].best_so_far.joint)
 
 
 def test_drift_is_seen_and_rehearsal_keeps_it_small(joint_run):
