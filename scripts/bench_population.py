@@ -106,7 +106,7 @@ def line(
     nash_conv: float | None = None,
     **figures: float | None,
 ) -> dict[str, Any]:
-    """A row of medians with their ranges."""
+    """A row of medians with their ranges, and of how many runs."""
     our_median, our_least, our_greatest = spread(ours)
     peer_median, peer_least, peer_greatest = spread(peer)
     return bench_report.row(
@@ -121,6 +121,8 @@ def line(
         ours_greatest=our_greatest,
         peer_least=peer_least,
         peer_greatest=peer_greatest,
+        ours_runs=len(ours),
+        peer_runs=len(peer),
         **figures,
     )
 

@@ -86,6 +86,7 @@ def test_time_is_to_the_best_that_the_peer_came_to(bench):
     assert (training["ours_least"], training["ours_greatest"]) == (3, 6)
     assert (kept["ours_least"], kept["ours_greatest"]) == (4, 8)
     assert (kept["peer_least"], kept["peer_greatest"]) == (20, 40)
+    assert (best["ours_runs"], best["peer_runs"]) == (2, 1)
     assert (command["ours"], command["ours_least"], command["ratio"]) == (None, 9, None)
     assert (best["nash_conv"], best["peer"], best["ours_least"]) == (0.5, 20, 6)
     assert best["ours"] is best["ratio"] is None
