@@ -109,6 +109,20 @@ def test_exact_rows_tell_start_and_compilation_apart(bench):
     }
 
 
+def test_an_error_of_a_run_is_told_unless_its_time_was_up(bench):
+    """An exception that stops NumPy inside of a conversion comes back as an error of NumPy's."""
+
+    def ended(cpu_s: float) -> str:
+        end = {"reason": "ValueError: x", "cpu_s": cpu_s, "unsolved_programs": 0, "check": None}
+        part = part_of([0.9], [10], end=end) | {"game": "g", "who": "w", "run": 0}
+        part["lines"]["point"][0]["wall_s"] = 10
+        request = {"program": "openspiel_psro.py", "limit_s": 60.0}
+        (entry,) = bench.table_of_runs([part | {"request": request, "cpu_s": 70, "wall_s": 80}])
+        return entry["ended_by"]
+
+    assert (ended(60.1), ended(30.0)) == ("limit", "ValueError: x")
+
+
 def test_finished_parts_are_not_repeated_unless_they_are_others(parts_module, tmp_path, capfd):
     content = {"program": "population_ours.py", "run": "psro", "game": "kuhn_poker", "until": 0.5}
     request = parts_module.Request("kuhn_poker", "ours_psro", 0, content)
