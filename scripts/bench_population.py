@@ -106,7 +106,7 @@ def line(
     nash_conv: float | None = None,
     **figures: float | None,
 ) -> dict[str, Any]:
-    """A row of medians with their ranges."""
+    """A row of medians with their ranges, and of how many runs."""
     our_median, our_least, our_greatest = spread(ours)
     peer_median, peer_least, peer_greatest = spread(peer)
     return bench_report.row(
@@ -121,6 +121,8 @@ def line(
         ours_greatest=our_greatest,
         peer_least=peer_least,
         peer_greatest=peer_greatest,
+        ours_runs=len(ours),
+        peer_runs=len(peer),
         **figures,
     )
 
@@ -253,7 +255,12 @@ def table_of_runs(parts: Iterable[Part]) -> list[dict[str, Any]]:
             }
         entry |= {"process_cpu_s": part["cpu_s"], "process_wall_s": part["wall_s"]}
         if "unsolved_programs" in end:
-            entry |= {"unsolved": end["unsolved_programs"], "ended_by": end["reason"]}
+            # NumPy makes errors of its own out of being stopped inside of a conversion.
+            stopped = end["cpu_s"] >= part["request"]["limit_s"]
+            entry |= {
+                "unsolved": end["unsolved_programs"],
+                "ended_by": "limit" if stopped else end["reason"],
+            }
             check = end["check"]
             entry["openspiel_agrees"] = None if check is None else str(check["agrees"]).lower()
         table.append(entry)

@@ -8,7 +8,7 @@ figures, about the parts that were asked for.
 
 `--learner ppo`, two parts: NashConv against a target, chosen without a game tree; and baselines on
 the same budget of episodes: a network per strategy, PSRO, self-play, magnetic mirror descent.
-Writes `neupl_ppo.md`, `neupl_ppo.json` and a figure.
+Writes `neupl_ppo.md`, `neupl_ppo.json` and a figure, or files of another name: `--page`.
 
 Exit code 1 if a full run misses a target or an expected fact.
 """
@@ -152,7 +152,7 @@ def measure(options: argparse.Namespace, runs: Path) -> dict[str, Any]:
     """Runs everything that was asked for, writes the report and returns its content."""
     if options.learner == "ppo":
         content = _described(options) | sampled_reproduction.measure(options, runs)
-        sampled_report.write(options.out, content)
+        sampled_report.write(options.out, content, options.page)
         return content
     names = [name for name in CASES if name in options.only]
     if "random_nfg" in names:
@@ -193,6 +193,7 @@ def command_of(options: argparse.Namespace) -> str:
     parts += [f"--seeds {options.seeds} --jobs {options.jobs}"]
     if len(options.only) < len(PARTS[options.learner]):
         parts += ["--only", *options.only]
+    parts += [f"--page {options.page}"] if options.page != sampled_report.NAME else []
     return " ".join(parts)
 
 
@@ -212,6 +213,12 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument(
         "--learner", choices=tuple(PARTS), default="exact", help="which report: exact or ppo"
     )
+    parser.add_argument(
+        "--page",
+        default=sampled_report.NAME,
+        metavar="NAME",
+        help=f"ppo: name of the report's files ({sampled_report.NAME})",
+    )
     known = "; ".join(f"{learner}: {', '.join(parts)}" for learner, parts in PARTS.items())
     parser.add_argument("--only", nargs="+", metavar="NAME", help=f"parts. {known}")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, a core each")
@@ -226,6 +233,10 @@ def parse_options() -> argparse.Namespace:
     for name in options.only:
         if name not in known:
             parser.error(f"argument --only: invalid choice: {name!r} (choose from {known})")
+    if options.page != sampled_report.NAME and options.learner != "ppo":
+        parser.error("--page goes with --learner ppo")
+    if options.page != Path(options.page).name:
+        parser.error(f"--page is {options.page!r}, expected a name without a folder")
     if options.seeds is None:
         options.seeds = 1 if options.quick else 3
     for name in ("seeds", "jobs"):

@@ -10,22 +10,28 @@ import numpy as np
 from reproduction_report import STYLE, median_worst, number, preamble, table
 from rock_paper_scissors import COLOURS
 
-PAGE, CONTENT, FIGURE = "neupl_ppo.md", "neupl_ppo.json", "neupl_ppo_methods.png"
+# The name of the report's files.
+NAME = "neupl_ppo"
 
 
-def write(folder: Path, content: Mapping[str, Any]) -> None:
+def write(folder: Path, content: Mapping[str, Any], name: str = NAME) -> None:
     """Writes the page, the figures as JSON, and the picture of the methods that were compared."""
     from matplotlib import style
 
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONTENT).write_text(json.dumps(content, indent=1) + "\n")
-    (folder / PAGE).write_text(markdown(content))
+    (folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+    (folder / f"{name}.md").write_text(markdown(content, name))
     if content["methods"]:
         with style.context(["default", STYLE]):
-            draw_methods(folder / FIGURE, content["methods"])
+            draw_methods(folder / figure_of(name), content["methods"])
 
 
-def markdown(content: Mapping[str, Any]) -> str:
+def figure_of(name: str) -> str:
+    """The file with the picture of a report."""
+    return f"{name}_methods.png"
+
+
+def markdown(content: Mapping[str, Any], name: str = NAME) -> str:
     """The report as a page."""
     parts = preamble("NeuPL from episodes alone", content)
     if content["rows"]:
@@ -35,7 +41,7 @@ def markdown(content: Mapping[str, Any]) -> str:
     if content["bounds"]:
         parts += _bounds(content["bounds"])
     if content["methods"]:
-        parts += _methods(content["methods"], content["anchors"])
+        parts += _methods(content["methods"], content["anchors"], figure_of(name))
     return "\n\n".join(parts) + "\n"
 
 
@@ -173,7 +179,9 @@ def _bounds(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _methods(rows: Sequence[Mapping[str, Any]], anchors: Sequence[Mapping[str, Any]]) -> list[str]:
+def _methods(
+    rows: Sequence[Mapping[str, Any]], anchors: Sequence[Mapping[str, Any]], figure: str
+) -> list[str]:
     return [
         "## Baselines on the same budget",
         "The same batches of episodes, hidden layers, optimiser and learning rates for all, which "
@@ -213,7 +221,7 @@ def _methods(rows: Sequence[Mapping[str, Any]], anchors: Sequence[Mapping[str, A
             for title, changes in {row["method"]: row["changes"] for row in rows}.items()
         )
         + ".",
-        f"![NashConv over training]({FIGURE})",
+        f"![NashConv over training]({figure})",
         "Lines are medians over the seeds, shades their range.",
     ]  # fmt: skip
 

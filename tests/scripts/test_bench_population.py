@@ -86,6 +86,7 @@ def test_time_is_to_the_best_that_the_peer_came_to(bench):
     assert (training["ours_least"], training["ours_greatest"]) == (3, 6)
     assert (kept["ours_least"], kept["ours_greatest"]) == (4, 8)
     assert (kept["peer_least"], kept["peer_greatest"]) == (20, 40)
+    assert (best["ours_runs"], best["peer_runs"]) == (2, 1)
     assert (command["ours"], command["ours_least"], command["ratio"]) == (None, 9, None)
     assert (best["nash_conv"], best["peer"], best["ours_least"]) == (0.5, 20, 6)
     assert best["ours"] is best["ratio"] is None
@@ -106,6 +107,20 @@ def test_exact_rows_tell_start_and_compilation_apart(bench):
         "neupl, whole process": pytest.approx(52 / 12),
         "neupl, without start and compilation": 10,
     }
+
+
+def test_an_error_of_a_run_is_told_unless_its_time_was_up(bench):
+    """An exception that stops NumPy inside of a conversion comes back as an error of NumPy's."""
+
+    def ended(cpu_s: float) -> str:
+        end = {"reason": "ValueError: x", "cpu_s": cpu_s, "unsolved_programs": 0, "check": None}
+        part = part_of([0.9], [10], end=end) | {"game": "g", "who": "w", "run": 0}
+        part["lines"]["point"][0]["wall_s"] = 10
+        request = {"program": "openspiel_psro.py", "limit_s": 60.0}
+        (entry,) = bench.table_of_runs([part | {"request": request, "cpu_s": 70, "wall_s": 80}])
+        return entry["ended_by"]
+
+    assert (ended(60.1), ended(30.0)) == ("limit", "ValueError: x")
 
 
 def test_finished_parts_are_not_repeated_unless_they_are_others(parts_module, tmp_path, capfd):

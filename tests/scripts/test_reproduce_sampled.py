@@ -124,6 +124,11 @@ def test_the_page_tells_what_was_measured(modules, tmp_path):
     assert "0.7 (0.6 to 0.8)" in page and "lower bound" in page
     assert "| *kuhn_poker, CFR+* |" in page and "| kuhn_poker | *CFR+, no population* |" in page
     assert (tmp_path / "neupl_ppo_methods.png").read_bytes().startswith(b"\x89PNG")
+    report.write(tmp_path / "other", content, "more")
+    assert {path.name for path in (tmp_path / "other").iterdir()} == {
+        "more.json", "more.md", "more_methods.png",
+    }  # fmt: skip
+    assert "(more_methods.png)" in (tmp_path / "other" / "more.md").read_text()
 
 
 @pytest.mark.slow
