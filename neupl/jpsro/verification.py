@@ -16,7 +16,7 @@ from neupl.jpsro.population import JointPopulation, own_tables
 from neupl.tabular_verification import OPEN_SPIEL_LIMIT_S, TabularVerification, verify_tabular
 from neupl.verification import live_tables
 
-# Longest time that OpenSpiel is predicted to take. Predictions are made on pure strategies; a network
+# Longest time that OpenSpiel is predicted to take. Predictions are for pure strategies; a network
 # plays every action with some probability, nothing is cut, and it takes several times as long.
 LIMIT_S = OPEN_SPIEL_LIMIT_S / 5
 # How far the network's probabilities may be from the tables that were exported with it.
