@@ -52,7 +52,7 @@ CASES = {
     "trade_comm_4": Case("trade_comm(num_items=4)", "trade_comm_4.yaml", gap=0.002, welfare=1.99),
     # No preset, the defaults of `--game`: only the gap of exact JPSRO is asked for.
     "sheriff_1r": Case("sheriff(num_rounds=1)"),
-    "coin_game_like_hunt": Case("matrix_sh"),
+    "stag_hunt": Case("matrix_sh"),
     "bach_stravinsky": Case("matrix_bos"),
     "goofspiel_3_3p": Case(GOOFSPIEL.format(cards=3, more="players=3,")),
     # Reported with their curves; nothing is asked for.
