@@ -272,9 +272,10 @@ class Config:
     @staticmethod
     def defaults(given: Mapping[str, Any]) -> "Config":
         """What a configuration starts from: that of the loop and of the learner that it names."""
+        plays = _named(given, "learner", "ppo")
         if _named(given, "graph", "jpsro"):
-            return JPSRO_DEFAULTS
-        return PPO_DEFAULTS if _named(given, "learner", "ppo") else Config()
+            return JPSRO_PPO_DEFAULTS if plays else JPSRO_DEFAULTS
+        return PPO_DEFAULTS if plays else Config()
 
     def __post_init__(self) -> None:
         alone = self.graph.kind == "self_play" and self.population.sink == "none"
@@ -368,4 +369,15 @@ JPSRO_DEFAULTS = Config(
     temperature=TemperatureConfig(scale=0.01),
     learner=LearnerConfig(learning_rate=3e-3, final_learning_rate=3e-4),
     training=TrainingConfig(steps=12_000, max_steps_per_row=400),
+)
+
+# The same from episodes; the co-players stand still, so that the policy may move fast.
+JPSRO_PPO_DEFAULTS = Config(
+    population=PopulationConfig(size=16),
+    graph=GraphConfig(kind="jpsro"),
+    temperature=TemperatureConfig(scale=0.01, floor=0.001),
+    learner=LearnerConfig(
+        kind="ppo", learning_rate=6e-3, final_learning_rate=3e-4, episodes=2048, clip=0.5
+    ),
+    training=TrainingConfig(steps=1000, evaluate_every=10, max_steps_per_row=20),
 )

@@ -35,7 +35,7 @@ def default_graph(config: Config) -> tuple[str, ...]:
     except GameError:
         return ()  # whoever loads it for good says why not
     opposed = info.num_players == 2 and info.utility == "zero_sum"
-    return () if opposed or config.learner.kind != "exact" else ("graph.kind=jpsro",)
+    return () if opposed else ("graph.kind=jpsro",)
 
 
 def make_trainer(config: Config, *, quiet: bool = True) -> Trainable:
