@@ -380,4 +380,5 @@ JPSRO_PPO_DEFAULTS = Config(
         kind="ppo", learning_rate=6e-3, final_learning_rate=3e-4, episodes=2048, clip=0.5
     ),
     training=TrainingConfig(steps=1000, evaluate_every=10, max_steps_per_row=20),
+    jpsro=JPSROConfig(tolerance=0.002),
 )

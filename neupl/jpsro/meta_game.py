@@ -1,6 +1,8 @@
 """The exact meta-game of NeuPL-JPSRO: payoffs, joints that solve it, and what deviating gains."""
 
+import contextlib
 import dataclasses
+import logging
 import time
 
 import numpy as np
@@ -13,6 +15,8 @@ from solvers.meta.registry import MetaSolver
 from solvers.sequence_form import realization_plan
 from solvers.types import SolverError
 from solvers.values import payoffs_of_plans
+
+log = logging.getLogger(__name__)
 
 # Probabilities below this are rounding of the meta-solver.
 NEGLIGIBLE = 1e-10
@@ -47,7 +51,7 @@ class MetaGame:
 
     Attributes:
       payoffs: `[K_0, ..., K_{P-1}, P]`, in game points; exact.
-      solved: the joint of the meta-solver.
+      solved: the joint of the meta-solver; the same as `judged` where that found none.
       judged: that of the second solver; `None` where there is none, or it found none.
       solve_s: wall-clock seconds of both.
     """
@@ -81,7 +85,7 @@ def solve_meta_game(
     """Solves and measures the first `sizes` strategies of every seat.
 
     Raises:
-      SolverError: the meta-solver found no equilibrium; of the judge it is no error.
+      SolverError: neither found an equilibrium. Where one did, its joint stands for both.
     """
     own = [plans[:size] for size in sizes]
     payoffs = payoffs_of_plans(tree, own)
@@ -96,14 +100,20 @@ def solve_meta_game(
         )
 
     start = time.perf_counter()
-    joint, second = solver(payoffs).joint, None
+    second = None
     if judge is not None:
-        try:
+        with contextlib.suppress(SolverError):
             second = judge(payoffs).joint
-        except SolverError:
-            second = None
+    try:
+        joint = solver(payoffs).joint
+    except SolverError as error:
+        if second is None:
+            raise
+        log.warning("the joint of the judge takes the place of the meta-solver's: %s", error)
+        joint = None
     solve_s = time.perf_counter() - start
-    return MetaGame(payoffs, measured(joint), None if second is None else measured(second), solve_s)
+    judged = None if second is None else measured(second)
+    return MetaGame(payoffs, judged if joint is None else measured(joint), judged, solve_s)
 
 
 def better(first: MeasuredJoint, second: MeasuredJoint | None, *, nothing: float) -> MeasuredJoint:

@@ -40,9 +40,10 @@ from neupl.types import Learner, LearnerState
 # How much of the response head's last layer is left when an iteration begins. Where the co-players
 # never let a seat arrive nothing is learned: what it plays there is what it starts with.
 HEAD_LEFT = 0.1
-# Weight of the entropy of responses, in nats, where co-players of other mixtures let them arrive,
-# beside advantages of unit standard deviation.
-EVEN = 0.01
+# Weight of the entropy of responses, in nats, where other co-players let them arrive, beside
+# advantages of unit standard deviation; and of their divergence from the random policy that breaks
+# ties, which is all that tells actions apart where the mixture never lets them arrive.
+EVEN, RANDOM = 0.001, 0.1
 
 
 class ResponseEpisodes(NamedTuple):
@@ -153,7 +154,8 @@ def make_ppo_response_learner(
         gain, chosen = clipped_gain(log_probs, batch, clip=settings.clip)
         entropy = -divergence(log_probs, magnet(task, seen), legal)
         improvement = batch.respond * (gain + batch.temperature * entropy) / spread
-        improvement += (1 - batch.respond) * EVEN * entropy
+        aside = jnp.where(task.novel > 0, RANDOM, EVEN)
+        improvement += (1 - batch.respond) * aside * entropy
         error = batch.respond * (value - batch.target) ** 2
         new = asked.strategy(params, seen, task.slot[seen.seat])
         taught = divergence(jax.lax.stop_gradient(log_probs), new, legal)

@@ -49,7 +49,7 @@ class DecidingNetwork:
         one_hot = jax.nn.one_hot(strategy, self._size)
         seat = jax.nn.one_hot(seen.seat, self._network.num_players)
         logits = self._network.apply(params, seen.observation, seat, one_hot, method="strategy_at")
-        return masked_log_probs(logits, seen.legal_mask)
+        return masked_log_probs(logits, jnp.asarray(seen.legal_mask))
 
     def response(
         self, params: Any, seen: Seen, mixtures: Float[Array | np.ndarray, "P R M"]
@@ -67,7 +67,7 @@ class DecidingNetwork:
             met=jax.nn.one_hot(seen.profile, self._size),
             method="response_at",
         )
-        return masked_log_probs(logits, seen.legal_mask), value
+        return masked_log_probs(logits, jnp.asarray(seen.legal_mask)), value
 
 
 class ResponseActor:
