@@ -13,6 +13,7 @@ from games.registry import load_simulator, load_tree
 from neupl.config import (
     JPSRO_DEFAULTS,
     JPSRO_PPO_DEFAULTS,
+    PPO_DEFAULTS,
     Config,
     LearnerConfig,
     NetworkConfig,
@@ -28,6 +29,7 @@ from neupl.jpsro.trainer import JointTrainer, make_joint_problem
 from neupl.jpsro.training import initial_state, train
 from neupl.population_actor import Seen
 from neupl.rollout import make_actor_play
+from neupl.training_run import default_graph
 from neupl.training_state import from_arrays, to_arrays
 
 GAME = "kuhn_poker(players=3)"
@@ -327,3 +329,11 @@ def test_what_such_runs_do_not_do_is_refused(setting, says):
     given = ["graph.kind=jpsro", "learner.kind=ppo", f"game={GAME}", setting]
     with pytest.raises(UserError, match=says):
         JointTrainer(load_config(Config, None, given))
+
+
+def test_estimated_payoffs_keep_the_loop_that_can_estimate_them():
+    config = dataclasses.replace(PPO_DEFAULTS, game=GAME)
+    assert default_graph(config) == ("graph.kind=jpsro",)
+    sampled = dataclasses.replace(config.evaluation, payoffs="sampled")
+    assert default_graph(dataclasses.replace(config, evaluation=sampled)) == ()
+    assert default_graph(dataclasses.replace(config, game="kuhn_poker")) == ()
