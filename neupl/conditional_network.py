@@ -81,7 +81,7 @@ class ConditionalNetwork(nn.Module):
         if profile is None:
             met = _embedding_met(still, coplayers)
         else:
-            met = _embedding_drawn(still, seat, profile)
+            met = drawn_embeddings(still, seat, profile)
             # One strategy of one table at each observation.
             acts = (seat[:, :, None] * profile[:, :1]).reshape(len(seat), -1)
 
@@ -144,7 +144,7 @@ def _embedding_met(
     return jnp.stack(per_seat)
 
 
-def _embedding_drawn(
+def drawn_embeddings(
     embedding: Float[Array, "P K E"], seat: Float[Array, "S P"], profile: Float[Array, "S N K"]
 ) -> Float[Array, "S G"]:
     """Embeddings of the co-players of each observation's seat, as `_embedding_met` orders them."""

@@ -36,7 +36,8 @@ class GraphConfig:
     restricted to opponents that the strategy before it beats; `fictitious_play`: uniform over the
     earlier ones; `strategic_cycle`: the next strategy in a circle; `self_play`: uniform over all
     strategies; `jpsro`: a joint of all seats, as NeuPL-JPSRO does (see the keys `jpsro.*`). Where
-    nothing is said, `neupl train` takes `psro` for two-player zero-sum games, else `jpsro`.
+    nothing is said, `neupl train` takes `psro` for two-player zero-sum games and where payoffs are
+    sampled or learned, else `jpsro`.
     """
     meta_solver: str = "auto"
     """Solves the payoffs of `psro`, `rectified` and `jpsro`; `auto` is `mgcce` (`mgce`) for
@@ -140,7 +141,7 @@ class EvaluationConfig:
     """Payoffs of the strategies against each other. `exact`: from the compiled game tree; gate,
     meta-strategy and selection are then exact too. `sampled`: mean returns of episodes; `learned`:
     a small network fitted to them; the process then never sees a tree. `auto`: `exact` for the
-    exact learner, which allows nothing else, `sampled` for PPO.
+    exact learner and `graph.kind=jpsro`, which allow nothing else, `sampled` for PPO otherwise.
     """
     episodes: int = 4096
     """Episodes played at every evaluation besides those of training, where the meta-strategy hangs
@@ -184,12 +185,13 @@ class JPSROConfig:
     """
     tolerance: float = 5e-4
     """Gaps below this share of the payoff range are none: of such joints the one of greatest
-    welfare is kept, and responses look for something new (`novelty`).
+    welfare is kept, and responses look for something new (`novelty`). 0.002 where
+    `learner.kind` is `ppo`.
     """
     fit: float = 3e-4
     """An iteration is over when its responses diverge by no more than this from the regularised
     greedy policy of their own action values, and the new strategies from the responses, in nats at
-    an information state.
+    an information state. Those from episodes are over after `training.max_steps_per_row`.
     """
     drift: float = 1e-3
     """Largest change of a payoff between earlier strategies, as a share of the payoff range, with
@@ -276,9 +278,10 @@ class Config:
     @staticmethod
     def defaults(given: Mapping[str, Any]) -> "Config":
         """What a configuration starts from: that of the loop and of the learner that it names."""
+        plays = _named(given, "learner", "ppo")
         if _named(given, "graph", "jpsro"):
-            return JPSRO_DEFAULTS
-        return PPO_DEFAULTS if _named(given, "learner", "ppo") else Config()
+            return JPSRO_PPO_DEFAULTS if plays else JPSRO_DEFAULTS
+        return PPO_DEFAULTS if plays else Config()
 
     def __post_init__(self) -> None:
         alone = self.graph.kind == "self_play" and self.population.sink == "none"
@@ -372,4 +375,16 @@ JPSRO_DEFAULTS = Config(
     temperature=TemperatureConfig(scale=0.01),
     learner=LearnerConfig(learning_rate=3e-3, final_learning_rate=3e-4),
     training=TrainingConfig(steps=12_000, max_steps_per_row=400),
+)
+
+# The same from episodes; the co-players stand still, so that the policy may move fast.
+JPSRO_PPO_DEFAULTS = Config(
+    population=PopulationConfig(size=16),
+    graph=GraphConfig(kind="jpsro"),
+    temperature=TemperatureConfig(scale=0.01, floor=0.001),
+    learner=LearnerConfig(
+        kind="ppo", learning_rate=6e-3, final_learning_rate=3e-4, episodes=2048, clip=0.5
+    ),
+    training=TrainingConfig(steps=1000, evaluate_every=10, max_steps_per_row=20),
+    jpsro=JPSROConfig(tolerance=0.002),
 )

@@ -147,31 +147,54 @@ class PopulationActor:
 
     @functools.partial(jax.jit, static_argnums=0)
     def _decide(self, context, memory, observation, now, key):
-        lanes, num_players = now.to_move.shape
-        if self._info.turn_based:
-            seat = jnp.argmax(now.to_move, axis=1)[:, None]
-        else:
-            seat = jnp.tile(jnp.arange(num_players), (lanes, 1))
-        order = jnp.asarray(seat_order(num_players))[seat]
-        profile = jnp.take_along_axis(jnp.asarray(context.profile)[:, None], order, axis=2)
-        flat = Seen(
-            _of_seats(observation, seat), _of_seats(now.legal_mask, seat),
-            seat.reshape(-1), profile.reshape(-1, num_players),
-        )  # fmt: skip
+        seat, flat = seen_by_movers(self._info, context.profile, observation, now)
         member = None
         if isinstance(self._sink, DrawnSink):
             draw_key, key = jax.random.split(key)
-            memory = jnp.where(memory < 0, self._sink.draw(lanes, draw_key), memory)
+            memory = jnp.where(memory < 0, self._sink.draw(len(seat), draw_key), memory)
             member = jnp.take_along_axis(memory, seat, axis=1).reshape(-1)
         log_probs, value = self._log_probs(context.params, context.rows, flat, member)
-        action = jax.random.categorical(key, log_probs, axis=-1)
-        chosen = jnp.take_along_axis(log_probs, action[:, None], axis=1)[:, 0]
-        parts = (action.astype(jnp.int32), chosen, value)
-        if not self._info.turn_based:
-            parts = [part.reshape(lanes, num_players) for part in parts]
-        else:
-            parts = [part[:, None] for part in parts]
-        return Decision(*(jnp.where(now.to_move, part, 0) for part in parts)), memory
+        return sample_decision(log_probs, value, now, key), memory
+
+
+def seen_by_movers(
+    info: GameInfo, profile: Int[Array | np.ndarray, "B P"], observation: Any, now: TimeStep
+) -> tuple[Int[Array, "B S"], Seen]:
+    """What the seats that may move see: in turn-based games one seat per lane, `S = 1`, else all.
+
+    Args:
+      info: of the game.
+      profile: strategy of every seat.
+      observation: `[B, P, O]`.
+      now: who is to move, and how.
+
+    Returns:
+      The seats, and their decisions in one row, lanes first: `N = B * S`.
+    """
+    lanes, num_players = now.to_move.shape
+    if info.turn_based:
+        seat = jnp.argmax(now.to_move, axis=1)[:, None]
+    else:
+        seat = jnp.tile(jnp.arange(num_players), (lanes, 1))
+    order = jnp.asarray(seat_order(num_players))[seat]
+    profile = jnp.take_along_axis(jnp.asarray(profile)[:, None], order, axis=2)
+    return seat, Seen(
+        _of_seats(observation, seat), _of_seats(now.legal_mask, seat),
+        seat.reshape(-1), profile.reshape(-1, num_players),
+    )  # fmt: skip
+
+
+def sample_decision(
+    log_probs: Float[Array, "N A"], value: Float[Array, "N"], now: TimeStep, key: Any
+) -> Decision:
+    """Samples the actions of decisions in the order of `seen_by_movers`; consumes `key`."""
+    lanes = len(now.to_move)
+    action = jax.random.categorical(key, log_probs, axis=-1)
+    chosen = jnp.take_along_axis(log_probs, action[:, None], axis=1)[:, 0]
+    parts = (action.astype(jnp.int32), chosen, value)
+    # One seat per lane stands for whichever is to move.
+    shape = (lanes, len(action) // lanes)
+    return Decision(*(jnp.where(now.to_move, part.reshape(shape), 0) for part in parts))
 
 
 def _of_seats(array: Any, seat: Int[Array, "B N"]) -> Array:

@@ -28,14 +28,17 @@ SECONDS_BETWEEN_IMAGES = 10.0
 
 def default_graph(config: Config) -> tuple[str, ...]:
     """The override that a game asks for where its configuration names no graph: mixtures of the
-    opponent for two-player zero-sum games, a joint of all seats for others.
+    opponent for two-player zero-sum games, and where payoffs are to be estimated; a joint of all
+    seats for others.
     """
+    if config.evaluation.payoffs not in ("auto", "exact"):
+        return ()
     try:
         info = load_simulator(config.game).info
     except GameError:
         return ()  # whoever loads it for good says why not
     opposed = info.num_players == 2 and info.utility == "zero_sum"
-    return () if opposed or config.learner.kind != "exact" else ("graph.kind=jpsro",)
+    return () if opposed else ("graph.kind=jpsro",)
 
 
 def make_trainer(config: Config, *, quiet: bool = True) -> Trainable:

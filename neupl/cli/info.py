@@ -83,7 +83,7 @@ def _method(config: dict[str, Any]) -> str | None:
         return None
     if config["graph"]["kind"] == "jpsro":
         concept = config["jpsro"]["concept"].upper()
-        return f"NeuPL-JPSRO ({concept}), {method_name(config['learner']['kind'], 'auto')}"
+        return f"NeuPL-JPSRO ({concept}), {method_name(config['learner']['kind'], 'exact')}"
     return method_name(config["learner"]["kind"], config["evaluation"].get("payoffs", "auto"))
 
 

@@ -73,7 +73,7 @@ def export_joint(
 
 def joint_method(config: Config) -> str:
     """How such a population was trained, in words."""
-    learner = method_name(config.learner.kind, config.evaluation.payoffs)
+    learner = method_name(config.learner.kind, "exact")
     return f"NeuPL-JPSRO ({config.jpsro.concept.upper()}), {learner}"
 
 

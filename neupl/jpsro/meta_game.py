@@ -1,7 +1,9 @@
 """The exact meta-game of NeuPL-JPSRO: payoffs, joints that solve it, and what deviating gains."""
 
+import contextlib
 import dataclasses
 import functools
+import logging
 import time
 from collections.abc import Sequence
 
@@ -15,6 +17,8 @@ from solvers.meta.registry import MetaSolver
 from solvers.sequence_form import realization_plan
 from solvers.types import SolverError
 from solvers.values import payoffs_of_plans
+
+log = logging.getLogger(__name__)
 
 # Probabilities below this are rounding of the meta-solver.
 NEGLIGIBLE = 1e-10
@@ -49,7 +53,7 @@ class MetaGame:
 
     Attributes:
       payoffs: `[K_0, ..., K_{P-1}, P]`, in game points; exact.
-      solved: the joint of the meta-solver.
+      solved: the joint of the meta-solver; the same as `judged` where that found none.
       judged: that of the second solver; `None` where there is none, or it found none.
       solve_s: wall-clock seconds of both.
     """
@@ -83,23 +87,29 @@ def solve_meta_game(
     """Solves and measures the first `sizes` strategies of every seat.
 
     Raises:
-      SolverError: the meta-solver found no equilibrium; of the judge it is no error.
+      SolverError: neither found an equilibrium. Where one did, its joint stands for both.
     """
     own = [plans[:size] for size in sizes]
     payoffs = payoffs_of_plans(tree, own)
     start = time.perf_counter()
-    joint, second = solver(payoffs).joint, None
+    second = None
     if judge is not None:
-        try:
+        with contextlib.suppress(SolverError):
             second = judge(payoffs).joint
-        except SolverError:
-            second = None
+    try:
+        joint = solver(payoffs).joint
+    except SolverError as error:
+        if second is None:
+            raise
+        log.warning("the joint of the judge takes the place of the meta-solver's: %s", error)
+        joint = None
     solve_s = time.perf_counter() - start
-    solved = measure_joint(tree, own, payoffs, joint, concept=concept)
-    judged = None
-    if second is not None:
-        judged = measure_joint(tree, own, payoffs, second, concept=concept)
-    return MetaGame(payoffs, solved, judged, solve_s)
+
+    def measured(found: np.ndarray) -> MeasuredJoint:
+        return measure_joint(tree, own, payoffs, found, concept=concept)
+
+    judged = None if second is None else measured(second)
+    return MetaGame(payoffs, judged if joint is None else measured(joint), judged, solve_s)
 
 
 def measure_joint(

@@ -15,6 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from neupl.conditional_network import drawn_embeddings
+
 # Profiles of a mixture that are encoded: its heaviest (as in the paper).
 MAX_PROFILES = 96
 
@@ -28,6 +30,7 @@ class ResponseNetwork(nn.Module):
       num_strategies: capacity `K` per seat.
       hidden_sizes: width of each hidden layer of the trunk.
       embedding_size: width `E` of an embedding, all that a strategy adds.
+      critic_hidden_size: width of the critic's hidden layer, where there is a critic.
     """
 
     num_actions: int
@@ -35,6 +38,7 @@ class ResponseNetwork(nn.Module):
     num_strategies: int
     hidden_sizes: Sequence[int]
     embedding_size: int
+    critic_hidden_size: int = 64
 
     def setup(self) -> None:
         """Declares the parameters."""
@@ -48,6 +52,10 @@ class ResponseNetwork(nn.Module):
         self.response = nn.Dense(self.num_actions, kernel_init=small)
         self.profile = nn.Dense(self.embedding_size)
         self.mixture = nn.Dense(self.embedding_size)
+        # Learning from the whole tree asks no critic: its parameters are then never made.
+        self.critic_hidden = nn.Dense(self.critic_hidden_size)
+        self.inject_critic = nn.Dense(self.critic_hidden_size, use_bias=False)
+        self.critic = nn.Dense(1)
 
     def strategies(
         self,
@@ -86,6 +94,69 @@ class ResponseNetwork(nn.Module):
         chosen = jnp.zeros((self.num_players, 1), jnp.int32)
         played = self.strategies(observation, seat, chosen)
         return played, self.respond(observation, seat, mixtures)
+
+    def strategy_at(
+        self,
+        observation: Float[Array | np.ndarray, "N O"],
+        seat: Float[Array | np.ndarray, "N P"],
+        strategy: Float[Array | np.ndarray, "N K"],
+    ) -> Float[Array, "N A"]:
+        """Unmasked logits of one strategy, given as one-hot, at each observation."""
+        return self.policy(
+            self._trunk_at(observation, seat, strategy, (self.embedding, self.inject))
+        )
+
+    def response_at(
+        self,
+        observation: Float[Array | np.ndarray, "N O"],
+        seat: Float[Array | np.ndarray, "N P"],
+        mixtures: Float[Array | np.ndarray, "P R M"],
+        *,
+        responder: Float[Array | np.ndarray, "N R"],
+        met: Float[Array | np.ndarray, "N P K"],
+    ) -> tuple[Float[Array, "N A"], Float[Array, "N"]]:
+        """Unmasked logits of one response at each observation, and its values in payoff ranges.
+
+        Args:
+          observation: flat observations.
+          seat: one-hot seat of each observation.
+          mixtures: as in `respond`.
+          responder: one-hot number of the mixture that is responded to.
+          met: one-hot strategies: an entry for the seat itself, which is not read, then those drawn
+            for its co-players in ascending seat order, whom the value is against.
+        """
+        context = (self._encode(mixtures), self.inject_response)
+        hidden = self._trunk_at(observation, seat, responder, context)
+        # The critic reads the response's features and the embeddings without shaping them.
+        features = self.critic_hidden(jax.lax.stop_gradient(hidden))
+        drawn = drawn_embeddings(jax.lax.stop_gradient(self.embedding), seat, met)
+        value = self.critic(nn.relu(features + self.inject_critic(drawn)))[..., 0]
+        return self.response(hidden), value
+
+    def everything_sampled(
+        self,
+        observation: Float[Array | np.ndarray, "N O"],
+        seat: Float[Array | np.ndarray, "N P"],
+        mixtures: Float[Array | np.ndarray, "P R M"],
+    ) -> tuple[Float[Array, "N A"], Float[Array, "N A"], Float[Array, "N"]]:
+        """Strategy 0 and the first response at each observation, and its value; with it all
+        parameters, those of the critic included, are initialised.
+        """
+        first = jax.nn.one_hot(jnp.zeros(len(observation), jnp.int32), self.num_strategies)
+        responder = jax.nn.one_hot(jnp.zeros(len(observation), jnp.int32), mixtures.shape[1])
+        met = jnp.tile(first[:, None], (1, self.num_players, 1))
+        logits, value = self.response_at(observation, seat, mixtures, responder=responder, met=met)
+        return self.strategy_at(observation, seat, first), logits, value
+
+    def _trunk_at(self, observation, seat, chosen, context) -> Float[Array, "N H"]:
+        """One of each seat's conditions at each observation."""
+        embedding, inject = context
+        acts = (seat[:, :, None] * chosen[:, None]).reshape(len(seat), -1)
+        hidden = jnp.concatenate([observation, seat], axis=-1)
+        for layer, condition in zip(self.layers, inject, strict=True):
+            of_condition = condition(embedding)
+            hidden = nn.relu(layer(hidden) + acts @ of_condition.reshape(acts.shape[-1], -1))
+        return hidden
 
     def _trunk(self, observation, seat, embedding, inject) -> Float[Array, "N S H"]:
         hidden = jnp.concatenate([observation, seat], axis=-1)

@@ -124,6 +124,7 @@ def response_network(
         num_strategies=num_strategies,
         hidden_sizes=config.hidden_sizes,
         embedding_size=config.embedding_size,
+        critic_hidden_size=config.critic_hidden_size,
     )
 
 

@@ -1,6 +1,6 @@
 """One iteration of NeuPL-JPSRO as a training task: respond, distil, regularise."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -25,6 +25,9 @@ class ResponseTask(NamedTuple):
       started: step at which the iteration began.
       importance: `[S, K]` how much a strategy counts at an information state; sums to 1 over a
         seat.
+      frozen_params: parameters when the iteration began; by them co-players play episodes.
+      novel: 1 where ties are broken at random, else 0.
+      magnet_key: what the policy follows from that breaks them in episodes; never used up.
     """
 
     mixtures: Float[Array | np.ndarray, "P R M"]
@@ -37,4 +40,7 @@ class ResponseTask(NamedTuple):
     held: Float[Array | np.ndarray, "P K"]
     frozen: Float[Array | np.ndarray, "S A K"]
     importance: Float[Array | np.ndarray, "S K"]
+    frozen_params: Any
+    novel: Float[Array | np.ndarray, ""]
+    magnet_key: Any
     started: Int[Array | np.ndarray, ""]

@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 
 from games.game_tree import GameTree
-from games.registry import load_tree
+from games.open_spiel_tree import observe_as_played
+from games.registry import load_simulator, load_tree
 from neupl.config import Config
 from neupl.errors import UserError
 from neupl.jpsro.exact_learner import make_response_learner
 from neupl.jpsro.export import export_joint
 from neupl.jpsro.picture import save_joint_summary
 from neupl.jpsro.population import response_network
+from neupl.jpsro.ppo_learner import make_ppo_response_learner
 from neupl.jpsro.state import JointState
 from neupl.jpsro.tables import ResponseTables
 from neupl.jpsro.training import JointProblem, initial_state, train
@@ -129,7 +131,9 @@ class JointTrainer:
 
 
 def make_joint_problem(config: Config, tree: GameTree) -> JointProblem:
-    """The problem of one game."""
+    """The problem of one game; what plays episodes sees the tree as it is played."""
+    if config.learner.kind != "exact":
+        tree = observe_as_played(tree)
     network = response_network(
         config.network,
         num_actions=tree.num_actions,
@@ -139,12 +143,17 @@ def make_joint_problem(config: Config, tree: GameTree) -> JointProblem:
     tables = ResponseTables(tree, network, sink=tree.uniform_policy())
     concept = config.jpsro.concept
     responders = 1 if concept == "cce" else config.population.size
+    if config.learner.kind == "exact":
+        learner = make_response_learner(tables, config, responders)
+    else:
+        game = load_simulator(config.game)
+        learner = make_ppo_response_learner(game, network, config, responders)
     judge, info = config.jpsro.judge, tree.info()
     return JointProblem(
         info=info,
         config=config,
         tables=tables,
-        learner=make_response_learner(tables, config, responders),
+        learner=learner,
         solver=solver_for(solver_name(config), info, key="graph.meta_solver", game=config.game),
         judge=None
         if judge == "none"
@@ -171,7 +180,13 @@ def _check(config: Config) -> None:
         raise UserError(
             f"network.kind is {config.network.kind!r}: graph.kind=jpsro takes conditional alone"
         )
-    if config.learner.kind != "exact":
+    if config.evaluation.payoffs not in ("auto", "exact"):
         raise UserError(
-            f"learner.kind is {config.learner.kind!r}: graph.kind=jpsro takes exact alone"
+            f"evaluation.payoffs is {config.evaluation.payoffs!r}: graph.kind=jpsro solves and "
+            "measures on the game tree, also where responses are learned from episodes",
+            hint="leave evaluation.payoffs at auto, which is exact",
+        )
+    if config.learner.kind == "ppo" and config.learner.mirror:
+        raise UserError(
+            f"learner.mirror is {config.learner.mirror:g}: graph.kind=jpsro takes 0 alone"
         )

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Float32, Int32
+from jaxtyping import Array, Bool, Float, Float32, Int, Int32
 
 from games.types import Game, HostGame
 from neupl.config import Config
@@ -99,8 +99,8 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
     """
     info, settings = game.info, config.learner
     num_tables = 1 if config.population.symmetric else info.num_players
-    network = make_network(config.network, _one_size(info.num_actions, "actions"))
-    observation_size = _one_size(info.observation_size, "observations")
+    network = make_network(config.network, one_size(info.num_actions, "actions"))
+    observation_size = one_size(info.observation_size, "observations")
     play = make_actor_play(game, actor, record=True)
     optimizer = Optimizer(config)
     apply = functools.partial(apply_network, network, num_tables=num_tables)
@@ -137,23 +137,18 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
     def loss(params, behaviour, teacher, rows, batch: Decisions, spread, with_teacher):
         log_probs, value = apply(params, rows, batch.seen)
         legal = batch.seen.legal_mask
-        probabilities = jnp.where(legal, jnp.exp(log_probs), 0.0)
-        chosen = jnp.take_along_axis(log_probs, batch.action[:, None], axis=1)[:, 0]
-        ratio = jnp.exp(chosen - batch.log_prob)
-        clipped = jnp.clip(ratio, 1 - settings.clip, 1 + settings.clip)
-        gain = jnp.minimum(ratio * batch.advantage, clipped * batch.advantage)
-        entropy = -jnp.sum(jnp.where(legal, probabilities * log_probs, 0.0), axis=1)
+        gain, chosen = clipped_gain(log_probs, batch, clip=settings.clip)
+        entropy = divergence(log_probs, jnp.zeros_like(log_probs), legal) * -1.0
         moved = jnp.zeros(())
         if settings.mirror:
             before, _ = apply(behaviour, rows, batch.seen)
-            moved = jnp.sum(jnp.where(legal, probabilities * (log_probs - before), 0.0), axis=1)
+            moved = divergence(log_probs, before, legal)
         gain = gain + batch.temperature * entropy - settings.mirror * moved
         improvement = batch.respond * gain / spread
         holding = jnp.zeros(())
         if with_teacher:
             taught, _ = apply(teacher, rows, batch.seen)
-            known = jnp.where(legal, jnp.exp(taught), 0.0)
-            holding = jnp.sum(jnp.where(legal, known * (taught - log_probs), 0.0), axis=1)
+            holding = divergence(taught, log_probs, legal)
         error = (value - batch.target) ** 2
         total = (
             batch.counts
@@ -182,8 +177,7 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
     ) -> tuple[LearnerState, dict[str, Any]]:
         rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
         decisions = experience.decisions
-        responding = decisions.advantage[decisions.respond > 0]
-        spread = np.float32(max(float(responding.std()) if len(responding) else 0.0, LEAST_SPREAD))
+        spread = advantage_spread(decisions)
         with_teacher = bool((decisions.hold > 0).any())
         params, opt_state = state.params, state.optimizer
         for _ in range(settings.epochs):
@@ -219,6 +213,34 @@ def lane_weights(objective: Objective) -> Float[np.ndarray, "P K"]:
     return sum(part * share for part, share in parts) if parts else met.astype(np.float64)
 
 
+def clipped_gain(
+    log_probs: Float[Array, "N A"], batch: Decisions, *, clip: float
+) -> tuple[Float[Array, "N"], Float[Array, "N"]]:
+    """The clipped surrogate of PPO (Schulman et al. 2017, equation 7) of every decision, in payoff
+    ranges, and the log-probabilities of the actions.
+    """
+    chosen = jnp.take_along_axis(log_probs, batch.action[:, None], axis=1)[:, 0]
+    ratio = jnp.exp(chosen - batch.log_prob)
+    clipped = jnp.clip(ratio, 1 - clip, 1 + clip)
+    return jnp.minimum(ratio * batch.advantage, clipped * batch.advantage), chosen
+
+
+def divergence(
+    log_probs: Float[Array, "N A"], other: Float[Array, "N A"], legal: Bool[Array, "N A"]
+) -> Float[Array, "N"]:
+    """KL of `other` from `log_probs`, in nats; differentiable in both. Log-probabilities of 0
+    everywhere as `other` give the negative entropy.
+    """
+    probabilities = jnp.where(legal, jnp.exp(log_probs), 0.0)
+    return jnp.sum(jnp.where(legal, probabilities * (log_probs - other), 0.0), axis=1)
+
+
+def advantage_spread(decisions: Decisions) -> np.float32:
+    """Standard deviation of the advantages of what improves, in payoff ranges; never 0."""
+    responding = decisions.advantage[decisions.respond > 0]
+    return np.float32(max(float(responding.std()) if len(responding) else 0.0, LEAST_SPREAD))
+
+
 def focal_decisions(
     trajectory: Trajectory,
     matches: Matches,
@@ -226,6 +248,38 @@ def focal_decisions(
     *,
     payoff_range: float,
     trace: float,
+) -> Decisions:
+    """What the focal seats decided, by the temperatures and weights of their strategies; see
+    `lane_decisions`.
+
+    Args:
+      trajectory: NumPy arrays, values in payoff ranges.
+      matches: who played.
+      objective: temperatures and weights of the strategies.
+      payoff_range: of the game.
+      trace: lambda of the estimator; 1 takes returns as they came.
+    """
+    strategy = matches.profile[np.arange(len(matches.seat)), matches.seat]
+    temperature, respond, hold = (
+        np.asarray(table, np.float32)[matches.seat, strategy]
+        for table in (objective.temperature, objective.respond, objective.hold)
+    )
+    return lane_decisions(
+        trajectory, matches, temperature,
+        respond=np.sign(respond), hold=np.sign(hold), payoff_range=payoff_range, trace=trace,
+    )  # fmt: skip
+
+
+def lane_decisions(
+    trajectory: Trajectory,
+    matches: Matches,
+    temperature: Float[np.ndarray, "B"],
+    *,
+    respond: Float32[np.ndarray, "B"],
+    hold: Float32[np.ndarray, "B"],
+    payoff_range: float,
+    trace: float,
+    prior: Float[np.ndarray, "T B"] | None = None,
 ) -> Decisions:
     """What the focal seats decided, with advantages by generalised advantage estimation (Schulman
     et al. 2016, arXiv 1506.02438) over the seat's own decisions, without discounting. The return of
@@ -235,9 +289,13 @@ def focal_decisions(
     Args:
       trajectory: NumPy arrays, values in payoff ranges.
       matches: who played.
-      objective: temperatures and weights of the strategies.
+      temperature: of each lane's focal seat, in game points per nat.
+      respond: as in `Decisions`, of each lane.
+      hold: as in `Decisions`, of each lane.
       payoff_range: of the game.
       trace: lambda of the estimator; 1 takes returns as they came.
+      prior: log-probabilities that the focal seat's actions have under another policy, relative to
+        which they surprise; by default 0.
     """
     lanes = np.arange(len(matches.seat))
     seat = matches.seat
@@ -245,9 +303,9 @@ def focal_decisions(
     reward = trajectory.rewards[:, lanes, seat] / payoff_range
     value = trajectory.value[:, lanes, seat]
     advantage = np.zeros(moved.shape, np.float32)
-    strategy = matches.profile[lanes, seat]
-    temperature = np.asarray(objective.temperature)[seat, strategy] / np.float32(payoff_range)
-    surprise = -temperature * trajectory.log_prob[:, lanes, seat]
+    temperature = np.asarray(temperature, np.float32) / np.float32(payoff_range)
+    relative = trajectory.log_prob[:, lanes, seat] - (0.0 if prior is None else prior)
+    surprise = -temperature * relative
     collected = np.zeros(len(lanes), np.float32)
     next_value, next_advantage = np.zeros_like(collected), np.zeros_like(collected)
     for t in reversed(range(len(moved))):
@@ -260,23 +318,32 @@ def focal_decisions(
         collected = np.where(now, 0.0, collected)
     when, lane = np.nonzero(moved)
     focal = seat[lane]
-    order = seat_order(matches.profile.shape[1])[focal]
-    profile = np.take_along_axis(matches.profile[lane], order, axis=1)
     return Decisions(
-        seen=Seen(
-            trajectory.observation[when, lane, focal],
-            trajectory.legal_mask[when, lane, focal],
-            focal,
-            profile,
-        ),
+        seen=seen_at(trajectory, matches.profile, (when, lane, focal)),
         action=trajectory.action[when, lane, focal],
         log_prob=trajectory.log_prob[when, lane, focal],
         advantage=advantage[when, lane],
         target=advantage[when, lane] + value[when, lane],
         temperature=temperature[lane],
-        respond=np.sign(np.asarray(objective.respond)[focal, strategy[lane]]),
-        hold=np.sign(np.asarray(objective.hold)[focal, strategy[lane]]),
+        respond=respond[lane],
+        hold=hold[lane],
         counts=np.ones(len(when), np.float32),
+    )
+
+
+def seen_at(
+    trajectory: Trajectory,
+    profile: Int32[np.ndarray, "B P"],
+    where: tuple[Int[np.ndarray, "N"], Int[np.ndarray, "N"], Int[np.ndarray, "N"]],
+) -> Seen:
+    """What was seen at steps, lanes and seats of a trajectory in which `profile` was played."""
+    _, lane, seat = where
+    order = seat_order(profile.shape[1])[seat]
+    return Seen(
+        trajectory.observation[where],
+        trajectory.legal_mask[where],
+        seat,
+        np.take_along_axis(profile[lane], order, axis=1),
     )
 
 
@@ -293,7 +360,12 @@ def minibatches(decisions: Decisions, size: int, rng: np.random.Generator) -> An
         yield part._replace(counts=counts)
 
 
-def _one_size(sizes: tuple[int, ...], what: str) -> int:
+def one_size(sizes: tuple[int, ...], what: str) -> int:
+    """The size that all seats have.
+
+    Raises:
+      UserError: they have different ones.
+    """
     if len(set(sizes)) != 1:
         raise UserError(
             f"the seats have different numbers of {what}, {sizes}: one network for all "

@@ -145,7 +145,6 @@ def test_smoke_run_must_have_closed_a_part_of_the_gap(capfd, tmp_path):
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
-        ("learner.kind=ppo", "exact alone"),
         ("network.kind=separate", "conditional alone"),
         ("population.sink=none", "plays all legal actions alike"),
         ("jpsro.judge=mwcc", "did you mean 'mwcce'?"),
@@ -158,6 +157,27 @@ def test_what_the_loop_does_not_do_is_refused(setting, says, capfd, tmp_path):
     assert code == 2
     assert says in err
     assert not (tmp_path / "run").exists()
+
+
+def test_responses_from_episodes_are_gated_exactly_and_said_to_be(capfd, tmp_path):
+    """Two iterations by PPO: certificate, model card and `info` name the method."""
+    sampled = (
+        "learner.kind=ppo", "learner.episodes=256", "training.steps=8",
+        "training.evaluate_every=2", "training.max_steps_per_row=4",
+    )  # fmt: skip
+    path = tmp_path / "run"
+    arguments = ("--game", GAME, *settings(*sampled), "--out", path, "--quiet")
+    assert command(capfd, "train", *arguments)[0] == 0
+    assert "kind: jpsro" in (path / "config.yaml").read_text()
+    report = json.loads((path / "certificate.json").read_text())
+    assert report["method"] == "NeuPL-JPSRO (CCE), PPO on episodes, exact-gated"
+    assert report["certificate"]["openspiel_value"] == pytest.approx(
+        report["certificate"]["value"], abs=1e-6
+    )
+    assert "PPO on episodes, exact-gated" in command(capfd, "info", path)[1]
+    card = path / "population" / "MODEL_CARD.md"
+    assert "PPO on episodes, exact-gated" in card.read_text()
+    assert command(capfd, "verify", path)[0] == 0
 
 
 def test_two_player_zero_sum_games_keep_their_mixtures(capfd, tmp_path):
