@@ -36,8 +36,8 @@ class GraphConfig:
     restricted to opponents that the strategy before it beats; `fictitious_play`: uniform over the
     earlier ones; `strategic_cycle`: the next strategy in a circle; `self_play`: uniform over all
     strategies; `jpsro`: a joint of all seats, as NeuPL-JPSRO does (see the keys `jpsro.*`). Where
-    nothing is said, `neupl train` takes `psro` for two-player zero-sum games and where payoffs are
-    sampled or learned, else `jpsro`.
+    nothing is said, `neupl train` takes `psro` for two-player zero-sum games and for runs that see
+    no game tree, else `jpsro`.
     """
     meta_solver: str = "auto"
     """Solves the payoffs of `psro`, `rectified` and `jpsro`; `auto` is `mgcce` (`mgce`) for

@@ -15,6 +15,7 @@ from neupl.config_io import load_config
 from neupl.errors import Interrupted
 from neupl.interrupts import StopRequest, interrupts_handled_by, raise_interrupt
 from neupl.jpsro.trainer import JointTrainer
+from neupl.payoff_source import payoff_source
 from neupl.population_trainer import PopulationTrainer
 from neupl.progress import Progress
 from neupl.run import Run
@@ -28,10 +29,10 @@ SECONDS_BETWEEN_IMAGES = 10.0
 
 def default_graph(config: Config) -> tuple[str, ...]:
     """The override that a game asks for where its configuration names no graph: mixtures of the
-    opponent for two-player zero-sum games, and where payoffs are to be estimated; a joint of all
-    seats for others.
+    opponent for two-player zero-sum games, and where no tree is to be seen; a joint of all seats
+    for others, whose payoffs are exact.
     """
-    if config.evaluation.payoffs not in ("auto", "exact"):
+    if payoff_source(config.learner.kind, config.evaluation.payoffs) != "exact":
         return ()
     try:
         info = load_simulator(config.game).info

@@ -162,7 +162,7 @@ def test_what_the_loop_does_not_do_is_refused(setting, says, capfd, tmp_path):
 def test_responses_from_episodes_are_gated_exactly_and_said_to_be(capfd, tmp_path):
     """Two iterations by PPO: certificate, model card and `info` name the method."""
     sampled = (
-        "learner.kind=ppo", "learner.episodes=256", "training.steps=8",
+        "graph.kind=jpsro", "learner.kind=ppo", "learner.episodes=256", "training.steps=8",
         "training.evaluate_every=2", "training.max_steps_per_row=4",
     )  # fmt: skip
     path = tmp_path / "run"
