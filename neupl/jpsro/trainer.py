@@ -9,6 +9,7 @@ import numpy as np
 from games.game_tree import GameTree
 from games.open_spiel_tree import observe_as_played
 from games.registry import load_simulator, load_tree
+from games.tree_walk import GameTooLargeError
 from neupl.config import Config
 from neupl.errors import UserError
 from neupl.jpsro.exact_learner import make_response_learner
@@ -39,16 +40,23 @@ class JointTrainer:
 
         Raises:
           GameError: the game cannot be compiled.
-          UserError: the configuration does not fit.
+          UserError: the configuration does not fit, or the game is too large for a tree and could
+            be learned without one.
         """
         self.config = config
         _check(config)
         with Progress(f"compiling {config.game}", quiet=quiet, patience_s=1.0) as progress:
-            tree = load_tree(
-                config.game,
-                max_nodes=config.max_nodes,
-                progress=lambda nodes: progress.update(nodes, None),
-            )
+            try:
+                tree = load_tree(
+                    config.game,
+                    max_nodes=config.max_nodes,
+                    progress=lambda nodes: progress.update(nodes, None),
+                )
+            except GameTooLargeError as error:
+                if config.learner.kind == "exact":
+                    raise
+                hint = "set evaluation.payoffs=sampled and graph.kind=psro, which need no tree"
+                raise UserError(str(error), hint=hint) from error
         self.problem = make_joint_problem(config, tree)
         self._quiet = quiet
 

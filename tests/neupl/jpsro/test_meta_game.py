@@ -15,6 +15,7 @@ from neupl.jpsro.meta_game import (
 )
 from solvers.correlated_gaps import CorrelatedGains, cce_gap, ce_gap
 from solvers.meta.registry import meta_solver
+from solvers.types import SolverError
 
 GAME = "kuhn_poker(players=3)"
 
@@ -103,3 +104,20 @@ def test_the_smaller_gap_wins_and_welfare_decides_between_equilibria():
     assert rank(measured(0.3, [0, 0]), nothing=0.1)[0] == -0.3
     alike, better_kept = measured(0.004, [1, 1]), measured(0.001, [1, 1])
     assert better(alike, better_kept, nothing=0.01) is better_kept
+
+
+def test_the_judge_stands_in_where_the_meta_solver_fails(rng):
+    tree = load_tree(GAME)
+    plans, sizes = plans_of(tree, random_policies(tree, 2, rng)), np.array([2, 2, 2])
+
+    def fails(payoffs):
+        raise SolverError("no equilibrium within 1e-8")
+
+    judge = meta_solver("mwcce")
+    game = solve_meta_game(tree, plans, sizes, concept="cce", solver=fails, judge=judge)
+    assert game.solved is game.judged
+    np.testing.assert_allclose(game.solved.joint.sum(), 1)
+    with pytest.raises(SolverError, match="within 1e-8"):
+        solve_meta_game(tree, plans, sizes, concept="cce", solver=fails, judge=None)
+    with pytest.raises(SolverError, match="within 1e-8"):
+        solve_meta_game(tree, plans, sizes, concept="cce", solver=fails, judge=fails)

@@ -323,6 +323,7 @@ def test_such_runs_start_from_defaults_of_their_own():
         ("evaluation.payoffs=sampled", "solves and measures on the game tree"),
         ("evaluation.payoffs=learned", "solves and measures on the game tree"),
         ("learner.mirror=0.5", "takes 0 alone"),
+        ("max_nodes=50", "50 nodes"),
     ],
 )
 def test_what_such_runs_do_not_do_is_refused(setting, says):
