@@ -1,13 +1,11 @@
 """The page and the figure of `reproduce_neupl_jpsro.py`."""
 
-import itertools
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reproduction_report import STYLE, number, preamble, table
+from reproduction_report import STYLE, number, panels_of, preamble, table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -200,22 +198,9 @@ def _shares(row: Mapping[str, Any], name: str) -> str:
 
 def draw_curves(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Draws the least gap so far over the seconds, one panel per game, one line per seed."""
-    from matplotlib.figure import Figure
-
-    columns = min(3, len(rows))
-    lines = math.ceil(len(rows) / columns)
-    figure = Figure(figsize=(1 + 4.6 * columns, 0.9 + 3.1 * lines), dpi=110, layout="constrained")
-    figure.get_layout_engine().set(h_pad=0.1, w_pad=0.1)
-    panels = figure.subplots(lines, columns, squeeze=False).ravel()
-    for axes, row in itertools.zip_longest(panels, rows):
-        if row is None:
-            axes.remove()
-        else:
-            _draw_case(axes, row)
-    for axes in panels[::columns]:
-        axes.set_ylabel("CCE gap (points)")
-    for axes in panels[max(0, len(rows) - columns) : len(rows)]:
-        axes.set_xlabel("seconds of training")
+    figure, _ = panels_of(
+        rows, _draw_case, across="seconds of training", upwards="CCE gap (points)"
+    )
     figure.savefig(path)
 
 

@@ -14,6 +14,7 @@ from rock_paper_scissors import COLOURS, draw_simplexes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # NashConv below this share of the payoff range is drawn, and written, as if it were this.
 FLOOR = 1e-6
@@ -233,6 +234,22 @@ def _yes(holds: bool) -> str:
 
 def draw_curves(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Draws NashConv over the gradient steps, one panel per game, one line per seed."""
+    figure, panels = panels_of(
+        rows, _draw_case, across="gradient steps", upwards="NashConv (points)"
+    )
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    figure.savefig(path)
+
+
+def panels_of(
+    rows: Sequence[Mapping[str, Any]],
+    draw_fn: Callable[["Axes", Mapping[str, Any]], None],
+    *,
+    across: str,
+    upwards: str,
+) -> tuple["Figure", Sequence["Axes"]]:
+    """A figure with a panel per row, labelled at its edges; returns it with its panels."""
     from matplotlib.figure import Figure
 
     columns = min(3, len(rows))
@@ -243,15 +260,13 @@ def draw_curves(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     for axes, row in itertools.zip_longest(panels, rows):
         if row is None:
             axes.remove()
-            continue
-        _draw_case(axes, row)
+        else:
+            draw_fn(axes, row)
     for axes in panels[::columns]:
-        axes.set_ylabel("NashConv (points)")
+        axes.set_ylabel(upwards)
     for axes in panels[max(0, len(rows) - columns) : len(rows)]:
-        axes.set_xlabel("gradient steps")
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-    figure.savefig(path)
+        axes.set_xlabel(across)
+    return figure, panels
 
 
 def _draw_case(axes: "Axes", row: Mapping[str, Any]) -> None:
