@@ -123,18 +123,25 @@ class JointTrainer:
         return {name: metrics[key] for name, key in names.items() if key in metrics}
 
     def shortfall(self, metrics: Sequence[Mapping[str, Any]]) -> str | None:
-        """Whether the gap is smaller than that of strategy 0 alone, or the seats earn more."""
+        """Whether the gap fell below that of strategy 0 alone, or the seats earned more in some
+        iteration.
+        """
         first = self.initial_state().best_so_far
         before, welfare = float(np.maximum(first.gains, 0.0).sum()), float(first.values.sum())
         measured = [line for line in metrics if "eval/best_gap" in line]
         after = measured[-1]["eval/best_gap"] if measured else before
-        earned = measured[-1]["eval/best_welfare"] if measured else welfare
+        sums = [
+            line[name]
+            for line in measured
+            for name in ("eval/welfare", "eval/judged_welfare")
+            if line.get(name) is not None
+        ]
         least = LEAST_FALL * self.problem.info.payoff_range
-        if after < (1 - LEAST_FALL) * before or earned > welfare + least:
+        if after < (1 - LEAST_FALL) * before or max(sums, default=welfare) > welfare + least:
             return None
         return (
-            f"the best gap is {after:.4g} points, that of strategy 0 alone {before:.4g}: the "
-            "population has learned nothing"
+            f"the best gap is {after:.4g} points, that of strategy 0 alone {before:.4g}, and no "
+            "joint earns the seats more: the population has learned nothing"
         )
 
 
