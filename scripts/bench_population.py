@@ -7,6 +7,7 @@ report can be continued, or its parts repeated once their files are deleted.
 """
 
 import argparse
+import collections
 import fnmatch
 import statistics
 import sys
@@ -24,6 +25,7 @@ from population_parts import (
     QUICK_CFR_UNTIL,
     QUICK_UNTIL,
     Part,
+    Request,
     finished,
     requests_of,
     run_part,
@@ -66,6 +68,8 @@ is the anchor: in games as small as these, populations are not the way to a smal
 **What was done about OpenSpiel's programs.** Its linear-program routine catches the error of ECOS
 and goes on with `None`; the meta-strategy is then ours (column `unsolved`: how often). Runs of one
 seed differ, since Python's own generator draws the episodes of its payoffs.
+
+**Runs.** {runs}
 """
 
 
@@ -269,6 +273,25 @@ def table_of_runs(parts: Iterable[Part]) -> list[dict[str, Any]]:
     return [{key: entry.get(key) for key in keys} for entry in table]
 
 
+def runs_text(requests: Sequence[Request], parts: Sequence[Part]) -> str:
+    """Says of which parts there are fewer runs than were asked for."""
+    asked, done = (
+        collections.Counter(names)
+        for names in (
+            [f"{request.game}-{request.who}" for request in requests],
+            [f"{part['game']}-{part['who']}" for part in parts],
+        )
+    )
+    fewer = [
+        f"`{name}` ({done[name]} of {number})"
+        for name, number in asked.items()
+        if done[name] < number
+    ]
+    if not fewer:
+        return "All runs that were asked for are here."
+    return f"Fewer than were asked for, or none: {', '.join(fewer)}. All others are here."
+
+
 def measure(parts: Sequence[Part], *, quick: bool) -> list[dict[str, Any]]:
     """The rows of whatever parts there are."""
     rows = []
@@ -346,7 +369,9 @@ def main() -> int:
         options,
         measure(parts, quick=options.quick),
         title="Populations beside OpenSpiel's PSRO",
-        about=ABOUT.format(limit=options.limit_s, until=EXACT_UNTIL),
+        about=ABOUT.format(
+            limit=options.limit_s, until=EXACT_UNTIL, runs=runs_text(requests, parts)
+        ),
         packages=PACKAGES,
         runs=table_of_runs(parts),
     )

@@ -123,6 +123,13 @@ def test_an_error_of_a_run_is_told_unless_its_time_was_up(bench):
     assert (ended(60.1), ended(30.0)) == ("limit", "ValueError: x")
 
 
+def test_the_page_says_which_runs_there_are_not(bench, parts_module):
+    requests = [parts_module.Request("g", who, run, {}) for who in ("a", "b") for run in (0, 1)]
+    parts = [{"game": "g", "who": "a"}, {"game": "g", "who": "b"}, {"game": "g", "who": "b"}]
+    assert "none: `g-a` (1 of 2). All" in bench.runs_text(requests, parts)
+    assert "All runs" in bench.runs_text(requests, [*parts, parts[0]])
+
+
 def test_finished_parts_are_not_repeated_unless_they_are_others(parts_module, tmp_path, capfd):
     content = {"program": "population_ours.py", "run": "psro", "game": "kuhn_poker", "until": 0.5}
     request = parts_module.Request("kuhn_poker", "ours_psro", 0, content)
