@@ -61,7 +61,8 @@ def _games_part(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         "of the payoff range, whichever is more. Cells are median (worst) over the seeds; *met* "
         "judges the worst. Seconds are those of the whole command: imports, compilation, "
         "training, certificate and OpenSpiel's check. Training runs on one thread, and other work "
-        "may share the machine: what is asked of seconds is asked of CPU seconds.",
+        "may share the machine: what is asked of seconds is asked of CPU seconds. The presets were "
+        "chosen on seeds 0 and 1 of these games, the defaults on the games with presets.",
         table(
             ("game", "CCE gap", "asked", "exact JPSRO", "allowed", "welfare", "asked", "by",
              "strategies", "CPU seconds", "asked", "seconds", "met"),
