@@ -187,7 +187,10 @@ def _verify_tabular(command: Verify, population: "TabularPopulation", tree: "Gam
     from neupl.tabular_verification import announce, verify_tabular
 
     if command.episodes:
-        raise UserError("--episodes plays independent mixtures of a trained population alone")
+        raise UserError(
+            "--episodes plays independent mixtures of trained populations; this one is of exact "
+            "tables or of a joint"
+        )
     verification = (verify_joint if isinstance(population, JointPopulation) else verify_tabular)(
         population,
         tree,

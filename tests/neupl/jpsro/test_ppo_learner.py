@@ -332,9 +332,11 @@ def test_what_such_runs_do_not_do_is_refused(setting, says):
         JointTrainer(load_config(Config, None, given))
 
 
-def test_estimated_payoffs_keep_the_loop_that_can_estimate_them():
+def test_only_runs_that_see_the_tree_get_a_joint_without_being_told():
     config = dataclasses.replace(PPO_DEFAULTS, game=GAME)
-    assert default_graph(config) == ("graph.kind=jpsro",)
-    sampled = dataclasses.replace(config.evaluation, payoffs="sampled")
-    assert default_graph(dataclasses.replace(config, evaluation=sampled)) == ()
-    assert default_graph(dataclasses.replace(config, game="kuhn_poker")) == ()
+    assert default_graph(config) == ()
+    exact = dataclasses.replace(config.evaluation, payoffs="exact")
+    gated = dataclasses.replace(config, evaluation=exact)
+    assert default_graph(gated) == ("graph.kind=jpsro",)
+    assert default_graph(Config(game=GAME)) == ("graph.kind=jpsro",)
+    assert default_graph(dataclasses.replace(gated, game="kuhn_poker")) == ()
