@@ -44,7 +44,6 @@ class JointState(NamedTuple):
       sizes: `[P]` strategies of each seat.
       payoffs: `[K, ..., K, P]` of the frozen strategies, in game points.
       joint: `[K, ..., K]` what is responded to in this iteration.
-      gap: of the meta-solver's joint, in game points.
       best: `[P, R]` exact value of the best response to each mixture, times the probability of the
         advice that it follows, in game points.
       follow: `[P, R]` value of following the advice, times its probability.
@@ -63,7 +62,6 @@ class JointState(NamedTuple):
     sizes: np.ndarray
     payoffs: np.ndarray
     joint: np.ndarray
-    gap: np.ndarray
     best: np.ndarray
     follow: np.ndarray
     heard: np.ndarray

@@ -58,7 +58,6 @@ class JointTrainer:
                 hint = "set evaluation.payoffs=sampled and graph.kind=psro, which need no tree"
                 raise UserError(str(error), hint=hint) from error
         self.problem = make_joint_problem(config, tree)
-        self._quiet = quiet
 
     def initial_state(self) -> JointState:
         """See `Trainable`."""

@@ -31,6 +31,7 @@ from neupl.jpsro.meta_game import (
 )
 from neupl.jpsro.state import JointSnapshot, JointState
 from neupl.jpsro.tables import ResponseTables
+from neupl.training import TrainingError
 from neupl.types import Learner
 from solvers.meta.registry import MetaSolver
 
@@ -82,7 +83,14 @@ def train(problem: JointProblem, state: JointState, *, on_evaluation: OnEvaluati
             experience = learner.collect(learner_state.params, task, collect_key)
             learner_state, metrics = learner.update(learner_state, experience, update_key)
         state = state._replace(learner=learner_state)
-        found = inspect(problem, state, task, metrics)
+        try:
+            found = inspect(problem, state, task, metrics)
+        except FloatingPointError as error:
+            raise TrainingError(
+                f"{error} after {int(state.learner.step)} gradient steps; what was saved before is "
+                "intact",
+                hint="a smaller learner.learning_rate may help",
+            ) from error
         line = {name: float(value) for name, value in metrics.items()} | found.metrics()
         if found.over:
             state, more = conclude(problem, state, found)
@@ -114,7 +122,6 @@ def initial_state(problem: JointProblem) -> JointState:
         sizes=np.ones(players, np.int64),
         payoffs=payoffs,
         joint=alone,
-        gap=np.float64(np.inf),
         best=nothing,
         follow=nothing,
         heard=nothing,
@@ -191,7 +198,6 @@ def _measured(
     state = state._replace(
         payoffs=spread(game.payoffs, size, players),
         joint=joint,
-        gap=np.float64(game.solved.gap),
         best=best,
         follow=follow,
         heard=heard,

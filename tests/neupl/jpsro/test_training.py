@@ -15,6 +15,7 @@ from neupl.jpsro.iteration import choose_slots, inspect, task_of
 from neupl.jpsro.population import own_tables
 from neupl.jpsro.trainer import make_joint_problem
 from neupl.jpsro.training import conclude, initial_state, train
+from neupl.training import TrainingError
 from neupl.training_state import from_arrays, to_arrays
 from solvers.best_response import best_response, coplayer_weights
 from solvers.correlated_gaps import cce_gap
@@ -171,3 +172,11 @@ def test_ce_run_closes_its_gap(joint_config):
     problem = make_joint_problem(config, load_tree(config.game))
     state = train(problem, initial_state(problem), on_evaluation=lambda state, line: None)
     assert np.maximum(state.best_so_far.gains, 0).sum() < 0.01
+
+
+def test_a_network_that_plays_nan_is_one_clear_error(joint_run):
+    problem, state = joint_run.problem, joint_run.states[0]
+    broken = jax.tree.map(lambda leaf: leaf * np.nan, state.learner.params)
+    state = state._replace(learner=state.learner._replace(params=broken))
+    with pytest.raises(TrainingError, match="NaN after 20 gradient steps"):
+        train(problem, state, on_evaluation=lambda state, line: None)
