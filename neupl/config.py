@@ -191,11 +191,21 @@ class JPSROConfig:
     fit: float = 3e-4
     """An iteration is over when its responses diverge by no more than this from the regularised
     greedy policy of their own action values, and the new strategies from the responses, in nats at
-    an information state. Those from episodes are over after `training.max_steps_per_row`.
+    an information state. For responses from episodes `shortfall` says when.
+    """
+    shortfall: float = 0.1
+    """PPO: an iteration may end when neither responses nor the new strategies miss more than this
+    share of what an exact best response would gain, or more than `tolerance`.
+    """
+    warmth: float = 0.0
+    """Entropy regularisation of a response when its iteration begins, on top of `temperature`, as a
+    fraction of the payoff range per nat; nothing of it is left after half of
+    `training.max_steps_per_row`. Episodes show what an action is worth only where it is tried.
+    0.02 where `learner.kind` is `ppo`.
     """
     drift: float = 1e-3
     """Largest change of a payoff between earlier strategies, as a share of the payoff range, with
-    which an iteration may end; they are rehearsed until then.
+    which an iteration may end; they are rehearsed until then. 0.005 where `learner.kind` is `ppo`.
     """
     repeat: float = 0.02
     """A response is a repeat of a strategy when no sequence of its own actions differs by more in
@@ -335,7 +345,9 @@ class Config:
         memory, window = self.evaluation.memory, self.evaluation.window
         _require(0 <= memory <= 1, "evaluation.memory", memory, "in [0, 1]")
         _require(window >= 2, "evaluation.window", window, "at least 2")
-        for key in ("tolerance", "fit", "drift", "magnet", "hold_weight", "repeat"):
+        for key in (
+            "tolerance", "fit", "shortfall", "warmth", "drift", "magnet", "hold_weight", "repeat",
+        ):  # fmt: skip
             value = getattr(self.jpsro, key)
             _require(value >= 0, f"jpsro.{key}", value, "at least 0")
         _require(self.jpsro.rehearsed >= 1, "jpsro.rehearsed", self.jpsro.rehearsed, "at least 1")
@@ -385,6 +397,6 @@ JPSRO_PPO_DEFAULTS = Config(
     learner=LearnerConfig(
         kind="ppo", learning_rate=6e-3, final_learning_rate=3e-4, episodes=2048, clip=0.5
     ),
-    training=TrainingConfig(steps=1000, evaluate_every=10, max_steps_per_row=20),
-    jpsro=JPSROConfig(tolerance=0.002),
+    training=TrainingConfig(steps=1000, evaluate_every=5, max_steps_per_row=60),
+    jpsro=JPSROConfig(tolerance=0.002, warmth=0.02, drift=0.005),
 )

@@ -19,7 +19,8 @@ from neupl.population_actor import Seen
 # Width of the hidden layer of the random network.
 HIDDEN = 64
 
-# `(task, seen) -> [N, A]` log-probabilities; 0 everywhere where ties are even.
+# `(task, seen) -> [N, A]` log-probabilities, times the share of the temperature that draws to them;
+# 0 everywhere where ties are even.
 EpisodeMagnet = Callable[[ResponseTask, Seen], Float[Array, "N A"]]
 
 
@@ -33,7 +34,8 @@ def make_episode_magnet(settings: JPSROConfig, num_players: int) -> EpisodeMagne
         if settings.ties == "lowest":
             lower = -jnp.cumsum(legal, axis=1, dtype=jnp.float32)
             otherwise = masked_log_probs(settings.magnet * lower, legal)
-        return jnp.where(legal, jnp.where(task.novel > 0, by_chance, otherwise), 0.0)
+        drawn = task.magnet_share * jnp.where(task.novel > 0, by_chance, otherwise)
+        return jnp.where(legal, drawn, 0.0)
 
     def _random_logits(task: ResponseTask, seen: Seen) -> Float[Array, "N A"]:
         inner_key, outer_key = jax.random.split(task.magnet_key)

@@ -74,10 +74,11 @@ def make_response_learner(tables: ResponseTables, config: Config, num_responders
 
     def collect(params: Any, task: ResponseTask, key: Any) -> ResponseExperience:
         response = tables.probabilities(tables.respond(params, task.mixtures))
-        values = passes.action_values(task.reach, response, task.temperature, magnet=task.magnet)
+        magnet = task.magnet_share * task.magnet
+        values = passes.action_values(task.reach, response, task.temperature, magnet=magnet)
         q = values.action / jnp.maximum(values.reach, faint)[:, None]
         tau = jnp.maximum(seat @ task.temperature, COLDEST * tree.payoff_range)[:, None]
-        signal = jax.nn.softmax(jnp.where(legal, q / tau + task.magnet, -jnp.inf), axis=1)
+        signal = jax.nn.softmax(jnp.where(legal, q / tau + magnet, -jnp.inf), axis=1)
         # Some of the strategies that are held, others every time.
         noise = jax.random.gumbel(key, task.held.shape)
         score, some = jax.lax.top_k(jnp.where(task.held > 0, noise, -jnp.inf), rehearsed)

@@ -60,19 +60,18 @@ class Inspection:
 def task_of(problem: "JointProblem", state: JointState) -> ResponseTask:
     """The training task that the state stands for."""
     config, tables = problem.config, problem.tables
-    tree, size = tables.tree, config.population.size
+    size, temperatures = config.population.size, temperatures_of(problem, state)
     mixtures, heard = advice_mixtures(state.joint, concept=config.jpsro.concept)
     policies = tables.policies(state.frozen)
     frozen = jnp.transpose(policies, (1, 2, 0))
     admitted = np.arange(size) < state.sizes[:, None]
     held = admitted & (np.arange(size) != state.slot[:, None])
     held[:, 0] = False  # the sink is no work of the network
-    schedule = config.temperature
-    share = max(schedule.scale / int(state.iteration) ** schedule.power, schedule.floor)
     return ResponseTask(
         mixtures=jnp.asarray(mixtures, jnp.float32),
         reach=tables.coplayer_reach(policies, jnp.asarray(mixtures, jnp.float32)),
-        temperature=jnp.full(heard.shape, share * tree.payoff_range, jnp.float32),
+        temperature=jnp.full(heard.shape, sum(temperatures), jnp.float32),
+        magnet_share=_magnet_share(*temperatures),
         magnet=_magnet(problem, state, heard.shape[1]),
         slot=jnp.asarray(np.maximum(state.slot, 0), jnp.int32),
         distil=jnp.asarray(state.slot > 0, jnp.float32),
@@ -85,6 +84,36 @@ def task_of(problem: "JointProblem", state: JointState) -> ResponseTask:
         novel=jnp.asarray(state.novel, jnp.float32),
         magnet_key=magnet_key(config.seed, int(state.iteration)),
     )
+
+
+def cooled(problem: "JointProblem", state: JointState, task: ResponseTask) -> ResponseTask:
+    """The task at the temperature of the present step."""
+    temperatures = temperatures_of(problem, state)
+    return task._replace(
+        temperature=jnp.full(task.temperature.shape, sum(temperatures), jnp.float32),
+        magnet_share=_magnet_share(*temperatures),
+    )
+
+
+def temperatures_of(problem: "JointProblem", state: JointState) -> tuple[float, float]:
+    """How strongly responses are drawn to the magnet, and how strongly to even play on top of that,
+    in game points per nat.
+
+    The former falls from iteration to iteration. The latter, `jpsro.warmth`, makes responses try
+    everything when an iteration begins, and is gone when they are to become strategies.
+    """
+    config, payoff_range = problem.config, problem.info.payoff_range
+    schedule = config.temperature
+    share = max(schedule.scale / int(state.iteration) ** schedule.power, schedule.floor)
+    waited = int(state.learner.step) - int(state.started)
+    warm = max(0.0, 1.0 - waited / (config.training.max_steps_per_row / 2))
+    if (state.slot >= 0).all():
+        warm = 0.0
+    return share * payoff_range, config.jpsro.warmth * warm * payoff_range
+
+
+def _magnet_share(drawn: float, warm: float) -> jax.Array:
+    return jnp.asarray(drawn / (drawn + warm) if warm > 0 else 1.0, jnp.float32)
 
 
 def _magnet(problem: "JointProblem", state: JointState, num_responders: int) -> jax.Array:
@@ -140,8 +169,8 @@ def inspect(
         every = np.arange(len(responses))
         best, heard = state.best[player], state.heard[player]
         response_left[player] = best - heard * earned[every, every]
-        chosen = state.responder[player]
-        strategy_left[player] = best[chosen] - heard[chosen] * earned[-1, chosen]
+        responder = state.responder[player]
+        strategy_left[player] = best[responder] - heard[responder] * earned[-1, responder]
     kept = [plans[:size] for size in state.sizes]
     now = payoffs_of_plans(tree, kept)
     before = state.payoffs[tuple(slice(size) for size in state.sizes)]
@@ -151,12 +180,17 @@ def inspect(
     payoff_drift = float(np.abs((now - before)[np.ix_(*still)]).max())
     waited = int(state.learner.step) - int(state.started)
     cap = problem.config.training.max_steps_per_row
-    # Samples tell nobody that responses are as good as they get: they have half the time.
-    exact = problem.config.learner.kind == "exact"
-    fits = exact and metrics["train/response_divergence"] <= settings.fit
+    if problem.config.learner.kind == "exact":
+        fits = metrics["train/response_divergence"] <= settings.fit
+        learned = metrics["train/strategy_divergence"] <= settings.fit
+    else:
+        may_miss = settings.shortfall * (state.best - state.follow)
+        may_miss = np.maximum(may_miss, settings.tolerance * tree.payoff_range)
+        chosen = np.arange(tree.num_players), state.responder
+        fits = bool((response_left <= may_miss).all())
+        learned = bool((strategy_left <= may_miss[chosen]).all())
     ready = fits or waited >= cap / 2
-    chosen = (state.slot >= 0).all()
-    learned = exact and metrics["train/strategy_divergence"] <= settings.fit
+    decided = (state.slot >= 0).all()
     steady = payoff_drift <= settings.drift * tree.payoff_range
     return Inspection(
         plans=plans,
@@ -166,7 +200,7 @@ def inspect(
         payoff_drift=payoff_drift,
         divergence=_divergence(tree, np.asarray(task.frozen), policies, task, held),
         ready=bool(ready),
-        over=bool(chosen and ((learned and steady) or waited >= cap)),
+        over=bool(decided and ((learned and steady) or waited >= cap)),
     )
 
 

@@ -37,9 +37,6 @@ from neupl.population_actor import Seen
 from neupl.rollout import Trajectory, make_actor_play
 from neupl.types import Learner, LearnerState
 
-# How much of the response head's last layer is left when an iteration begins. Where the co-players
-# never let a seat arrive nothing is learned: what it plays there is what it starts with.
-HEAD_LEFT = 0.1
 # Weight of the entropy of responses, in nats, where other co-players let them arrive, beside
 # advantages of unit standard deviation; and of their divergence from the random policy that breaks
 # ties, which is all that tells actions apart where the mixture never lets them arrive.
@@ -207,8 +204,11 @@ def make_ppo_response_learner(
 
     def restart(state: LearnerState, strategy: int, predecessor: int, key: Any) -> LearnerState:
         del strategy, predecessor, key  # all seats start over together
+        # Every response starts with all actions alike: one that started as the last one ended would
+        # not try what that had given up. Where the co-players never let a seat arrive nothing is
+        # learned, and it plays what it starts with.
         params = dict(state.params["params"])
-        params["response"] = jax.tree.map(lambda x: HEAD_LEFT * x, params["response"])
+        params["response"] = jax.tree.map(jnp.zeros_like, params["response"])
         params = {"params": params}
         return LearnerState(params, optimizer.init(params), state.step)
 

@@ -15,6 +15,8 @@ class ResponseTask(NamedTuple):
         co-players as they were when the iteration began.
       temperature: `[P, R]` weight of the divergence of each decision from the magnet, in game
         points per nat.
+      magnet_share: share of the temperature that draws to the magnet, in [0, 1]; the rest is
+        entropy.
       magnet: `[S, A, R]` log-probabilities to which responses are drawn where nothing else tells
         actions apart; 0 everywhere for entropy.
       slot: `[P]` strategy that the response is distilled into.
@@ -33,6 +35,7 @@ class ResponseTask(NamedTuple):
     mixtures: Float[Array | np.ndarray, "P R M"]
     reach: tuple[Float[Array | np.ndarray, "Z R"], ...]
     temperature: Float[Array | np.ndarray, "P R"]
+    magnet_share: Float[Array | np.ndarray, ""]
     magnet: Float[Array | np.ndarray, "S A R"]
     slot: Int[Array | np.ndarray, "P"]
     distil: Float[Array | np.ndarray, "P"]

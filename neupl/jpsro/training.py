@@ -16,7 +16,7 @@ import numpy as np
 
 from games.types import GameInfo
 from neupl.config import Config
-from neupl.jpsro.iteration import Inspection, choose_slots, inspect, task_of
+from neupl.jpsro.iteration import Inspection, choose_slots, cooled, inspect, task_of
 from neupl.jpsro.meta_game import (
     MetaGame,
     advice_mixtures,
@@ -76,7 +76,7 @@ def train(problem: JointProblem, state: JointState, *, on_evaluation: OnEvaluati
     targets = settings.evaluate_every // learner.steps_per_update
     task = task_of(problem, state)
     while (step := int(state.learner.step)) < settings.steps:
-        learner_state = state.learner
+        learner_state, task = state.learner, cooled(problem, state, task)
         for target in range(targets):
             key = jax.random.fold_in(jax.random.fold_in(run_key, step), target)
             collect_key, update_key = jax.random.split(key)
@@ -166,7 +166,9 @@ def conclude(
     learner = problem.learner.restart(
         state.learner, 0, 0, jax.random.fold_in(key, int(state.iteration))
     )
-    state = state._replace(learner=learner, sizes=sizes, mixtures=mixtures, frozen=learner.params)
+    # What is kept still has the responses that were learned, whatever the next ones start from.
+    frozen = state.learner.params
+    state = state._replace(learner=learner, sizes=sizes, mixtures=mixtures, frozen=frozen)
     return _measured(problem, state, found.plans, stalled=stalled)
 
 
@@ -218,7 +220,7 @@ def _keep_best(state: JointState, game: MetaGame, *, nothing: float, size: int) 
     if rank(chosen, nothing=nothing) <= rank_of(known, earned, nothing=nothing):
         return state
     snapshot = JointSnapshot(
-        params=state.learner.params,
+        params=state.frozen,
         sizes=state.sizes,
         joint=spread(chosen.joint, size, chosen.joint.ndim),
         judged=np.bool_(chosen is game.judged),

@@ -22,7 +22,7 @@ from neupl.config import (
 )
 from neupl.config_io import load_config
 from neupl.errors import UserError
-from neupl.jpsro.iteration import inspect, task_of
+from neupl.jpsro.iteration import cooled, inspect, task_of
 from neupl.jpsro.response_actor import DecidingNetwork, Meeting, ResponseActor
 from neupl.jpsro.response_matches import draw_response_matches
 from neupl.jpsro.trainer import JointTrainer, make_joint_problem
@@ -231,6 +231,71 @@ def test_iterations_take_the_batches_that_they_are_given(run):
         if step % CAP:
             assert (state.slot > 0).all()
     assert [int(s.iteration) for s in run.states] == [1, 1, 2, 2, 3, 3, 4]
+
+
+def test_iterations_end_as_soon_as_little_is_missed():
+    """Whatever is missed is little: two inspections, one that decides and one that ends."""
+    config = small_config(shortfall=1e9, drift=1e9)
+    config = dataclasses.replace(
+        config, training=dataclasses.replace(config.training, steps=CAP, evaluate_every=1)
+    )
+    problem = make_joint_problem(config, load_tree(GAME))
+    found = trained(problem, initial_state(problem))
+    assert [int(s.iteration) for s in found.states] == [1, 1, 2, 2, 3, 3, 4, 4, 5]
+
+
+def test_what_may_be_missed_is_a_share_of_what_could_be_gained(run):
+    """Responses of a network that knows nothing, early in an iteration: all is missed, or most."""
+    problem, first = run.problem, run.states[0]
+    nothing = {"train/response_divergence": 1.0, "train/strategy_divergence": 1.0}
+
+    def ready(shortfall):
+        settings = dataclasses.replace(problem.config.jpsro, shortfall=shortfall)
+        strict = dataclasses.replace(
+            problem, config=dataclasses.replace(problem.config, jpsro=settings)
+        )
+        return inspect(strict, first, task_of(strict, first), nothing).ready
+
+    found = inspect(problem, first, task_of(problem, first), nothing)
+    missed = float((found.response_left / (first.best - first.follow)).max())
+    assert 0.5 < missed < 2
+    assert ready(missed * 1.01)
+    assert not ready(missed * 0.99)
+
+
+def test_responses_cool_down_until_they_become_strategies(run):
+    """By hand: 6 points of payoff range, 0.01 / iteration, and 0.02 more at the start of one."""
+    problem, state = run.problem, run.states[0]._replace(iteration=np.int64(2))
+    assert problem.info.payoff_range == 6.0
+
+    def temperature(waited, slot=-1):
+        learner = state.learner._replace(step=state.started + waited)
+        later = state._replace(learner=learner, slot=np.full(PLAYERS, slot))
+        task, again = task_of(problem, later), cooled(problem, later, task_of(problem, state))
+        np.testing.assert_array_equal(task.temperature, again.temperature)
+        assert task.magnet_share == again.magnet_share
+        return float(task.temperature[0, 0]), float(task.magnet_share)
+
+    assert temperature(0) == pytest.approx((6 * (0.005 + 0.02), 0.2))
+    assert temperature(CAP // 4) == pytest.approx((6 * (0.005 + 0.01), 1 / 3))
+    assert temperature(CAP // 2) == pytest.approx((6 * 0.005, 1))
+    assert temperature(CAP // 4, slot=1) == pytest.approx((6 * 0.005, 1))
+
+
+def test_what_is_kept_has_the_responses_that_were_learned(run):
+    """The next ones start from nothing, those of the population that is kept do not."""
+    last = run.states[-1]
+    assert not np.any(last.learner.params["params"]["response"]["kernel"])
+    kept = last.best_so_far
+    assert np.any(kept.params["params"]["response"]["kernel"])
+    concluded = next(s for s in run.states if int(s.iteration) == int(kept.iteration))
+    for name in ("policy", "embedding"):
+        for one, other in zip(
+            jax.tree.leaves(kept.params["params"][name]),
+            jax.tree.leaves(concluded.learner.params["params"][name]),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(one, other)
 
 
 def test_random_ties_are_broken_alike_in_an_iteration_and_otherwise_in_the_next(run):
