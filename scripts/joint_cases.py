@@ -1,6 +1,7 @@
 """The games of `reproduce_neupl_jpsro.py` with what is asked of them, and the ablations."""
 
 import dataclasses
+from typing import Literal
 
 GABRIELE = (
     "sheriff(item_penalty=1.0,item_value=5.0,max_bribe=2,max_items=10,num_rounds=2,"
@@ -14,6 +15,11 @@ GOOFSPIEL = "goofspiel(imp_info=True,num_cards={cards},{more}points_order=descen
 returns_type=total_points)"
 
 
+# What a gap may be at most beside that of exact JPSRO with as many strategies: this factor of it,
+# or this share of the payoff range.
+ALLOWED = {"exact": (1.3, 0.005), "ppo": (2.0, 0.02)}
+
+
 @dataclasses.dataclass(frozen=True)
 class Case:
     """A game to train.
@@ -21,43 +27,70 @@ class Case:
     Attributes:
       game: an OpenSpiel string.
       preset: a file of `configs/`, or `None` for `--game` with its defaults.
+      oracle: where responses come from: the game tree, or episodes.
       gap: CCE gap to be reached, in game points.
       welfare: sum of what the seats earn under the joint that is kept, at least, in game points.
-      limit_s: wall-clock seconds of the whole command in which both must be reached.
+      limit_s: seconds of the whole command in which both must be reached.
+      judged: whether the gap is also held against that of exact JPSRO.
     """
 
     game: str
     preset: str | None = None
+    oracle: Literal["exact", "ppo"] = "exact"
     gap: float = float("inf")
     welfare: float = float("-inf")
     limit_s: float = float("inf")
+    judged: bool = True
+
+
+GAMES = {
+    "kuhn_3p": "kuhn_poker(players=3)",
+    "kuhn_4p": "kuhn_poker(players=4)",
+    "sheriff_small": SMALL_SHERIFF,
+    "sheriff_gabriele": GABRIELE,
+    "goofspiel_4": GOOFSPIEL.format(cards=4, more=""),
+    "goofspiel_4_3p": GOOFSPIEL.format(cards=4, more="players=3,"),
+    "trade_comm_2": "trade_comm(num_items=2)",
+    "trade_comm_3": "trade_comm(num_items=3)",
+    "trade_comm_4": "trade_comm(num_items=4)",
+}
+PRESETS = {
+    "kuhn_3p": "kuhn_poker_3p",
+    "kuhn_4p": "kuhn_poker_4p",
+    "goofspiel_4": "goofspiel_4_total",
+}
+# What is asked for: of the exact oracle, then of the one that learns from episodes.
+ASKED: dict[str, tuple[dict[str, float], dict[str, float]]] = {
+    "kuhn_3p": ({"gap": 0.005, "limit_s": 120}, {"gap": 0.03, "limit_s": 180}),
+    "kuhn_4p": ({"gap": 0.02, "limit_s": 300}, {"gap": 0.1, "limit_s": 600}),
+    "sheriff_small": ({"gap": 0.005, "limit_s": 120}, {"gap": 0.02, "limit_s": 180}),
+    "sheriff_gabriele": ({"gap": 0.05, "welfare": 13.6}, {"gap": 0.3, "welfare": 12.0}),
+    "goofspiel_4": ({"gap": 0.05, "limit_s": 300}, {"gap": 0.15, "limit_s": 600}),
+    "goofspiel_4_3p": ({"gap": 0.1, "limit_s": 600}, {"gap": 0.3, "limit_s": 1200}),
+    "trade_comm_2": ({"gap": 0.002, "welfare": 1.99}, {"welfare": 1.9}),
+    "trade_comm_3": ({"gap": 0.002, "welfare": 1.99}, {"welfare": 1.9}),
+    "trade_comm_4": ({"gap": 0.002, "welfare": 1.99}, {"welfare": 1.9}),
+}
+
+
+def _preset(name: str, oracle: Literal["exact", "ppo"]) -> Case:
+    stem = PRESETS.get(name, name)
+    if oracle == "exact":
+        return Case(GAMES[name], f"{stem}.yaml", **ASKED[name][0])
+    return Case(GAMES[name], f"{stem}_ppo.yaml", "ppo", **ASKED[name][1])
 
 
 CASES = {
-    "kuhn_3p": Case("kuhn_poker(players=3)", "kuhn_poker_3p.yaml", gap=0.005, limit_s=120),
-    "kuhn_4p": Case("kuhn_poker(players=4)", "kuhn_poker_4p.yaml", gap=0.02, limit_s=300),
-    "sheriff_small": Case(SMALL_SHERIFF, "sheriff_small.yaml", gap=0.005, limit_s=120),
-    "sheriff_gabriele": Case(GABRIELE, "sheriff_gabriele.yaml", gap=0.05, welfare=13.6),
-    "goofspiel_4": Case(
-        GOOFSPIEL.format(cards=4, more=""), "goofspiel_4_total.yaml", gap=0.05, limit_s=300
-    ),
-    "goofspiel_4_3p": Case(
-        GOOFSPIEL.format(cards=4, more="players=3,"),
-        "goofspiel_4_3p.yaml",
-        gap=0.1,
-        limit_s=600,
-    ),
-    "trade_comm_2": Case("trade_comm(num_items=2)", "trade_comm_2.yaml", gap=0.002, welfare=1.99),
-    "trade_comm_3": Case("trade_comm(num_items=3)", "trade_comm_3.yaml", gap=0.002, welfare=1.99),
-    "trade_comm_4": Case("trade_comm(num_items=4)", "trade_comm_4.yaml", gap=0.002, welfare=1.99),
+    **{name: _preset(name, "exact") for name in GAMES},
+    **{f"{name}_ppo": _preset(name, "ppo") for name in GAMES},
     # No preset, the defaults of `--game`: only the gap of exact JPSRO is asked for.
     "sheriff_1r": Case("sheriff(num_rounds=1)"),
     "stag_hunt": Case("matrix_sh"),
     "bach_stravinsky": Case("matrix_bos"),
     "goofspiel_3_3p": Case(GOOFSPIEL.format(cards=3, more="players=3,")),
     # Reported with their curves; nothing is asked for.
-    "tiny_bridge_2p": Case("tiny_bridge_2p"),
-    "goofspiel_5": Case(GOOFSPIEL.format(cards=5, more="")),
+    "tiny_bridge_2p": Case("tiny_bridge_2p", judged=False),
+    "goofspiel_5": Case(GOOFSPIEL.format(cards=5, more=""), judged=False),
 }
 
 # What is taken away, as changes of the preset.

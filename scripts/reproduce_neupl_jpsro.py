@@ -23,14 +23,12 @@ from typing import Any
 import joint_report
 import reproduction_report as report
 from joint_adaptation import adaptation_of
-from joint_cases import ABLATED, ABLATIONS, CASES, QUICK
+from joint_cases import ABLATED, ABLATIONS, ALLOWED, CASES, QUICK
 from neupl_command import ROOT, CommandFailed, run_command
 
 from neupl.durable_files import write_durably
 from neupl.population import load_population
 
-# What a gap may be at most beside exact JPSRO's: this factor, or this share of the payoff range.
-REFERENCE_FACTOR, RANGE_SHARE = 1.3, 0.005
 # Exact JPSRO stops after so many seconds on a game.
 REFERENCE_S = 120.0
 
@@ -146,15 +144,23 @@ def assess(name: str, own: Sequence[dict[str, Any]], *, runs: Path) -> dict[str,
     """A row: medians, worst seeds, the reference, and what was met in all seeds."""
     game, _, ablation = name.partition("/")
     case = CASES[game]
-    row = {"name": name, "game": case.game, "preset": case.preset, "runs": list(own)}
+    row = {
+        "name": name,
+        "game": case.game,
+        "preset": case.preset,
+        "oracle": case.oracle,
+        "runs": list(own),
+    }
     for quantity in ("gap", "welfare", "wall_s", "cpu_s", "drift"):
         values = [run[quantity] for run in own]
         worst = min(values) if quantity == "welfare" else max(values)
         row[quantity] = {"median": statistics.median(values), "worst": worst}
     size = max(max(run["sizes"]) for run in own)
     reference = reference_of(case.game, size, runs)
-    relative = max(REFERENCE_FACTOR * reference["gap"], RANGE_SHARE * reference["payoff_range"])
-    target = min(case.gap, relative) if case.preset is None else case.gap
+    factor, share = ALLOWED[case.oracle]
+    relative = max(factor * reference["gap"], share * reference["payoff_range"])
+    alone = case.preset is None and case.judged
+    target = min(case.gap, relative) if alone else case.gap
     row |= {
         "size": size,
         "payoff_range": reference["payoff_range"],
@@ -169,7 +175,7 @@ def assess(name: str, own: Sequence[dict[str, Any]], *, runs: Path) -> dict[str,
     }
     row["met"] = (
         None
-        if ablation
+        if ablation or not case.judged
         else bool(
             row["gap"]["worst"] <= min(case.gap, float("inf"))
             and row["welfare"]["worst"] >= case.welfare
