@@ -261,7 +261,9 @@ class Config:
     """A population run."""
 
     game: str = "kuhn_poker"
-    """An OpenSpiel game string, a payoff file (.nfg, .json, .npz, .npy), or `pkg.mod:make`."""
+    """An OpenSpiel game string, `running_with_scissors`, a payoff file (.nfg, .json, .npz, .npy), or
+    `pkg.mod:make`.
+    """
     max_nodes: int = 5_000_000
     """Largest game tree to compile, in nodes."""
     seed: int = 0
