@@ -110,7 +110,8 @@ def _is_file(name: str) -> bool:
     return name.lower().endswith(PAYOFF_SUFFIXES)
 
 
-def _is_dotted(name: str) -> bool:
+def is_dotted_path(name: str) -> bool:
+    """Whether a name is written as `package.module:function`."""
     module, colon, function = name.partition(":")
     return bool(colon) and all(part.isidentifier() for part in [*module.split("."), function])
 
@@ -120,7 +121,7 @@ def _is_simulated(name: str) -> bool:
 
 
 def _is_open_spiel(name: str) -> bool:
-    return not (_is_file(name) or _is_dotted(name) or _is_simulated(name))
+    return not (_is_file(name) or is_dotted_path(name) or _is_simulated(name))
 
 
 def _make(name: str, **compile_options) -> GameTree | Game | HostGame:
@@ -128,7 +129,7 @@ def _make(name: str, **compile_options) -> GameTree | Game | HostGame:
         from games.payoff_files import read_payoffs
 
         return read_payoffs(name).to_tree()
-    if _is_dotted(name):
+    if is_dotted_path(name):
         return _make_own(name)
     if _is_simulated(name):
         return _make_simulated(name)

@@ -9,8 +9,8 @@ from games.types import GameError, GameInfo, TimeStep
 
 # Per cell of the view: rock, paper, scissors, wall, the other player.
 NUM_PLANES = 5
-# The planes; the facing of the other player; shares of the own inventory; how much was picked up.
-OBSERVATION_SIZE = NUM_PLANES * len(rules.VIEW) + 4 + 3 + 1
+# The planes, the facing of the other player, the own inventory.
+OBSERVATION_SIZE = NUM_PLANES * len(rules.VIEW) + 4 + 3
 
 # One player holds nothing but rocks to its paper and scissors of 1, the other scissors, and both
 # have 15 of the 12 fixed and 18 drawn ones: no pair of inventories pays more.
@@ -57,13 +57,13 @@ class RunningWithScissors:
         ends = after.over & ~state.over
         return after, _time_step(after.over, jnp.where(ends, rules.payoff(after.inventory), 0.0))
 
-    def observe(self, state: State, player: Int32[Array, ""] | int) -> Float32[Array, "88"]:
+    def observe(self, state: State, player: Int32[Array, ""] | int) -> Float32[Array, "87"]:
         """Returns what `player` observes, zeros at the end.
 
         Five planes of 16 cells in the order of `rules.VIEW` (rock, paper, scissors, wall, the other
         player); where the other player is seen, the clockwise quarter turns from the own facing to
-        its facing, one-hot; shares of rock, paper and scissors in the own inventory; and the share
-        of all 36 resources that the player has picked up.
+        its facing, one-hot; and the binary logarithms of rocks, papers and scissors in the own
+        inventory: 0 at the start, 1 from the first one, and shares are their differences.
         """
         cells = rules.view_cells(state.position[player], state.facing[player])
         lying = rules.lying_at(state.resources, cells)
@@ -71,18 +71,9 @@ class RunningWithScissors:
         other = (cells == state.position[1 - player]).all(axis=1)
         turns = (state.facing[1 - player] - state.facing[player]) % 4
         faces = (turns == jnp.arange(4)) & other.any()
-        inventory = state.inventory[player]
-        held = inventory.sum()
-        seen = jnp.concatenate(
-            [
-                (lying == kinds[:, None]).reshape(-1),
-                other,
-                faces,
-                inventory / held,
-                (held[None] - 3) / rules.NUM_SPOTS,
-            ]
-        )
-        return jnp.where(state.over, 0.0, seen.astype(jnp.float32))
+        held = jnp.log2(state.inventory[player].astype(jnp.float32))
+        seen = jnp.concatenate([(lying == kinds[:, None]).reshape(-1), other, faces, held])
+        return jnp.where(state.over, 0.0, seen)
 
 
 def _time_step(over, rewards) -> TimeStep:

@@ -198,7 +198,9 @@ def egocentric(
     return (offset * ahead).sum(axis=1), (offset * right).sum(axis=1)
 
 
-def in_beam(ahead: Int[Array, "..."], right: Int[Array, "..."]) -> Bool[Array, "..."]:
+def in_beam(
+    ahead: Int[Array | np.ndarray, "..."], right: Int[Array | np.ndarray, "..."]
+) -> Bool[Array, "..."]:
     """Whether a beam hits a cell: one to three steps ahead, or beside the player and up to two
     steps further.
     """

@@ -17,8 +17,8 @@ class Games(OutputOptions):
     """Lists the games, or describes one: players, utility, size, exact verification.
 
     A game is an OpenSpiel string such as `kuhn_poker(players=3)`, `running_with_scissors`, a payoff
-    file (.nfg, .json, .npz, .npy), or `package.module:make`. A described game is compiled where it can be, and kept in the
-    cache that `neupl doctor` names.
+    file (.nfg, .json, .npz, .npy), or `package.module:make`. A described game is compiled where it
+    can be, and kept in the cache that `neupl doctor` names.
     """
 
     name: Annotated[str | None, tyro.conf.arg(metavar="[NAME]"), tyro.conf.Positional] = None

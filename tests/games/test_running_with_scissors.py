@@ -198,7 +198,7 @@ def test_an_observation_by_hand():
     """Player 0 stands at (2, 4) and faces north, so that it sees rows -1 to 2 of columns 2 to 5:
     two rows of wall, the rock at (1, 3), and player 1 to its left, who faces west.
     """
-    state = a_state((2, 4, NORTH), (2, 2, WEST), inventory=((3, 1, 2), (1, 1, 1)))
+    state = a_state((2, 4, NORTH), (2, 2, WEST), inventory=((4, 1, 2), (1, 1, 1)))
     rock, paper, scissors, wall, other = np.split(np.asarray(observe(state, 0))[:80], 5)
     np.testing.assert_array_equal(rock.reshape(4, 4)[2], [0, 1, 0, 0])
     assert rock.sum() == 1 and not paper.any() and not scissors.any()
@@ -206,7 +206,7 @@ def test_an_observation_by_hand():
     np.testing.assert_array_equal(other.reshape(4, 4)[3], [1, 0, 0, 0])
     assert other.sum() == 1
     rest = observe(state, 0)[80:]
-    np.testing.assert_allclose(rest, [0, 0, 0, 1, 1 / 2, 1 / 6, 1 / 3, 3 / 36], rtol=1e-6)
+    np.testing.assert_allclose(rest, [0, 0, 0, 1, 2, 0, 1], rtol=1e-6)
     # Player 1 looks west and does not see player 0.
     assert not observe(state, 1)[64:84].any()
 

@@ -5,6 +5,7 @@ facings are complex numbers, resources a dictionary, and nothing is an array.
 """
 
 import itertools
+import math
 from fractions import Fraction
 
 import jax
@@ -96,7 +97,7 @@ class Oracle:
 
     def observe(self, p) -> list[float]:
         if self.over:
-            return [0.0] * 88
+            return [0.0] * 87
         turned = self.facings[p] / NORTH
         cells = [self.cells[p] + turned * cell for cell in shape(VIEW, ".@")]
         planes = [[self.resources.get(cell) == kind for cell in cells] for kind in "rps"]
@@ -104,9 +105,8 @@ class Oracle:
         planes.append([cell == self.cells[1 - p] for cell in cells])
         relative = self.facings[1 - p] / self.facings[p]
         faces = [any(planes[-1]) and relative == RIGHT_TURN**k for k in range(4)]
-        total = sum(self.held[p].values())
-        shares = [self.held[p][kind] / total for kind in "rps"]
-        return [float(x) for x in [*itertools.chain(*planes), *faces, *shares, (total - 3) / 36]]
+        held = [math.log2(self.held[p][kind]) for kind in "rps"]
+        return [float(x) for x in [*itertools.chain(*planes), *faces, *held]]
 
 
 @pytest.fixture(scope="module")
