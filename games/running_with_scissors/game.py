@@ -1,4 +1,8 @@
-"""Running-with-scissors as a `Game`: what a player observes, and the static facts."""
+"""Running-with-scissors as a `Game`: what a player observes, and the static facts.
+
+What is seen is that of the published films; how it is written as numbers is our own, and that
+neither the time nor the trace of a missed beam is seen is an assumption.
+"""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float32, Int32, Key
@@ -12,8 +16,8 @@ NUM_PLANES = 5
 # The planes, the facing of the other player, the own inventory.
 OBSERVATION_SIZE = NUM_PLANES * len(rules.VIEW) + 4 + 3
 
-# One player holds nothing but rocks to its paper and scissors of 1, the other scissors, and both
-# have 15 of the 12 fixed and 18 drawn ones: no pair of inventories pays more.
+# One player picked up rocks alone, the other scissors alone, 15 each: all there can be of the two,
+# 12 fixed and 18 drawn. No pair of inventories pays more.
 MAX_RETURN = rules.PAYOFF_SCALE * (15 / 18) ** 2
 
 
@@ -63,7 +67,8 @@ class RunningWithScissors:
         Five planes of 16 cells in the order of `rules.VIEW` (rock, paper, scissors, wall, the other
         player); where the other player is seen, the clockwise quarter turns from the own facing to
         its facing, one-hot; and the binary logarithms of rocks, papers and scissors in the own
-        inventory: 0 at the start, 1 from the first one, and shares are their differences.
+        inventory: 0 at the start, 1 after the first pick-up of a type; shares follow from their
+        differences.
         """
         cells = rules.view_cells(state.position[player], state.facing[player])
         lying = rules.lying_at(state.resources, cells)
