@@ -10,13 +10,13 @@ from games.types import GameError, GameInfo, UtilityType
 
 @dataclasses.dataclass(frozen=True)
 class GameSummary:
-    """One OpenSpiel game with its default parameters, as far as can be told without walking it.
+    """One game with its default parameters, as far as can be told without walking it.
 
     Attributes:
-      name: OpenSpiel's short name.
+      name: OpenSpiel's short name, or that of a simulated game.
       min_players: least number of players the game allows.
       max_players: greatest number of players the game allows.
-      utility: how the players' returns relate, as OpenSpiel declares it.
+      utility: how the players' returns relate, as OpenSpiel or the game declares it.
       dynamics: `sequential`, `simultaneous` or `mean_field`.
       chance: `deterministic`, `explicit` or `sampled`.
       exact: None where exact verification looks possible, else why not.
@@ -70,7 +70,8 @@ class GameDescription:
 
 
 def list_games(*, max_nodes: int = DEFAULT_MAX_NODES) -> list[GameSummary]:
-    """Lists OpenSpiel's registered games by name; a few seconds, most of it loading them.
+    """Lists OpenSpiel's registered games and the simulated ones by name; a few seconds, most of it
+    loading them.
 
     Args:
       max_nodes: a game that provably has more nodes than this with default parameters is reported
@@ -84,7 +85,7 @@ def list_games(*, max_nodes: int = DEFAULT_MAX_NODES) -> list[GameSummary]:
         pyspiel.GameType.Utility.IDENTICAL: "common_payoff",
         pyspiel.GameType.Utility.GENERAL_SUM: "general_sum",
     }
-    return [
+    summaries = [
         GameSummary(
             name=kind.short_name,
             min_players=kind.min_num_players,
@@ -94,8 +95,9 @@ def list_games(*, max_nodes: int = DEFAULT_MAX_NODES) -> list[GameSummary]:
             chance=kind.chance_mode.name.lower().removesuffix("_stochastic"),
             exact=_obstacle(kind, max_nodes),
         )
-        for kind in sorted(pyspiel.registered_games(), key=lambda kind: kind.short_name)
+        for kind in pyspiel.registered_games()
     ]
+    return sorted(summaries + _simulated(), key=lambda summary: summary.name)
 
 
 def describe_game(
@@ -137,6 +139,24 @@ def _description(
         num_terminals=tree.num_terminals if tree else None,
         exact=exact,
     )
+
+
+def _simulated() -> list[GameSummary]:
+    from games.registry import SIMULATED_GAMES, load_game
+
+    infos = [load_game(name).info for name in SIMULATED_GAMES]
+    return [
+        GameSummary(
+            name=info.name,
+            min_players=info.num_players,
+            max_players=info.num_players,
+            utility=info.utility,
+            dynamics="sequential" if info.turn_based else "simultaneous",
+            chance="sampled",
+            exact="has no game tree",
+        )
+        for info in infos
+    ]
 
 
 def _obstacle(kind, max_nodes: int) -> str | None:

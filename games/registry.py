@@ -1,7 +1,11 @@
-"""Games by name: OpenSpiel's own strings, payoff files, and dotted paths to a user's own game."""
+"""Games by name: OpenSpiel's own strings, simulated games, payoff files, and dotted paths to a
+user's own game.
+"""
 
 import dataclasses
 import importlib
+import inspect
+import re
 from collections.abc import Callable
 
 from games.game_tree import GameTree
@@ -10,10 +14,15 @@ from games.types import Game, GameError, HostGame
 
 PAYOFF_SUFFIXES = (".nfg", ".json", ".npz", ".npy")
 
+# Games written in JAX, by the class that makes them; its arguments are the game's parameters.
+SIMULATED_GAMES = {
+    "running_with_scissors": "games.running_with_scissors.game:RunningWithScissors",
+}
+
 ALLOWED = (
-    "a game is an OpenSpiel string such as 'kuhn_poker(players=3)', a payoff file "
-    f"({', '.join(PAYOFF_SUFFIXES)}), or 'package.module:make' where make() returns a GameTree, "
-    "NormalForm, Game or HostGame"
+    "a game is an OpenSpiel string such as 'kuhn_poker(players=3)', a simulated game "
+    f"({', '.join(SIMULATED_GAMES)}), a payoff file ({', '.join(PAYOFF_SUFFIXES)}), or "
+    "'package.module:make' where make() returns a GameTree, NormalForm, Game or HostGame"
 )
 
 
@@ -27,7 +36,7 @@ def load_tree(
     """Loads the game `name` as a tree, for everything exact.
 
     Args:
-      name: an OpenSpiel string, a payoff file, or `package.module:make`.
+      name: an OpenSpiel string, a simulated game, a payoff file, or `package.module:make`.
       max_nodes: largest allowed number of nodes.
       progress: called now and then with the number of nodes visited while OpenSpiel's game is
         compiled.
@@ -81,7 +90,7 @@ def load_simulator(name: str) -> Game | HostGame:
     """Loads the game `name` to be played and never looked into: an OpenSpiel game becomes a
     turn-based `OpenSpielHost`, however small it is, so that no `GameTree` of it exists.
 
-    A payoff file or a dotted path gives what `load_game` gives.
+    Any other game is what `load_game` gives.
 
     Raises:
       GameError: nothing of that name, or OpenSpiel's game cannot be stepped reproducibly.
@@ -101,13 +110,18 @@ def _is_file(name: str) -> bool:
     return name.lower().endswith(PAYOFF_SUFFIXES)
 
 
-def _is_dotted(name: str) -> bool:
+def is_dotted_path(name: str) -> bool:
+    """Whether a name is written as `package.module:function`."""
     module, colon, function = name.partition(":")
     return bool(colon) and all(part.isidentifier() for part in [*module.split("."), function])
 
 
+def _is_simulated(name: str) -> bool:
+    return name.partition("(")[0] in SIMULATED_GAMES
+
+
 def _is_open_spiel(name: str) -> bool:
-    return not _is_file(name) and not _is_dotted(name)
+    return not (_is_file(name) or is_dotted_path(name) or _is_simulated(name))
 
 
 def _make(name: str, **compile_options) -> GameTree | Game | HostGame:
@@ -115,8 +129,10 @@ def _make(name: str, **compile_options) -> GameTree | Game | HostGame:
         from games.payoff_files import read_payoffs
 
         return read_payoffs(name).to_tree()
-    if _is_dotted(name):
+    if is_dotted_path(name):
         return _make_own(name)
+    if _is_simulated(name):
+        return _make_simulated(name)
     from games.open_spiel_tree import UnknownGameError, compile_open_spiel
 
     try:
@@ -142,3 +158,20 @@ def _make_own(name: str) -> GameTree | Game | HostGame:
     if isinstance(made, Game | HostGame):
         return made
     raise GameError(f"{name} returned a {type(made).__name__}; {ALLOWED}")
+
+
+def _make_simulated(name: str) -> Game:
+    """Makes a simulated game of the parameters in its name, written as OpenSpiel writes them."""
+    short_name = name.partition("(")[0]
+    module, _, maker = SIMULATED_GAMES[short_name].partition(":")
+    make = getattr(importlib.import_module(module), maker)
+    allowed = inspect.signature(make).parameters
+    given = {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", name)}
+    well_formed = re.fullmatch(r"\w+(\((\w+=\d+(,\w+=\d+)*)?\))?", name)
+    if not well_formed or not given.keys() <= allowed.keys():
+        defaults = ", ".join(f"{key}={parameter.default}" for key, parameter in allowed.items())
+        raise GameError(
+            f"cannot load {name!r}: its parameters are whole numbers, by default "
+            f"{short_name}({defaults})"
+        )
+    return make(**given)

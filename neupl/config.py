@@ -19,7 +19,8 @@ class PopulationConfig:
     sink: str = "uniform"
     """Strategy 0: `uniform` (legal actions with equal probability), `none` (strategy 0 is trained
     like the others), or a policy to start from: a JSON file of `{information state:
-    [probabilities]}` or `RUN#k`.
+    [probabilities]}` or `RUN#k`; for runs that only play, `package.module:function` of one
+    observation and its legal actions.
     """
     symmetric: bool = False
     """One table of strategies for all seats; an error unless the game is symmetric."""
@@ -271,7 +272,9 @@ class Config:
     """A population run."""
 
     game: str = "kuhn_poker"
-    """An OpenSpiel game string, a payoff file (.nfg, .json, .npz, .npy), or `pkg.mod:make`."""
+    """An OpenSpiel game string, `running_with_scissors`, a payoff file (.nfg, .json, .npz, .npy),
+    or `pkg.mod:make`.
+    """
     max_nodes: int = 5_000_000
     """Largest game tree to compile, in nodes."""
     seed: int = 0

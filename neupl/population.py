@@ -23,6 +23,7 @@ from games.registry import load_tree
 from games.types import Policy
 from neupl.config import NetworkConfig
 from neupl.errors import UserError
+from neupl.fixed_strategy import fixed_strategy, is_fixed_strategy
 from neupl.interaction_graph import first_equal_row
 from neupl.jpsro.population import JOINT, assemble_joint
 from neupl.member_policy import MemberPolicy
@@ -46,7 +47,8 @@ class Population:
       num_players: number of seats `P`.
       num_actions: number of action ids `A`.
       symmetric: whether all seats share one table of strategies.
-      sink: how strategy 0 plays: `"uniform"`, `"none"` (by the network), or `"table"`.
+      sink: how strategy 0 plays: `"uniform"`, `"none"` (by the network), `"table"`, or the function
+        at a path `"package.module:function"`.
       network: the network's configuration.
       params: the network's parameters.
       joint: `[P, K, M]` rows of the interaction graph.
@@ -66,7 +68,7 @@ class Population:
     num_players: int
     num_actions: int
     symmetric: bool
-    sink: Literal["uniform", "none", "table"]
+    sink: str
     network: NetworkConfig
     params: Any
     joint: Float[np.ndarray, "P K M"]
@@ -193,6 +195,8 @@ class Population:
     def _sink_rows(self, seat: int, observation: Array, mask: Array) -> Array:
         if self.sink == "uniform":
             return mask / mask.sum(axis=-1, keepdims=True)
+        if is_fixed_strategy(self.sink):
+            return fixed_strategy(self.sink)(observation, mask)
         own = self.sink_table["player"] == seat
         known = jnp.asarray(self.sink_table["observation"][own])
         # One observation at a time: all pairs at once would not fit in memory for larger games.

@@ -4,6 +4,7 @@ import functools
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
 
 from games.game_tree import GameTree
@@ -14,6 +15,7 @@ from games.types import Game, GameInfo, HostGame
 from neupl.config import Config
 from neupl.errors import UserError
 from neupl.exact_evaluation import ExactEvaluator
+from neupl.fixed_strategy import fixed_strategy, is_fixed_strategy
 from neupl.learners import make_exact_learner, make_ppo_learner
 from neupl.networks import make_network
 from neupl.payoff_source import payoff_source
@@ -61,6 +63,12 @@ def _sampled_problem(config: Config) -> Problem:
 
 def _exact_gated_problem(config: Config, *, quiet: bool) -> Problem:
     """A run that plays, and is told by a tree what came of it."""
+    if is_fixed_strategy(config.population.sink):
+        raise UserError(
+            f"population.sink is {config.population.sink!r}, a function, but payoffs from a game "
+            "tree need a table",
+            hint="set evaluation.payoffs=sampled, or population.sink to uniform or none",
+        )
     game, actor = _playing(config)
     tree = observe_as_played(_compile(config, quiet=quiet))
     uniform = config.population.sink == "uniform"
@@ -83,19 +91,34 @@ def _playing(config: Config) -> tuple[Game | HostGame, PopulationActor]:
         raise _not_symmetric(config)
     network = make_network(config.network, game.info.num_actions[0])
     num_tables = 1 if config.population.symmetric else game.info.num_players
-    sink = _playing_sink(config)
+    sink = _playing_sink(config, game.info)
     return game, PopulationActor(game.info, network, num_tables=num_tables, sink=sink)
 
 
-def _playing_sink(config: Config) -> Sink | None:
+def _playing_sink(config: Config, info: GameInfo) -> Sink | None:
     _check_sink(config)
-    if config.population.sink in ("uniform", "none"):
-        return uniform_sink if config.population.sink == "uniform" else None
+    sink = config.population.sink
+    if sink in ("uniform", "none"):
+        return uniform_sink if sink == "uniform" else None
+    if is_fixed_strategy(sink):
+        return _function_sink(sink, info)
     raise UserError(
-        f"population.sink is {config.population.sink!r}, but a run that only plays knows no "
-        "information states",
-        hint="set population.sink to uniform or none, or learner.kind=exact",
+        f"population.sink is {sink!r}, but a run that only plays knows no information states",
+        hint="set population.sink to uniform, none or package.module:function, or "
+        "learner.kind=exact",
     )
+
+
+def _function_sink(sink: str, info: GameInfo) -> Sink:
+    strategy, num_actions = fixed_strategy(sink), info.num_actions[0]
+    observation = jax.ShapeDtypeStruct((1, info.observation_size[0]), np.float32)
+    found = jax.eval_shape(strategy, observation, jax.ShapeDtypeStruct((1, num_actions), bool))
+    if getattr(found, "shape", None) != (1, num_actions):
+        raise UserError(
+            f"population.sink is {sink!r}: it must return the probabilities of the {num_actions} "
+            f"actions of {info.name}"
+        )
+    return lambda seen: strategy(seen.observation, seen.legal_mask)
 
 
 def _compile(config: Config, *, quiet: bool) -> GameTree:

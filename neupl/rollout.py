@@ -17,12 +17,16 @@ from jaxtyping import Array, Bool, Float32, Int32, Key, UInt64
 
 from games.types import Game, GameError, HostGame, Policy, TimeStep
 
+# Most steps of a compiled game between looks at whether any lane still plays.
+STRETCH = 64
+
 
 class Trajectory(NamedTuple):
     """What happened, time-major: row `t` is the decision before step `t` and what the step brought.
 
     Rows after the end of a lane's episode have nobody to move, no rewards and discount 0. For a
-    `Game`, `T` is `info.max_steps`; for a `HostGame` it is the longest episode of the batch.
+    `HostGame`, `T` is the longest episode of the batch; for a `Game` up to `STRETCH` more, but at
+    most `info.max_steps`.
 
     Attributes:
       observation: `[T, B, P, O]` of the seats to move, zeros for the others.
@@ -174,33 +178,47 @@ def _make_compiled(game: Game, actor: Actor, record: bool) -> Play:
         )
         return carry, _row(seen, before, decision, after) if record else None
 
+    max_steps = game.info.max_steps
+    num_stretches = -(-max_steps // STRETCH)
+    # All stretches are of one length, for one program; steps beyond the last change nothing.
+    stretch = -(-max_steps // num_stretches)
+
     @functools.partial(jax.jit, static_argnums=0)
-    def run(batch, key, context):
+    def begin(batch, key, context):
         init_key, play_key = jax.random.split(key)
         states = init(jax.random.split(init_key, batch))
         before = restart(states)
         memory = actor.begin(context, batch)
         length, legal = jnp.zeros(batch, jnp.int32), jnp.ones(len(seats), bool)
         carry = (states, before, memory, jnp.zeros_like(before.rewards), length, legal)
-        step_keys = jax.random.split(play_key, game.info.max_steps)
-        (_, last, memory, returns, length, legal), rows = jax.lax.scan(
-            functools.partial(advance, context), carry, step_keys
-        )
-        trajectory = None
-        if record:
-            member = actor.members(context, memory, batch)
-            trajectory = Trajectory(
-                *rows, jnp.broadcast_to(member, (len(step_keys), *member.shape))
-            )
-        return Episodes(returns, length, trajectory), last.discount.any(), legal
+        step_keys = jax.random.split(play_key, num_stretches * stretch)
+        return carry, step_keys.reshape(num_stretches, stretch)
+
+    @jax.jit
+    def go_on(context, carry, step_keys):
+        carry, rows = jax.lax.scan(functools.partial(advance, context), carry, step_keys)
+        _, now, *_ = carry
+        return carry, rows, now.discount.any()
 
     def play(batch: int, key: Key[Array, ""], context: Any = ()) -> Episodes:
-        episodes, unfinished, legal = run(batch, key, context)
+        carry, step_keys = begin(batch, key, context)
+        stretches = []
+        for own_keys in step_keys:
+            carry, rows, unfinished = go_on(context, carry, own_keys)
+            stretches.append(rows)
+            if not unfinished:
+                break
+        _, _, memory, returns, length, legal = carry
         if not legal.all():
             seat = int(np.argmin(legal))
             raise ValueError(f"the policy of seat {seat} chose an illegal action")
-        _check_finished(game, unfinished)
-        return episodes
+        _check_finished(game, unfinished or length.max() > max_steps)
+        if not record:
+            return Episodes(returns, length, None)
+        rows = jax.tree.map(lambda *parts: jnp.concatenate(parts)[:max_steps], *stretches)
+        member = actor.members(context, memory, batch)
+        member = jnp.broadcast_to(member, (len(rows[0]), *member.shape))
+        return Episodes(returns, length, Trajectory(*rows, member))
 
     return play
 

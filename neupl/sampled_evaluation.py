@@ -35,7 +35,7 @@ from neupl.payoff_statistics import (
     standard_errors,
 )
 from neupl.population_actor import Playing, PopulationActor, Seen
-from neupl.rollout import Trajectory, make_actor_play
+from neupl.rollout import Play, Trajectory, make_actor_play
 from neupl.sampled_gate import GateHistory
 from neupl.types import Objective, Rows
 from solvers.meta.registry import MetaSolver
@@ -78,12 +78,12 @@ class _Played(NamedTuple):
     Attributes:
       profiles: the strategy that each seat played.
       returns: of the seats, in game points.
-      trajectory: what was done.
+      trajectory: what was done, where it was recorded.
     """
 
     profiles: Int32[np.ndarray, "B P"]
     returns: Float[np.ndarray, "B P"]
-    trajectory: Trajectory
+    trajectory: Trajectory | None
 
 
 class SampledEvaluator:
@@ -97,7 +97,10 @@ class SampledEvaluator:
     ) -> None:
         self._info, self._config, self._solver = game.info, config, solver
         self._solve_s = 0.0
-        self._actor, self._play = actor, make_actor_play(game, actor, record=True)
+        self._actor = actor
+        self._play, self._record = (
+            make_actor_play(game, actor, record=record) for record in (False, True)
+        )
         self._head = None
         if config.evaluation.payoffs == "learned":
             size, symmetric = config.population.size, config.population.symmetric
@@ -163,7 +166,7 @@ class SampledEvaluator:
         known, rows = carried.statistics, objective.rows
         head, expected = self._estimate(carried.head, rows, known)
         played = self._play_more(
-            params, rows, known, expected, num_admitted, settings.episodes, key
+            self._record, params, rows, known, expected, num_admitted, settings.episodes, key
         )
         found = self._compare(known, expected, played, num_admitted)
         statistics = add(known, played.profiles, played.returns)
@@ -211,7 +214,7 @@ class SampledEvaluator:
             number, expected = min(left, FINAL_LANES), self._means(statistics)
             own_key = jax.random.fold_in(key, batch)
             played = self._play_more(
-                params, rows, statistics, expected, num_admitted, number, own_key
+                self._play, params, rows, statistics, expected, num_admitted, number, own_key
             )
             statistics = add(statistics, played.profiles, played.returns)
             left, batch = left - number, batch + 1
@@ -219,7 +222,9 @@ class SampledEvaluator:
         meta_strategy = self._solve(payoffs, list(range(num_admitted)))
         return Measurement(payoffs, self._errors(statistics), meta_strategy, episodes)
 
-    def _play_more(self, params, rows, statistics, payoffs, num_admitted, episodes, key) -> _Played:
+    def _play_more(
+        self, play: Play, params, rows, statistics, payoffs, num_admitted, episodes, key
+    ) -> _Played:
         """Plays what matters most for the meta-strategy, and most of all what is not known yet."""
         meta_strategy = self._solve(payoffs, list(range(num_admitted)))
         seen = self._seen(statistics)
@@ -232,7 +237,7 @@ class SampledEvaluator:
             symmetric=self._config.population.symmetric,
         )
         profiles = np.repeat(np.argwhere(number >= 0), number.reshape(-1), axis=0).astype(np.int32)
-        played = self._play(len(profiles), key, Playing(params, rows, profiles))
+        played = play(len(profiles), key, Playing(params, rows, profiles))
         return _Played(profiles, np.asarray(played.returns), played.trajectory)
 
     def _compare(self, known, expected, played: _Played, num_admitted) -> Calibration | None:

@@ -35,8 +35,11 @@ from solvers.types import Certificate
 SNAPSHOTS = 4
 # The learning rate is a function of the step; a budget in seconds has no steps of its own.
 SCHEDULE_STEPS = 1000
-# Entropy weight at the start and at the end, in payoff ranges per nat; falls geometrically.
+# Entropy weight at the start and at the end, in payoff ranges per nat; falls geometrically. It is
+# that of games of at most so many steps: entropies add up over an episode, payoffs do not, so that
+# longer games get less in proportion.
 FIRST_TEMPERATURE, LAST_TEMPERATURE = 0.03, 0.001
+SHORT_EPISODE = 16
 # Makes the likeliest action all but certain.
 SHARPENING = 1e4
 # Streams of the random key.
@@ -177,10 +180,11 @@ def _train(trainer: _Trainer, work: Work, key: Any) -> tuple[list[Candidate], in
     respond = np.tile(np.array([0.0, 1.0], np.float32), (info.num_players, 1))
     state = trainer.initial
     candidates = [MIXTURE]
+    scale = info.payoff_range * min(1.0, SHORT_EPISODE / info.max_steps)
     progress, batches = 0.0, 0
     while progress < 1:
         share = FIRST_TEMPERATURE * (LAST_TEMPERATURE / FIRST_TEMPERATURE) ** progress
-        temperature = np.full(shape, share * info.payoff_range, np.float32)
+        temperature = np.full(shape, share * scale, np.float32)
         objective = Objective(trainer.rows, temperature, respond, nobody, state.params)
         collect_key, update_key = jax.random.split(jax.random.fold_in(key, batches))
         experience: PPOExperience = learner.collect(state.params, objective, collect_key)

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Games(OutputOptions):
-    """Lists OpenSpiel's games, or describes one: players, utility, size, exact verification.
+    """Lists the games, or describes one: players, utility, size, exact verification.
 
-    A game is an OpenSpiel string such as `kuhn_poker(players=3)`, a payoff file (.nfg, .json, .npz,
-    .npy), or `package.module:make`. A described game is compiled where it can be, and kept in the
-    cache that `neupl doctor` names.
+    A game is an OpenSpiel string such as `kuhn_poker(players=3)`, `running_with_scissors`, a payoff
+    file (.nfg, .json, .npz, .npy), or `package.module:make`. A described game is compiled where it
+    can be, and kept in the cache that `neupl doctor` names.
     """
 
     name: Annotated[str | None, tyro.conf.arg(metavar="[NAME]"), tyro.conf.Positional] = None

@@ -31,7 +31,9 @@ class Train(RunOptions):
     """A YAML file such as `configs/kuhn_poker.yaml`."""
 
     game: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """The game to train: an OpenSpiel string, a payoff file, or `package.module:make`."""
+    """The game to train: an OpenSpiel string, `running_with_scissors`, a payoff file, or
+    `package.module:make`.
+    """
 
     smoke: Flag = False
     """Train for a few seconds only, to see that everything works: exit code 1 unless the population

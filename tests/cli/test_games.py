@@ -7,6 +7,8 @@ import sys
 import pyspiel
 import pytest
 
+from games.registry import SIMULATED_GAMES
+
 
 def describe(neupl, *arguments: str) -> dict:
     done = neupl("games", *arguments, "--json", "--quiet")
@@ -45,11 +47,13 @@ def test_description_agrees_with_a_walk_over_openspiel(name, neupl):
     assert found["exact"] is None
 
 
-def test_list_holds_every_openspiel_game(neupl, openspiel_names):
+def test_list_holds_every_game_of_openspiel_and_of_ours(neupl, openspiel_names):
     done = neupl("games", "--json")
     assert done.returncode == 0, done.stderr
     games = {game["name"]: game for game in json.loads(done.stdout)["games"]}
-    assert list(games) == openspiel_names
+    assert list(games) == sorted([*openspiel_names, *SIMULATED_GAMES])
+    assert games["running_with_scissors"]["dynamics"] == "simultaneous"
+    assert "no game tree" in games["running_with_scissors"]["exact"]
     assert games["kuhn_poker"]["exact"] is None
     assert games["kuhn_poker"]["max_players"] == 10
     assert "nodes" in games["go"]["exact"] or "information-state" in games["go"]["exact"]
@@ -58,7 +62,7 @@ def test_list_holds_every_openspiel_game(neupl, openspiel_names):
 
 def test_list_for_people_has_one_line_per_game(neupl, openspiel_names):
     lines = neupl("games").stdout.splitlines()
-    assert len(lines) == 2 + len(openspiel_names)
+    assert len(lines) == 2 + len(openspiel_names) + len(SIMULATED_GAMES)
     (kuhn,) = [line for line in lines if line.startswith("kuhn_poker ")]
     assert kuhn.split() == ["kuhn_poker", "2-10", "zero-sum", "sequential", "explicit", "yes"]
 

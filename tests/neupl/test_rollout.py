@@ -13,6 +13,7 @@ import pytest
 from games.open_spiel_host import OpenSpielHost
 from games.tree_game import TreeGame
 from games.types import GameError
+from neupl import rollout
 from neupl.population import load_population
 from neupl.rollout import make_play
 from solvers.sequence_form import mix
@@ -185,6 +186,21 @@ def test_population_trajectory(game, population_episodes, kind):
         slack = 6 * np.sqrt(weights * (1 - weights) / 2048) + 1e-6
         assert (np.abs(drawn - weights) <= slack).all()
     assert (population.meta_strategy > 0.05).sum() > 2, "the mixture hardly mixes"
+
+
+def test_long_games_are_played_in_stretches(game, monkeypatch):
+    """The same episodes, and no step more than the longest of them asks for."""
+    policies = [Uniform(), Uniform()]
+    whole = make_play(game("tree", "leduc_poker"), policies, record=True)(32, jax.random.key(2))
+    monkeypatch.setattr(rollout, "STRETCH", 3)
+    parts = make_play(game("tree", "leduc_poker"), policies, record=True)(32, jax.random.key(2))
+    np.testing.assert_array_equal(parts.returns, whole.returns)
+    np.testing.assert_array_equal(parts.length, whole.length)
+    T = len(parts.trajectory.action)
+    assert whole.length.max() <= T <= whole.length.max() + 2
+    for part, field in zip(parts.trajectory, whole.trajectory, strict=True):
+        np.testing.assert_array_equal(part, field[:T])
+    check_trajectory(parts, game("tree", "leduc_poker").info.max_steps)
 
 
 @pytest.mark.parametrize("name", HOST_GAMES)

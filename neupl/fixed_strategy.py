@@ -1,0 +1,37 @@
+"""Strategy 0 as a function of the user's: `package.module:function`, found by its name."""
+
+import importlib
+from collections.abc import Callable
+
+import jax
+from jaxtyping import Array, Bool, Float
+
+from games.registry import is_dotted_path
+from neupl.errors import UserError
+
+# `(observation [N, O], legal_mask [N, A]) -> [N, A]` probabilities.
+FixedStrategy = Callable[[Float[Array, "N O"], Bool[Array, "N A"]], Float[Array, "N A"]]
+
+
+def is_fixed_strategy(sink: str) -> bool:
+    """Whether a sink is named as a function."""
+    return is_dotted_path(sink)
+
+
+def fixed_strategy(sink: str) -> FixedStrategy:
+    """The function at a dotted path, for many decisions at once.
+
+    Args:
+      sink: `package.module:function`, where `function(observation [O], legal_mask [A])` is pure JAX
+        and returns the probabilities `[A]` of one decision.
+
+    Raises:
+      UserError: there is no such function.
+    """
+    module, _, function = sink.partition(":")
+    try:
+        return jax.vmap(getattr(importlib.import_module(module), function))
+    except (ImportError, AttributeError, TypeError) as error:
+        raise UserError(
+            f"population.sink is {sink!r}, but there is no such function: {error}"
+        ) from error
