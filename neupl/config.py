@@ -225,6 +225,10 @@ class JPSROConfig:
     """How strongly responses are drawn to the lowest actions (logit between neighbours), or to
     those of a random policy (standard deviation of its logits).
     """
+    break_ties: float = 0.0
+    """PPO: what strategies are taught is the response times the policy that breaks ties to this
+    power. Responses from episodes hardly feel it where actions are worth the same, and stay mixed.
+    """
     rehearsed: int = 8
     """Earlier strategies per seat that a gradient step rehearses; they stand for all."""
     hold_weight: float = 1.0
@@ -349,7 +353,8 @@ class Config:
         _require(0 <= memory <= 1, "evaluation.memory", memory, "in [0, 1]")
         _require(window >= 2, "evaluation.window", window, "at least 2")
         for key in (
-            "tolerance", "fit", "shortfall", "warmth", "drift", "magnet", "hold_weight", "repeat",
+            "tolerance", "fit", "shortfall", "warmth", "drift", "magnet", "break_ties", "hold_weight",
+            "repeat",
         ):  # fmt: skip
             value = getattr(self.jpsro, key)
             _require(value >= 0, f"jpsro.{key}", value, "at least 0")

@@ -33,6 +33,7 @@ from neupl.learners.ppo import (
     one_size,
     seen_at,
 )
+from neupl.networks import masked_log_probs
 from neupl.population_actor import Seen
 from neupl.rollout import Trajectory, make_actor_play
 from neupl.types import Learner, LearnerState
@@ -143,6 +144,12 @@ def make_ppo_response_learner(
         returns = np.asarray(episodes.returns)
         return ResponseEpisodes(task, decisions, held, share, matches, returns)
 
+    def lesson(log_probs: Array, task: ResponseTask, seen: Seen) -> Array:
+        """Log-probabilities that strategies are taught: those of the response, ties broken."""
+        legal = jnp.asarray(seen.legal_mask)
+        logits = log_probs + config.jpsro.break_ties * magnet(task, seen)
+        return jax.lax.stop_gradient(masked_log_probs(logits, legal))
+
     def loss(
         params: Any, task: ResponseTask, batch: Decisions, held: Seen | None, spread: Any
     ) -> tuple[Array, dict[str, Array]]:
@@ -155,7 +162,7 @@ def make_ppo_response_learner(
         improvement += (1 - batch.respond) * aside * entropy
         error = batch.respond * (value - batch.target) ** 2
         new = asked.strategy(params, seen, task.slot[seen.seat])
-        taught = divergence(jax.lax.stop_gradient(log_probs), new, legal)
+        taught = divergence(lesson(log_probs, task, seen), new, legal)
         is_new = seen.profile[:, 0] - network.num_strategies == task.responder[seen.seat]
         taught = taught * task.distil[seen.seat] * is_new
         total = settings.critic_weight * error - improvement + taught

@@ -22,6 +22,7 @@ from neupl.config import (
 )
 from neupl.config_io import load_config
 from neupl.errors import UserError
+from neupl.jpsro.episode_magnet import make_episode_magnet
 from neupl.jpsro.iteration import cooled, inspect, task_of
 from neupl.jpsro.response_actor import DecidingNetwork, Meeting, ResponseActor
 from neupl.jpsro.response_matches import draw_response_matches
@@ -320,6 +321,41 @@ def test_random_ties_are_broken_alike_in_an_iteration_and_otherwise_in_the_next(
     even = response(task_of(problem, state)._replace(temperature=hot))
     assert np.abs(even - problem.tables.tree.uniform_policy()).mean() < 0.05
     assert np.abs(first - problem.tables.tree.uniform_policy()).mean() > 0.1
+
+
+def test_strategies_are_taught_the_response_with_ties_broken(run):
+    """At a temperature at which responses stay even, the strategy follows the random policy."""
+    problem, tree = run.problem, run.problem.tables.tree
+    settings = dataclasses.replace(problem.config.jpsro, break_ties=1.0)
+    config = dataclasses.replace(problem.config, jpsro=settings)
+    broken = make_joint_problem(config, load_tree(GAME))
+    state = run.states[0]._replace(novel=np.bool_(True), slot=np.ones(PLAYERS, np.int64))
+    task = task_of(broken, state)
+    # Hot and hardly drawn: the response itself stays even.
+    task = task._replace(temperature=np.full_like(np.asarray(task.temperature), 20.0))
+    task = task._replace(magnet_share=np.float32(1e-3))
+    seen = Seen(
+        tree.observation, tree.legal_mask, tree.infoset_player,
+        np.zeros((tree.num_infosets, PLAYERS), np.int32),
+    )  # fmt: skip
+    whole = task._replace(magnet_share=np.float32(1.0))
+    random_policy = np.exp(make_episode_magnet(settings, PLAYERS)(whole, seen)) * tree.legal_mask
+
+    def taught(problem, task):
+        learner = state.learner
+        for step in range(10):
+            key = jax.random.fold_in(jax.random.key(1), step)
+            experience = problem.learner.collect(learner.params, task, key)
+            learner, _ = problem.learner.update(learner, experience, key)
+        return np.asarray(problem.tables.policies(learner.params))[1]
+
+    uniform = tree.uniform_policy()
+    even = taught(problem, task)
+    assert np.abs(even - uniform).mean() < 0.1
+    cold = whole._replace(temperature=np.zeros_like(np.asarray(task.temperature)))
+    # Without temperature the response is drawn nowhere on the paths it plays, the strategy is.
+    following, free = taught(broken, cold), taught(problem, cold)
+    assert np.abs(following - random_policy).mean() < 0.7 * np.abs(free - random_policy).mean()
 
 
 def test_resumed_training_is_the_same_to_the_bit(run):
