@@ -1,0 +1,331 @@
+"""All rating methods by name: an evaluation in, a `RatingResult` out.
+
+Equilibrium ratings of the prompt-king-rebel game come with their gap; the others are what people
+know, for comparison.
+"""
+
+import dataclasses
+import difflib
+import functools
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from evaluation.bradley_terry import (
+    ELO_SCALE,
+    check_comparable,
+    elo_points,
+    fit_bradley_terry,
+    fit_davidson,
+)
+from evaluation.elo import elo_ratings
+from evaluation.equilibrium_ratings import rate_by_equilibrium
+from evaluation.evaluation_game import (
+    Form,
+    Missing,
+    evaluation_game,
+    scores_against_baseline,
+    win_counts,
+    win_rates,
+)
+from evaluation.nash_averaging import average_over_agents, average_over_tasks
+from evaluation.sandwich import bradley_terry_covariance
+from evaluation.types import Battles, DataError, RatingResult, Scores
+from evaluation.voting import RULES, elect, maximal_lottery
+from games.normal_form import NormalForm
+from solvers.meta.alpha_rank import rank_one_population
+
+# Ratings that are sums of few-digit numbers are equal within this.
+ROUNDING = 1e-9
+
+
+@dataclasses.dataclass(frozen=True)
+class RatingOptions:
+    """What methods may be told; each reads what concerns it.
+
+    Attributes:
+      form: payoffs of the evaluation game.
+      missing: what becomes of prompts on which not everything was measured, in methods that need
+        complete ones.
+      groups: the group of each prompt by name, for the prior of equilibria.
+      affinity_variance: of the soft kernel of that prior, in squared game points.
+    """
+
+    form: Form = "winrate"
+    missing: Missing = "drop"
+    groups: dict[str, str] | None = None
+    affinity_variance: float | None = None
+
+
+Evaluation = Battles | Scores | NormalForm
+Method = Callable[[Evaluation, RatingOptions], RatingResult]
+
+
+def rate(
+    evaluation: Evaluation, method: str = "cce", options: RatingOptions | None = None
+) -> RatingResult:
+    """Rates the models of an evaluation.
+
+    Args:
+      evaluation: battles, scores, or a payoff tensor whose first player's strategies are rated.
+      method: one of `METHODS`.
+      options: see there.
+
+    Raises:
+      DataError: the method is unknown, or cannot rate this evaluation; the message says why.
+      SolverError: no solution within tolerance was found.
+    """
+    if method not in METHODS:
+        close = difflib.get_close_matches(method, METHODS, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise DataError(f"unknown method {method!r}{hint}; allowed: {', '.join(METHODS)}")
+    return METHODS[method](evaluation, options or RatingOptions())
+
+
+def default_method(evaluation: Evaluation, options: RatingOptions) -> tuple[str, str]:
+    """The primary method where the evaluation fills its game, else Bradley-Terry; and why not."""
+    if isinstance(evaluation, Battles) and len(evaluation.prompts) > 1:
+        try:
+            evaluation_game(evaluation, form=options.form, missing=options.missing)
+        except DataError as error:
+            return "bradley_terry", f"not rated by an equilibrium: {error}"
+    return "cce", ""
+
+
+def _equilibrium(concept: str, evaluation: Evaluation, options: RatingOptions) -> RatingResult:
+    game = evaluation_game(evaluation, form=options.form, missing=options.missing)
+    groups = None
+    if options.groups is not None:
+        prompts = game.game.strategy_names[game.prompts]
+        lacking = [name for name in prompts if name not in options.groups]
+        if lacking:
+            raise DataError(
+                f"{len(lacking):,} of {len(prompts):,} prompts have no group, such as "
+                f"{lacking[0]!r}"
+            )
+        groups = [options.groups[name] for name in prompts]
+    return rate_by_equilibrium(
+        game, concept, groups=groups, affinity_variance=options.affinity_variance
+    )
+
+
+def _bradley_terry(evaluation: Evaluation, options: RatingOptions) -> RatingResult:
+    start = time.perf_counter()
+    table = _measured(evaluation, options, "bradley_terry")
+    wins = win_counts(table)
+    check_comparable(wins, table.models)
+    fit = fit_bradley_terry(wins)
+    return RatingResult(
+        method="bradley_terry",
+        models=table.models,
+        ratings=elo_points(fit.strengths),
+        unit="Elo points, mean 1000",
+        tolerance=ROUNDING * ELO_SCALE,
+        status=_fit_status(fit),
+        seconds=time.perf_counter() - start,
+        covariance=ELO_SCALE**2 * bradley_terry_covariance(table, wins, fit),
+    )
+
+
+def _davidson(evaluation: Evaluation, options: RatingOptions) -> RatingResult:
+    start = time.perf_counter()
+    table = _measured(evaluation, options, "davidson")
+    wins, ties = _wins_and_ties(table)
+    check_comparable(wins + ties / 2, table.models)
+    fit = fit_davidson(wins, ties)
+    return RatingResult(
+        method="davidson",
+        models=table.models,
+        ratings=elo_points(fit.strengths),
+        unit="Elo points, mean 1000",
+        tolerance=ROUNDING * ELO_SCALE,
+        status=f"{_fit_status(fit)}; ties weigh {fit.tie:.4g} times the root of both strengths",
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _elo(evaluation: Evaluation, options: RatingOptions) -> RatingResult:
+    start = time.perf_counter()
+    if not isinstance(evaluation, Battles):
+        raise DataError("elo rates battles in their order; scores have none")
+    return RatingResult(
+        method="elo",
+        models=evaluation.models,
+        ratings=elo_ratings(evaluation),
+        unit="Elo points, start 1000",
+        tolerance=ROUNDING * ELO_SCALE,
+        status=f"{len(evaluation.first):,} updates in the order of the file, K = 4",
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _win_rate(evaluation: Evaluation, options: RatingOptions) -> RatingResult:
+    start = time.perf_counter()
+    table = _measured(evaluation, options, "win_rate")
+    wins = win_counts(table)
+    games = (wins + wins.T).sum(axis=1)
+    if not games.all():
+        raise DataError(f"{table.models[int(np.argmin(games))]!r} has no battle")
+    return RatingResult(
+        method="win_rate",
+        models=table.models,
+        ratings=wins.sum(axis=1) / games,
+        unit="share of battles won",
+        tolerance=ROUNDING,
+        status=f"mean of {int(games.sum() / 2):,} outcomes",
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _nash_averaging(evaluation: Evaluation, options: RatingOptions) -> RatingResult:
+    table = _measured(evaluation, options, "nash_averaging")
+    return average_over_agents(table.models, _mean_rates(table))
+
+
+def _nash_averaging_tasks(evaluation: Evaluation, options: RatingOptions) -> RatingResult:
+    table = _measured(evaluation, options, "nash_averaging_tasks")
+    if not isinstance(table, Scores):
+        raise DataError("nash_averaging_tasks needs a score of each model on each prompt")
+    return average_over_tasks(table)
+
+
+def _alpha_rank(evaluation: Evaluation, options: RatingOptions) -> RatingResult:
+    start = time.perf_counter()
+    table = _measured(evaluation, options, "alpha_rank")
+    masses, status = rank_one_population(_mean_rates(table))
+    return RatingResult(
+        method="alpha_rank",
+        models=table.models,
+        ratings=masses,
+        unit="share of time the population is of the model",
+        tolerance=ROUNDING,
+        status=status,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _vote(rule: str, evaluation: Evaluation, options: RatingOptions) -> RatingResult:
+    start = time.perf_counter()
+    table = _measured(evaluation, options, rule)
+    rates = win_rates(table)
+    lottery = rule == "maximal_lotteries"
+    return RatingResult(
+        method=rule,
+        models=table.models,
+        ratings=maximal_lottery(rates) if lottery else elect(rule, rates),
+        unit="probability in the maximal lottery" if lottery else RULES[rule],
+        tolerance=ROUNDING,
+        status=f"{len(table.prompts):,} prompts vote",
+        seconds=time.perf_counter() - start,
+    )
+
+
+_ENTRIES: dict[str, tuple[Method, str]] = {
+    "cce": (
+        functools.partial(_equilibrium, "cce"),
+        "losses from deviating to a model at the coarse correlated equilibrium nearest to the "
+        "prior: exact copies of prompts or models cannot move it",
+    ),
+    "ce": (
+        functools.partial(_equilibrium, "ce"),
+        "the same at the nearest correlated equilibrium",
+    ),
+    "nash": (
+        functools.partial(_equilibrium, "nash"),
+        "the same at the Nash equilibrium where logit equilibria from the prior end",
+    ),
+    "nash_averaging": (
+        _nash_averaging,
+        "payoff against the Nash equilibrium of mean win rates, of greatest entropy",
+    ),
+    "nash_averaging_tasks": (
+        _nash_averaging_tasks,
+        "mean score on the prompts of the Nash equilibrium of models against prompts",
+    ),
+    "alpha_rank": (_alpha_rank, "how long an evolving population stays at each model"),
+    "bradley_terry": (_bradley_terry, "strengths that make the outcomes most likely"),
+    "davidson": (_davidson, "Bradley-Terry with ties as an outcome of their own"),
+    "elo": (_elo, "one update per battle, in the order of the battles"),
+    "win_rate": (_win_rate, "mean outcome"),
+    **{
+        rule: (functools.partial(_vote, rule), f"prompts vote: {note}")
+        for rule, note in RULES.items()
+    },
+    "maximal_lotteries": (
+        functools.partial(_vote, "maximal_lotteries"),
+        "prompts vote: Nash equilibrium of majority margins",
+    ),
+}
+
+METHODS: dict[str, Method] = {name: method for name, (method, _) in _ENTRIES.items()}
+
+# One line per method, for listings.
+METHOD_NOTES: dict[str, str] = {name: note for name, (_, note) in _ENTRIES.items()}
+
+
+def _measured(evaluation: Evaluation, options: RatingOptions, method: str) -> Battles | Scores:
+    """The evaluation as scores where it can be one, else as battles."""
+    if isinstance(evaluation, NormalForm):
+        raise DataError(f"{method} rates battles or scores, not a payoff tensor; try cce")
+    return scores_against_baseline(evaluation, missing=options.missing)
+
+
+def _mean_rates(table: Battles | Scores):
+    """Win rates over all battles.
+
+    Raises:
+      DataError: two models never met.
+    """
+    wins = win_counts(table)
+    games = wins + wins.T
+    np.fill_diagonal(games, 1.0)
+    if not games.all():
+        first, second = np.argwhere(games == 0)[0]
+        raise DataError(
+            f"{table.models[first]!r} and {table.models[second]!r} never met; this method needs "
+            "every pair, bradley_terry does not"
+        )
+    rates = wins / games
+    np.fill_diagonal(rates, 0.5)
+    return rates
+
+
+def _wins_and_ties(table: Battles | Scores):
+    if isinstance(table, Scores):
+        rates = win_rates(table)
+        decided, tied = np.nan_to_num(rates == 1.0), rates == 0.5
+        known = decided | tied | (rates == 0.0) | np.isnan(rates)
+        wins, ties = decided.sum(axis=0).astype(float), tied.sum(axis=0).astype(float)
+    else:
+        known = np.isin(table.outcome, (0.0, 0.5, 1.0))
+        drawn = table.outcome == 0.5
+        halves = np.where(drawn)[0]
+        ties = win_counts(_part(table, halves)) * 2 if len(halves) else np.zeros((1, 1))
+        wins = win_counts(_part(table, np.where(~drawn)[0]))
+        ties = np.broadcast_to(ties, wins.shape)
+    if not known.all():
+        raise DataError("davidson needs outcomes that are wins, ties or losses, not shares")
+    np.fill_diagonal(ties := np.array(ties), 0.0)
+    return wins, ties
+
+
+def _part(battles: Battles, rows) -> Battles:
+    return dataclasses.replace(
+        battles,
+        first=battles.first[rows],
+        second=battles.second[rows],
+        outcome=battles.outcome[rows],
+        prompt=battles.prompt[rows],
+    )
+
+
+def _fit_status(fit) -> str:
+    return f"gradient of the log-likelihood {fit.residual:.1g} a battle after {fit.steps} steps"
+
+
+def rate_all(
+    evaluation: Evaluation, methods: Sequence[str], options: RatingOptions
+) -> list[RatingResult]:
+    """Rates by several methods, in their order; see `rate`."""
+    return [rate(evaluation, method, options) for method in methods]
