@@ -1,7 +1,7 @@
 """Ratings by equilibria: what answering with one model always would gain over the equilibrium.
 
-At an equilibrium no model gains, so ratings are at most 0 and the best models reach it. All
-equilibria are those of `solvers.meta`, computed on the game without copies; each is selected by its
+At an equilibrium no model gains, so ratings are at most 0; where no deviation is made to lose on
+purpose, the best models reach it. All equilibria are those of `solvers.meta`, computed on the game without copies; each is selected by its
 nearness to a prior that copies cannot move, and certified by its gap.
 """
 
@@ -16,6 +16,7 @@ from evaluation.prior import ClassPrior, class_prior
 from evaluation.types import Attribution, RatingResult
 from solvers.meta.correlated import solve_correlated
 from solvers.meta.deviation import deviation_gains, deviation_values, product_joint, swap_gains
+from solvers.meta.deviation_ratings import solve_deviation_ratings
 from solvers.meta.logit import solve_logit
 from solvers.types import Certificate, Quantity, SolverError
 
@@ -25,11 +26,12 @@ MAX_GAP = 1e-6
 # the digits of a solver.
 GAPS_PER_RANK, LEAST_TOLERANCE = 10, 1e-8
 
-CONCEPTS = ("cce", "ce", "nash")
+CONCEPTS = ("cce", "ce", "nash", "deviation")
 _QUANTITIES: dict[str, Quantity] = {
     "cce": "cce_gain",
     "ce": "ce_gap",
     "nash": "nash_conv",
+    "deviation": "cce_gain",
 }
 
 
@@ -45,7 +47,8 @@ def rate_by_equilibrium(
     Args:
       evaluation: the game.
       concept: `"cce"`, `"ce"`: the (coarse) correlated equilibrium of least relative entropy to the
-        prior; `"nash"`: the limit of logit equilibria that start at the prior.
+        prior; `"nash"`: the limit of logit equilibria that start at the prior; `"deviation"`: the
+        CCE in which deviating loses as much as possible (deviation ratings; no prior).
       groups: the group of each prompt, for the prior; see `class_prior`.
       affinity_variance: of the soft kernel of the prior; see `class_prior`.
 
@@ -59,7 +62,7 @@ def rate_by_equilibrium(
         raise ValueError(f"concept {concept!r} is none of {', '.join(CONCEPTS)}")
     start = time.perf_counter()
     prior = class_prior(evaluation, groups=groups, affinity_variance=affinity_variance)
-    joint, status = _equilibrium(prior, concept)
+    joint, status, residual = _equilibrium(prior, concept, evaluation.rated)
     gains = swap_gains if concept == "ce" else deviation_gains
     per_player = gains(prior.payoffs, joint)
     gap = float(np.maximum(per_player, 0).sum())
@@ -76,7 +79,7 @@ def rate_by_equilibrium(
         models=evaluation.models,
         ratings=ratings[prior.classes[evaluation.rated].member],
         unit="payoff gained by always answering with the model",
-        tolerance=max(GAPS_PER_RANK * gap, LEAST_TOLERANCE * span),
+        tolerance=max(GAPS_PER_RANK * max(gap, residual), LEAST_TOLERANCE * span),
         status=status,
         seconds=seconds,
         certificate=Certificate(
@@ -94,17 +97,26 @@ def rate_by_equilibrium(
     )
 
 
-def _equilibrium(prior: ClassPrior, concept: str) -> tuple[Float64[np.ndarray, "..."], str]:
-    """The joint of the classes, and how its solver ended."""
+def _equilibrium(
+    prior: ClassPrior, concept: str, rated: int
+) -> tuple[Float64[np.ndarray, "..."], str, float]:
+    """The joint of the classes, how its solver ended, and how far ratings may be off besides the
+    gap.
+    """
+    residual = 0.0
     if concept == "nash":
         result = solve_logit(prior.payoffs, prior=prior.weights)
+    elif concept == "deviation":
+        result = solve_deviation_ratings(prior.payoffs, player=rated)
+        residual = result.residual
     else:
         target = product_joint(prior.weights)
         result = solve_correlated(
             prior.payoffs, concept=concept, maximise="entropy", target=target / target.sum()
         )
     sizes = "x".join(map(str, prior.payoffs.shape[:-1]))
-    return result.joint, f"{result.status} after {result.iterations} iterations, {sizes} classes"
+    status = f"{result.status} after {result.iterations} iterations, {sizes} classes"
+    return result.joint, status, residual
 
 
 def _deviation_losses(payoffs, joint, player):

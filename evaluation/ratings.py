@@ -8,7 +8,7 @@ import dataclasses
 import difflib
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -235,6 +235,10 @@ _ENTRIES: dict[str, tuple[Method, str]] = {
         functools.partial(_equilibrium, "nash"),
         "the same at the Nash equilibrium where logit equilibria from the prior end",
     ),
+    "deviation": (
+        functools.partial(_equilibrium, "deviation"),
+        "the same at the coarse correlated equilibrium in which deviating loses as much as it can",
+    ),
     "nash_averaging": (
         _nash_averaging,
         "payoff against the Nash equilibrium of mean win rates, of greatest entropy",
@@ -322,10 +326,3 @@ def _part(battles: Battles, rows) -> Battles:
 
 def _fit_status(fit) -> str:
     return f"gradient of the log-likelihood {fit.residual:.1g} a battle after {fit.steps} steps"
-
-
-def rate_all(
-    evaluation: Evaluation, methods: Sequence[str], options: RatingOptions
-) -> list[RatingResult]:
-    """Rates by several methods, in their order; see `rate`."""
-    return [rate(evaluation, method, options) for method in methods]

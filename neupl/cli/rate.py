@@ -31,8 +31,8 @@ class Rate(OutputOptions):
     """The file."""
 
     method: Annotated[str | None, tyro.conf.arg(metavar="NAME,...")] = None
-    """One or more methods; the first one ranks, the others stand beside it. `cce`, `ce` and `nash`
-    (equilibria), `nash_averaging`, `nash_averaging_tasks`, `alpha_rank`, `bradley_terry`,
+    """One or more methods; the first one ranks, the others stand beside it. `cce`, `ce`, `nash` and
+    `deviation` (equilibria), `nash_averaging`, `nash_averaging_tasks`, `alpha_rank`, `bradley_terry`,
     `davidson`, `elo`, `win_rate`, `borda`, `copeland`, `ranked_pairs`, `schulze`,
     `maximal_lotteries`. By default cce, or bradley_terry where battles leave most pairs out."""
 
