@@ -20,7 +20,7 @@ ELO_SCALE, ELO_MEAN = 400 / np.log(10), 1000.0
 # Largest gradient of the log-likelihood, per battle, that counts as none.
 TOLERANCE, MAX_STEPS = 1e-12, 50
 # The same of bootstrap draws, whose fits are as noisy as their data.
-REFIT_TOLERANCE, MAX_REFIT_STEPS = 1e-9, 30
+REFIT_TOLERANCE, MAX_REFIT_STEPS = 1e-8, 30
 # Log-odds that change by more than this in a draw may be those of a draw without a finite maximum.
 RUNAWAY = 5.0
 # A step changes log-odds by at most so much.

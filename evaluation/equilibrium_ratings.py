@@ -1,8 +1,9 @@
 """Ratings by equilibria: what answering with one model always would gain over the equilibrium.
 
 At an equilibrium no model gains, so ratings are at most 0; where no deviation is made to lose on
-purpose, the best models reach it. All equilibria are those of `solvers.meta`, computed on the game without copies; each is selected by its
-nearness to a prior that copies cannot move, and certified by its gap.
+purpose, the best models reach it. All equilibria are those of `solvers.meta`, computed on the game
+without copies; each is selected by its nearness to a prior that copies cannot move, and certified
+by its gap.
 """
 
 import time

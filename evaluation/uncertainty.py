@@ -23,8 +23,8 @@ from evaluation.types import Battles, DataError, RatingResult, Scores
 Resample = Literal["battles", "prompts", "halves", "outcomes"]
 
 LEVEL = 0.95
-# Bytes of the tables of wins that are fitted at once.
-CHUNK_BYTES = 100_000_000
+# Bytes of the tables of wins that are fitted at once: few enough for a cache.
+CHUNK_BYTES = 4_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -248,31 +248,36 @@ def _table_draws(table, what, rng) -> Callable[[int], Float64[np.ndarray, "B n n
     """A function that draws so many tables of wins."""
     size = len(table.models)
     if what == "prompts":
-        rates = np.stack([win_counts(_of_prompts(table, [q])) for q in range(len(table.prompts))])
-        flat, num = rates.reshape(len(rates), -1), len(rates)
-        uniform = np.full(num, 1 / num)
-        return lambda count: (rng.multinomial(num, uniform, size=count) @ flat).reshape(
-            count, size, size
-        )
+        num = len(table.prompts)
+        wins = np.stack([win_counts(_of_prompts(table, np.array([q]))) for q in range(num)])
+
+        def draw_prompts(count):
+            times = rng.multinomial(num, np.full(num, 1 / num), size=count)
+            return np.tensordot(times.astype(float), wins, axes=1)
+
+        return draw_prompts
     if isinstance(table, Scores):
         raise DataError(f"{table.source}: scores are no battles; resample prompts")
-    pair = table.first * np.int64(size) + table.second
-    values, code = np.unique(table.outcome, return_inverse=True)
+    # Battles of a pair with the same outcome, whoever was named first, are one cell.
+    swapped = table.first > table.second
+    low, high = np.minimum(table.first, table.second), np.maximum(table.first, table.second)
+    values, code = np.unique(
+        np.where(swapped, 1 - table.outcome, table.outcome), return_inverse=True
+    )
+    pair = low * np.int64(size) + high
     counts = np.bincount(pair * len(values) + code, minlength=size * size * len(values))
     cells = np.flatnonzero(counts)
     total, shares = int(counts.sum()), counts[cells] / counts.sum()
-    where, value = cells // len(values), values[cells % len(values)]
-    # A row per cell: what a battle of it adds to the wins of either side.
-    mirrored = where % size * size + where // size
+    value, pairs = values[cells % len(values)], cells // len(values)
+    first_cell = np.flatnonzero(np.diff(pairs, prepend=-1))
+    low, high = np.divmod(pairs[first_cell], size)
 
     def draw(count):
         drawn = rng.multinomial(total, shares, size=count)
-        wins = np.zeros((count, size * size))
-        for sums, places in ((drawn * value, where), (drawn * (1 - value), mirrored)):
-            order = np.argsort(places, kind="stable")
-            ordered = places[order]
-            starts = np.flatnonzero(np.r_[True, np.diff(ordered) > 0])
-            wins[:, ordered[starts]] += np.add.reduceat(sums[:, order], starts, axis=1)
-        return wins.reshape(count, size, size)
+        games = np.add.reduceat(drawn, first_cell, axis=1)
+        won = np.add.reduceat(drawn * value, first_cell, axis=1)
+        wins = np.zeros((count, size, size))
+        wins[:, low, high], wins[:, high, low] = won, games - won
+        return wins
 
     return draw

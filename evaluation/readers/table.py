@@ -5,10 +5,12 @@ different lines. Each different line is parsed once, and a column is a list of d
 a code per row, which is what everything after it wants.
 """
 
+import collections
 import csv
 import functools
 import gzip
 import io
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,7 +39,7 @@ class Column(NamedTuple):
     @classmethod
     def of(cls, entries: Sequence[str]) -> "Column":
         """The column with these entries."""
-        index = {value: code for code, value in enumerate(dict.fromkeys(entries))}
+        index: dict[str, int] = collections.defaultdict(itertools.count().__next__)
         codes = np.fromiter(map(index.__getitem__, entries), np.int32, len(entries))
         return cls(tuple(index), codes)
 
@@ -186,7 +188,9 @@ def _decoded(path: Path, content: bytes) -> str:
 
 def _csv(path: Path, text: str) -> Table:
     # Anything else that splits lines in Unicode may stand in a name.
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    lines = text.rstrip("\n").split("\n")
     delimiter = "\t" if "\t" in lines[0] and "," not in lines[0] else ","
     if '"' in text:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -226,7 +230,7 @@ def _field(records: Sequence[Any], place: int | str, row: Int32[np.ndarray, "N"]
 
 
 def _json_lines(path: Path, text: str) -> Table:
-    lines = text.split("\n")
+    lines = text.rstrip("\n").split("\n")
     distinct, row, numbers = _distinct(lines, first=1)
     records = []
     for code, line in enumerate(distinct):

@@ -32,8 +32,8 @@ class Rate(OutputOptions):
 
     method: Annotated[str | None, tyro.conf.arg(metavar="NAME,...")] = None
     """One or more methods; the first one ranks, the others stand beside it. `cce`, `ce`, `nash` and
-    `deviation` (equilibria), `nash_averaging`, `nash_averaging_tasks`, `alpha_rank`, `bradley_terry`,
-    `davidson`, `elo`, `win_rate`, `borda`, `copeland`, `ranked_pairs`, `schulze`,
+    `deviation` (equilibria), `nash_averaging`, `nash_averaging_tasks`, `alpha_rank`,
+    `bradley_terry`, `davidson`, `elo`, `win_rate`, `borda`, `copeland`, `ranked_pairs`, `schulze`,
     `maximal_lotteries`. By default cce, or bradley_terry where battles leave most pairs out."""
 
     groups: Annotated[str | None, tyro.conf.arg(metavar="[FILE:]COLUMN")] = None
