@@ -7,7 +7,7 @@ by its gap.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float64
@@ -42,6 +42,7 @@ def rate_by_equilibrium(
     *,
     groups: Sequence[str] | None = None,
     affinity_variance: float | None = None,
+    progress_fn: Callable[[int, int], None] | None = None,
 ) -> RatingResult:
     """Rates the models by one equilibrium of the evaluation game.
 
@@ -52,6 +53,7 @@ def rate_by_equilibrium(
         CCE in which deviating loses as much as possible (deviation ratings; no prior).
       groups: the group of each prompt, for the prior; see `class_prior`.
       affinity_variance: of the soft kernel of the prior; see `class_prior`.
+      progress_fn: told how much is done and how much there is to do, where that is known.
 
     Returns:
       Ratings in game points, with the certificate and the attribution to prompts.
@@ -63,7 +65,7 @@ def rate_by_equilibrium(
         raise ValueError(f"concept {concept!r} is none of {', '.join(CONCEPTS)}")
     start = time.perf_counter()
     prior = class_prior(evaluation, groups=groups, affinity_variance=affinity_variance)
-    joint, status, residual = _equilibrium(prior, concept, evaluation.rated)
+    joint, status, residual = _equilibrium(prior, concept, evaluation.rated, progress_fn)
     gains = swap_gains if concept == "ce" else deviation_gains
     per_player = gains(prior.payoffs, joint)
     gap = float(np.maximum(per_player, 0).sum())
@@ -95,11 +97,15 @@ def rate_by_equilibrium(
             seconds=seconds,
         ),
         attribution=_attribution(evaluation, prior, joint),
+        notes=evaluation.notes,
     )
 
 
 def _equilibrium(
-    prior: ClassPrior, concept: str, rated: int
+    prior: ClassPrior,
+    concept: str,
+    rated: int,
+    progress_fn: Callable[[int, int], None] | None,
 ) -> tuple[Float64[np.ndarray, "..."], str, float]:
     """The joint of the classes, how its solver ended, and how far ratings may be off besides the
     gap.
@@ -108,7 +114,7 @@ def _equilibrium(
     if concept == "nash":
         result = solve_logit(prior.payoffs, prior=prior.weights)
     elif concept == "deviation":
-        result = solve_deviation_ratings(prior.payoffs, player=rated)
+        result = solve_deviation_ratings(prior.payoffs, player=rated, progress_fn=progress_fn)
         residual = result.residual
     else:
         target = product_joint(prior.weights)

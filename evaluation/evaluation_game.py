@@ -92,6 +92,8 @@ def evaluation_game(
     prompt = np.abs(2 * king - 1 if form == "winrate" else king)
     rebel = np.ascontiguousarray(king.transpose(0, 2, 1))
     payoffs = np.stack([prompt, king, rebel], axis=-1)
+    if isinstance(table, Battles) and len(table.prompts) > 1:
+        notes = (*_repeated(np.triu(_games(table)[1])), *notes)
     names = (prompts, table.models, table.models)
     game = NormalForm(payoffs, strategy_names=names, name=table.source)
     return EvaluationGame(game, rated=KING, prompts=PROMPT, notes=(*table.notes, *notes))
@@ -113,7 +115,7 @@ def scores_against_baseline(
     total, count = _sums(evaluation.prompt, other, outcome, shape)
     with np.errstate(invalid="ignore"):
         scores = total / count
-    notes = evaluation.notes
+    notes = (*evaluation.notes, *_repeated(count))
     absent = np.count_nonzero(np.isnan(scores)) - len(scores)
     if missing == "tie":
         if absent:
@@ -135,16 +137,11 @@ def win_rates(evaluation: Battles | Scores) -> Float64[np.ndarray, "Q n n"]:
     """
     if isinstance(evaluation, Scores):
         return _score_rates(evaluation)
-    num_models = len(evaluation.models)
-    shape = (len(evaluation.prompts), num_models, num_models)
-    pair = evaluation.first * np.int64(num_models) + evaluation.second
-    total, count = _sums(evaluation.prompt, pair, evaluation.outcome, (shape[0], num_models**2))
-    total, count = total.reshape(shape), count.reshape(shape)
-    games = count + count.transpose(0, 2, 1)
-    wins = total + (count - total).transpose(0, 2, 1)
+    wins, games = _games(evaluation)
     with np.errstate(invalid="ignore"):
         rates = wins / games
-    rates[:, np.arange(num_models), np.arange(num_models)] = 0.5
+    diagonal = np.arange(len(evaluation.models))
+    rates[:, diagonal, diagonal] = 0.5
     return rates
 
 
@@ -157,11 +154,24 @@ def win_counts(evaluation: Battles | Scores) -> Float64[np.ndarray, "n n"]:
         rates = np.nan_to_num(win_rates(evaluation)).sum(axis=0)
         np.fill_diagonal(rates, 0.0)
         return rates
-    num_models = len(evaluation.models)
-    pair = evaluation.first * np.int64(num_models) + evaluation.second
-    total, count = _sums(np.zeros(1, int), pair, evaluation.outcome, (1, num_models**2))
-    total, count = total.reshape(num_models, -1), count.reshape(num_models, -1)
-    return total + (count - total).T
+    return _games(evaluation, by_prompt=False)[0][0]
+
+
+def _games(battles, *, by_prompt=True):
+    """Wins of rows against columns, and battles of either, per prompt or in all."""
+    num_models = len(battles.models)
+    shape = (len(battles.prompts) if by_prompt else 1, num_models, num_models)
+    pair = battles.first * np.int64(num_models) + battles.second
+    prompt = battles.prompt if by_prompt else np.zeros(1, int)
+    total, count = _sums(prompt, pair, battles.outcome, (shape[0], num_models**2))
+    total, count = total.reshape(shape), count.reshape(shape)
+    return total + (count - total).transpose(0, 2, 1), count + count.transpose(0, 2, 1)
+
+
+def _repeated(count):
+    """A note where cells were measured more than once."""
+    several = np.count_nonzero(count > 1)
+    return (f"{several:,} cells have several battles, whose mean counts",) if several else ()
 
 
 def _sums(row, column, values, shape):

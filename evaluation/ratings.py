@@ -50,12 +50,14 @@ class RatingOptions:
         complete ones.
       groups: the group of each prompt by name, for the prior of equilibria.
       affinity_variance: of the soft kernel of that prior, in squared game points.
+      progress_fn: told by methods that take long how much is done and how much there is to do.
     """
 
     form: Form = "winrate"
     missing: Missing = "drop"
     groups: dict[str, str] | None = None
     affinity_variance: float | None = None
+    progress_fn: Callable[[int, int], None] | None = None
 
 
 Evaluation = Battles | Scores | NormalForm
@@ -106,7 +108,11 @@ def _equilibrium(concept: str, evaluation: Evaluation, options: RatingOptions) -
             )
         groups = [options.groups[name] for name in prompts]
     return rate_by_equilibrium(
-        game, concept, groups=groups, affinity_variance=options.affinity_variance
+        game,
+        concept,
+        groups=groups,
+        affinity_variance=options.affinity_variance,
+        progress_fn=options.progress_fn,
     )
 
 
@@ -125,6 +131,7 @@ def _bradley_terry(evaluation: Evaluation, options: RatingOptions) -> RatingResu
         status=_fit_status(fit),
         seconds=time.perf_counter() - start,
         covariance=ELO_SCALE**2 * bradley_terry_covariance(table, wins, fit),
+        notes=table.notes,
     )
 
 
@@ -142,6 +149,7 @@ def _davidson(evaluation: Evaluation, options: RatingOptions) -> RatingResult:
         tolerance=ROUNDING * ELO_SCALE,
         status=f"{_fit_status(fit)}; ties weigh {fit.tie:.4g} times the root of both strengths",
         seconds=time.perf_counter() - start,
+        notes=table.notes,
     )
 
 
@@ -157,6 +165,7 @@ def _elo(evaluation: Evaluation, options: RatingOptions) -> RatingResult:
         tolerance=ROUNDING * ELO_SCALE,
         status=f"{len(evaluation.first):,} updates in the order of the file, K = 4",
         seconds=time.perf_counter() - start,
+        notes=evaluation.notes,
     )
 
 
@@ -175,19 +184,21 @@ def _win_rate(evaluation: Evaluation, options: RatingOptions) -> RatingResult:
         tolerance=ROUNDING,
         status=f"mean of {int(games.sum() / 2):,} outcomes",
         seconds=time.perf_counter() - start,
+        notes=table.notes,
     )
 
 
 def _nash_averaging(evaluation: Evaluation, options: RatingOptions) -> RatingResult:
     table = _measured(evaluation, options, "nash_averaging")
-    return average_over_agents(table.models, _mean_rates(table))
+    result = average_over_agents(table.models, _mean_rates(table))
+    return dataclasses.replace(result, notes=table.notes)
 
 
 def _nash_averaging_tasks(evaluation: Evaluation, options: RatingOptions) -> RatingResult:
     table = _measured(evaluation, options, "nash_averaging_tasks")
     if not isinstance(table, Scores):
         raise DataError("nash_averaging_tasks needs a score of each model on each prompt")
-    return average_over_tasks(table)
+    return dataclasses.replace(average_over_tasks(table), notes=table.notes)
 
 
 def _alpha_rank(evaluation: Evaluation, options: RatingOptions) -> RatingResult:
@@ -202,6 +213,7 @@ def _alpha_rank(evaluation: Evaluation, options: RatingOptions) -> RatingResult:
         tolerance=ROUNDING,
         status=status,
         seconds=time.perf_counter() - start,
+        notes=table.notes,
     )
 
 
@@ -218,6 +230,7 @@ def _vote(rule: str, evaluation: Evaluation, options: RatingOptions) -> RatingRe
         tolerance=ROUNDING,
         status=f"{len(table.prompts):,} prompts vote",
         seconds=time.perf_counter() - start,
+        notes=table.notes,
     )
 
 

@@ -158,6 +158,7 @@ class RatingResult:
       certificate: the gap of the equilibrium behind the ratings; `None` where there is none.
       attribution: of ratings by an equilibrium; else `None`.
       covariance: of the ratings, `[n, n]`, where the method estimates it; else `None`.
+      notes: what a reader of the ratings should know about the data, one sentence each.
     """
 
     method: str
@@ -170,6 +171,7 @@ class RatingResult:
     certificate: Certificate | None = None
     attribution: Attribution | None = None
     covariance: Float64[np.ndarray, "n n"] | None = None
+    notes: tuple[str, ...] = ()
 
     def order(self) -> Int[np.ndarray, "n"]:
         """Models from best to worst; those that share a rank by how often they are drawn."""

@@ -84,6 +84,7 @@ def run(command: Rate) -> int:
     """Reads, rates, and prints the ratings."""
     from evaluation.ratings import RatingOptions, default_method, rate
     from evaluation.readers import read_evaluation
+    from neupl.progress import Progress
 
     where = _conditions(command.where)
     evaluation = read_evaluation(
@@ -104,9 +105,13 @@ def run(command: Rate) -> int:
         methods = [method]
     else:
         methods, reason = command.method.split(","), ""
-    results = [rate(evaluation, name.strip(), options) for name in methods]
+    results = []
+    for name in methods:
+        with Progress(f"rating by {name}", quiet=command.quiet, patience_s=1.0) as progress:
+            told = dataclasses.replace(options, progress_fn=progress.update)
+            results.append(rate(evaluation, name.strip(), told))
     uncertainty = _uncertainty(command, evaluation, results[0], options)
-    notes = [note for note in (reason, *_notes(evaluation, results[0], options)) if note]
+    notes = [note for note in (reason, *results[0].notes) if note]
     if command.json:
         print_json(_content(results, uncertainty, notes, evaluation))
     else:
@@ -162,21 +167,6 @@ def _uncertainty(
             seed=command.seed,
             progress_fn=lambda done: progress.update(done, command.bootstrap),
         )
-
-
-def _notes(
-    evaluation: "Evaluation", result: "RatingResult", options: "RatingOptions"
-) -> tuple[str, ...]:
-    """What a reader of the ratings should know about the data."""
-    from evaluation.evaluation_game import evaluation_game, scores_against_baseline
-    from games.normal_form import NormalForm
-
-    if result.attribution is not None:
-        game = evaluation_game(evaluation, form=options.form, missing=options.missing)
-        return game.notes
-    if isinstance(evaluation, NormalForm):
-        return ()
-    return scores_against_baseline(evaluation, missing=options.missing).notes
 
 
 def _content(

@@ -9,6 +9,7 @@ as their prices ask for them, and stay.
 
 import dataclasses
 import time
+from collections.abc import Callable
 
 import numpy as np
 import scipy.optimize
@@ -48,13 +49,17 @@ class DeviationRatings(SolverResult):
 
 
 def solve_deviation_ratings(
-    payoffs: Float[np.ndarray, "..."], *, player: int | None = None
+    payoffs: Float[np.ndarray, "..."],
+    *,
+    player: int | None = None,
+    progress_fn: Callable[[int, int], None] | None = None,
 ) -> DeviationRatings:
     """Solves for the deviation ratings.
 
     Args:
       payoffs: `[K_0, ..., K_{P-1}, P]`, in game points.
       player: stop when all strategies of this player have their rating; by default when all have.
+      progress_fn: told after each level how many strategies have a rating, of how many.
 
     Returns:
       A `DeviationRatings`; its gap is the CCE gap of the joint.
@@ -78,6 +83,8 @@ def solve_deviation_ratings(
         if not tight.any():
             raise SolverError(f"deviation ratings: no constraint is tight at level {levels}")
         ratings[tight] = value
+        if progress_fn is not None:
+            progress_fn(int(np.count_nonzero(~np.isnan(ratings))), len(ratings))
     joint = program.joint()
     gains = program.operator.gains(joint) * program.scale
     known = ~np.isnan(ratings)
