@@ -141,16 +141,29 @@ def _model(incentives, joint, large, columns, few) -> _Model:
     gain = table[columns] - table[:, None]
     weighted = gain * weights[:, None]
     own = np.matmul(weighted, gain.transpose(0, 2, 1))
-    rows = np.zeros((len(few), *incentives.shape))
-    for row, place in zip(rows, few, strict=True):
-        player = incentives.player[place]
+    cross = np.empty((*columns.shape, len(few)))
+    for player in range(len(incentives.shape)):
+        if player == large:
+            continue
+        at = np.flatnonzero(incentives.player[few] == player)
         first = np.searchsorted(incentives.player, player)
-        drawn, played = divmod(int(place - first), incentives.shape[player])
-        utility = np.moveaxis(incentives.utilities[player], player, 0)
-        np.moveaxis(row, player, 0)[drawn] = utility[played] - utility[drawn]
-    moved = np.moveaxis(rows, 1 + large, 1).reshape(len(few), len(table), -1)
-    cross = np.matmul(weighted, moved.transpose(1, 2, 0))
+        drawn, played = np.divmod(few[at] - first, incentives.shape[player])
+        # [K_player, K, rest], and the same with candidates before the rest.
+        utility = _two_first(incentives.utilities[player], player, large)
+        shared = weighted.reshape(*columns.shape, *np.delete(incentives.shape, large))
+        shared = np.moveaxis(shared, 2 + player - (player > large), 0)
+        shared = shared.reshape(*shared.shape[:3], -1)
+        for k in np.unique(drawn):
+            same = drawn == k
+            moved = utility[played[same]] - utility[k]
+            cross[:, :, at[same]] = np.matmul(shared[k], moved.transpose(1, 2, 0))
     return _Model(own, cross, incentives.gram(joint, few))
+
+
+def _two_first(tensor, player, other):
+    """The tensor with these players' axes first and the rest as one."""
+    moved = np.moveaxis(tensor, (player, other), (0, 1))
+    return moved.reshape(*moved.shape[:2], -1)
 
 
 def _step(model, damping, duals, slack, valid):
