@@ -87,7 +87,7 @@ def rate(
 
 def default_method(evaluation: Evaluation, options: RatingOptions) -> tuple[str, str]:
     """The primary method where the evaluation fills its game, else Bradley-Terry; and why not."""
-    if isinstance(evaluation, Battles) and len(evaluation.prompts) > 1:
+    if not isinstance(evaluation, NormalForm):
         try:
             evaluation_game(evaluation, form=options.form, missing=options.missing)
         except DataError as error:
@@ -309,32 +309,24 @@ def _mean_rates(table: Battles | Scores):
 
 
 def _wins_and_ties(table: Battles | Scores):
+    """Wins of rows against columns, and ties."""
     if isinstance(table, Scores):
         rates = win_rates(table)
-        decided, tied = np.nan_to_num(rates == 1.0), rates == 0.5
-        known = decided | tied | (rates == 0.0) | np.isnan(rates)
-        wins, ties = decided.sum(axis=0).astype(float), tied.sum(axis=0).astype(float)
+        known = np.isin(rates, (0.0, 0.5, 1.0)) | np.isnan(rates)
+        wins, ties = (rates == 1.0).sum(axis=0), (rates == 0.5).sum(axis=0)
+        np.fill_diagonal(ties, 0)
     else:
         known = np.isin(table.outcome, (0.0, 0.5, 1.0))
-        drawn = table.outcome == 0.5
-        halves = np.where(drawn)[0]
-        ties = win_counts(_part(table, halves)) * 2 if len(halves) else np.zeros((1, 1))
-        wins = win_counts(_part(table, np.where(~drawn)[0]))
-        ties = np.broadcast_to(ties, wins.shape)
+        tied = table.outcome == 0.5
+        wins, ties = (
+            win_counts(table.of_rows(np.flatnonzero(rows))) if rows.any() else np.zeros(1)
+            for rows in (~tied, tied)
+        )
+        # A tie counts as half a win of either.
+        ties = 2 * ties
     if not known.all():
         raise DataError("davidson needs outcomes that are wins, ties or losses, not shares")
-    np.fill_diagonal(ties := np.array(ties), 0.0)
-    return wins, ties
-
-
-def _part(battles: Battles, rows) -> Battles:
-    return dataclasses.replace(
-        battles,
-        first=battles.first[rows],
-        second=battles.second[rows],
-        outcome=battles.outcome[rows],
-        prompt=battles.prompt[rows],
-    )
+    return np.broadcast_arrays(wins + 0.0, ties + 0.0)
 
 
 def _fit_status(fit) -> str:

@@ -64,6 +64,16 @@ class Battles:
                 f"{self.outcome[wrong[0]]}; allowed are numbers from 0 to 1"
             )
 
+    def of_rows(self, rows: Int[np.ndarray, "_"]) -> "Battles":
+        """The same evaluation with some of its battles, each as often as it is named."""
+        return dataclasses.replace(
+            self,
+            first=self.first[rows],
+            second=self.second[rows],
+            outcome=self.outcome[rows],
+            prompt=self.prompt[rows],
+        )
+
     def baseline(self) -> int | None:
         """The model that is in every battle, of at least three models on several prompts."""
         if len(self.models) < 3 or len(self.prompts) < 2:

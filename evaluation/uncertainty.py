@@ -7,6 +7,7 @@ differences from the whole vary about as much as the whole would on other prompt
 redrawn within each prompt.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from typing import Literal
@@ -98,24 +99,27 @@ def resample(
         raise DataError(f"{num_draws} draws; at least 2 are needed")
     options = options or RatingOptions()
     table = scores_against_baseline(evaluation, missing=options.missing)
+    equilibrium = result.attribution is not None
     if what is None:
-        equilibrium = result.attribution is not None
-        scores = isinstance(table, Scores)
-        what = "halves" if equilibrium else "prompts" if scores else "battles"
+        what = "battles" if isinstance(table, Battles) else "prompts"
+        what = "halves" if equilibrium else what
+    if equilibrium and what == "prompts":
+        raise DataError(
+            f"{result.method} ignores copies, and prompts drawn with replacement are copies; "
+            "resample halves of the prompts"
+        )
     rng = np.random.default_rng(seed)
     tell = progress_fn or (lambda done: None)
     if result.method == "bradley_terry" and what in ("battles", "prompts"):
         draws = _bradley_terry_draws(table, what, num_draws, rng, tell)
     else:
+        options = dataclasses.replace(options, progress_fn=None)
         draws = np.full((num_draws, len(result.models)), np.nan)
         for index in range(num_draws):
             drawn = _redrawn(table, what, rng)
-            try:
-                drawn_result = rate(drawn, result.method, options)
-            except DataError:
-                # A draw without, say, a finite fit: counted below.
-                continue
-            draws[index] = drawn_result.ratings
+            # A draw without a finite fit, or that leaves a pair out, is counted below.
+            with contextlib.suppress(DataError):
+                draws[index] = rate(drawn, result.method, options).ratings
             tell(index + 1)
     return _from_draws(result, draws, what)
 
@@ -176,7 +180,7 @@ def _redrawn(table, what, rng):
     if what == "battles":
         if isinstance(table, Scores):
             raise DataError(f"{table.source}: scores are no battles; resample prompts")
-        return _of_rows(table, rng.integers(len(table.first), size=len(table.first)))
+        return table.of_rows(rng.integers(len(table.first), size=len(table.first)))
     if isinstance(table, Scores):
         if table.errors is None:
             raise DataError(
@@ -186,7 +190,7 @@ def _redrawn(table, what, rng):
         return dataclasses.replace(
             table, scores=rng.normal(table.scores, table.errors), errors=None
         )
-    return _of_rows(table, _within_cells(table, rng))
+    return table.of_rows(_within_cells(table, rng))
 
 
 def _within_cells(battles, rng):
@@ -205,28 +209,16 @@ def _within_cells(battles, rng):
     return order[start + rng.integers(count)]
 
 
-def _of_rows(battles, rows):
-    return dataclasses.replace(
-        battles,
-        first=battles.first[rows],
-        second=battles.second[rows],
-        outcome=battles.outcome[rows],
-        prompt=battles.prompt[rows],
-    )
-
-
 def _of_prompts(table, chosen):
-    """The evaluation on chosen prompts; one chosen twice is there twice, under two names."""
+    """The evaluation on chosen prompts; one chosen twice is there twice."""
     if isinstance(table, Scores):
-        part = table.of_prompts(chosen)
-        names = tuple(f"{name} ({place})" for place, name in enumerate(part.prompts))
-        return dataclasses.replace(part, prompts=names)
+        return table.of_prompts(chosen)
     order = np.argsort(table.prompt, kind="stable")
     start = np.searchsorted(table.prompt[order], np.arange(len(table.prompts) + 1))
     rows = [order[start[prompt] : start[prompt + 1]] for prompt in chosen]
-    part = _of_rows(table, np.concatenate(rows))
+    part = table.of_rows(np.concatenate(rows))
     prompt = np.repeat(np.arange(len(chosen), dtype=np.int32), [len(own) for own in rows])
-    names = tuple(f"{table.prompts[prompt]} ({place})" for place, prompt in enumerate(chosen))
+    names = tuple(table.prompts[place] for place in chosen)
     return dataclasses.replace(part, prompt=prompt, prompts=names)
 
 

@@ -5,14 +5,13 @@ import re
 import numpy as np
 
 from evaluation.readers.table import Table
-from evaluation.readers.values import names, numbers
+from evaluation.readers.values import MISSING, names, numbers
 from evaluation.types import DataError, Scores
 
 MODELS = ("model", "agent", "name", "player", "system")
 TASKS = ("task", "prompt", "question_id", "question", "benchmark", "dataset", "game")
 ERRORS = ("stddev", "std", "error", "standard_error")
 _CELL = re.compile(r"^\s*(?P<score>[^\s±]+?)\s*(?:(?:\+-|\+/-|±)\s*(?P<error>\S+))?\s*$")
-_MISSING = ("", "na", "n/a", "none", "null", "-", "nan")
 
 
 def long_columns(table: Table, score: str = "score") -> tuple[str, str] | None:
@@ -97,7 +96,7 @@ def read_wide_scores(table: Table, *, rows: str | None = None) -> Scores:
 
 
 def _cell(table, row, name, text):
-    if text.lower() in _MISSING:
+    if text.lower() in MISSING:
         return np.nan, 0.0
     found = _CELL.match(text)
     try:

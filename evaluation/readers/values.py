@@ -6,7 +6,8 @@ from jaxtyping import Float64, Int32
 from evaluation.readers.table import Column, Table
 from evaluation.types import DataError
 
-_MISSING = ("", "na", "n/a", "none", "null", "-")
+# What says, in small letters, that there is no number.
+MISSING = ("", "na", "n/a", "nan", "none", "null", "-")
 
 
 def first_row(column: Column, code: int) -> int:
@@ -28,7 +29,7 @@ def numbers(table: Table, name: str, *, allowed: str) -> Float64[np.ndarray, "N"
     column = table.column(name)
     values = np.empty(len(column.values))
     for code, text in enumerate(column.values):
-        if text.lower() in _MISSING:
+        if text.lower() in MISSING:
             values[code] = np.nan
             continue
         try:

@@ -151,6 +151,8 @@ def _uncertainty(
     from neupl.errors import UserError
     from neupl.progress import Progress
 
+    if command.resample and not command.bootstrap:
+        raise UserError(f"--resample {command.resample} needs --bootstrap N: how often")
     if not command.bootstrap:
         return None if result.covariance is None else from_covariance(result)
     if not isinstance(evaluation, Battles | Scores):

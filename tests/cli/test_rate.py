@@ -1,8 +1,12 @@
 """`neupl rate` as a user runs it: tables, one JSON object, one clear error."""
 
 import json
+from pathlib import Path
 
 import pytest
+
+from evaluation.ratings import METHODS
+from evaluation.readers import FORMATS
 
 BATTLES = (
     "model_a,model_b,winner\n" + "a,b,model_a\nb,c,model_a\nc,a,tie\nc,b,model_a\nb,a,tie\n" * 9
@@ -89,6 +93,7 @@ def test_battles_that_leave_pairs_out_are_rated_by_bradley_terry_and_told_why(ne
         (["pairs.csv", "--format", "csv"], "unknown format 'csv'"),
         (["pairs.csv", "--groups", "colour"], "no column 'colour'"),
         (["pairs.csv", "--method", "nash_averaging_tasks"], "needs a score of each model"),
+        (["pairs.csv", "--resample", "halves"], "--resample halves needs --bootstrap N"),
         (["pairs.csv", "--bootstrap", "1"], "1 draws; at least 2 are needed"),
     ],
 )
@@ -99,3 +104,8 @@ def test_bad_input_is_one_line_and_exit_code_2(neupl, data, arguments, message):
     assert message in done.stderr
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
     assert done.stdout == ""
+
+
+def test_help_names_every_method_and_format():
+    text = (Path(__file__).parents[2] / "neupl" / "cli" / "rate.py").read_text()
+    assert [name for name in (*METHODS, *FORMATS) if f"`{name}`" not in text] == []

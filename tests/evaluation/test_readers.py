@@ -76,7 +76,7 @@ def test_battles_in_parquet(tmp_path):
 def test_outcomes_as_numbers_with_prompts_and_conditions(tmp_path):
     text = (
         "run,prompt,model_a,model_b,outcome,graded\n"
-        "1,p,a,b,1,0.75\n2,p,a,b,0,0.5\n1,q,b,a,0.5,\n1,q,a,b,0,0.25\n"
+        "1,p,a,b,1,0.75\n2,p,a,b,0,0.5\n1,q,b,a,0.5,NaN\n1,q,a,b,0,0.25\n"
     )
     path = write(tmp_path, "pairs.csv", text)
     battles = read_evaluation(path, where={"run": "1"})

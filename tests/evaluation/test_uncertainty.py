@@ -109,6 +109,18 @@ def test_outcomes_are_redrawn_within_pair_and_prompt():
     assert set(np.round(draws, 6)) == {round(w / 3, 6) for w in (1, 2, 3)}
 
 
+def test_groups_go_with_their_prompts(small_scores):
+    groups = {name: name[-1] for name in small_scores.prompts}
+    options = RatingOptions(groups=groups)
+    interval = resample(small_scores, rate(small_scores, "cce", options), options, num_draws=4)
+    assert np.isfinite(interval.draws).all()
+
+
+def test_equilibria_are_not_bootstrapped_over_prompts(small_scores):
+    with pytest.raises(DataError, match="cce ignores copies"):
+        resample(small_scores, rate(small_scores, "cce"), num_draws=4, what="prompts")
+
+
 def test_nothing_to_redraw_is_an_error(small_scores):
     result = rate(small_scores, "cce")
     with pytest.raises(DataError, match="nothing to redraw outcomes from"):
