@@ -6,7 +6,8 @@ import scipy.optimize
 
 from evaluation.bradley_terry import elo_points, fit_bradley_terry, fit_davidson, refit
 from evaluation.elo import elo_ratings
-from evaluation.ratings import rate
+from evaluation.ratings import RatingOptions, rate
+from evaluation.readers import read_evaluation
 from evaluation.types import DataError
 
 from .conftest import battles_of
@@ -92,11 +93,31 @@ def test_elo_by_hand():
 
 
 def test_bradley_terry_of_arena_hard(arena_hard, anchors):
-    from evaluation.ratings import RatingOptions
-
     known = anchors["arena_hard_gpt4o_2024-08-06"]
     result = rate(arena_hard, "bradley_terry", RatingOptions(missing="tie"))
     ratings = dict(zip(result.models, result.ratings, strict=True))
     assert [ratings[name] for name in known["models"]] == pytest.approx(
         known["bt_elo_scale_mean1000"], abs=6e-4
     )
+
+
+# Elo (K = 4, start 1000) and Bradley-Terry (log-strengths at 400 / ln 10 points, mean 1000) of the
+# human votes of llmfao by evalica 0.4.2, with its tolerance set to 1e-14.
+EVALICA = {
+    "GPT 4": (1095.5935481722963, 1172.1325564024403),
+    "Claude v2": (1042.110471785795, 1070.2302640052078),
+    "command": (1094.5450516632357, 1110.1690320673895),
+    "Luminous Extended": (862.0700432264198, 888.8951116749628),
+    "Dolly v2 (12B)": (848.2319470303108, 910.8815807968539),
+}
+
+
+def test_elo_and_bradley_terry_are_evalicas_on_human_votes(shared_data):
+    path = shared_data / "llmfao" / "pairwise.csv.gz"
+    battles = read_evaluation(path, where={"judge": "crowd"})
+    for method, place in (("elo", 0), ("bradley_terry", 1)):
+        result = rate(battles, method)
+        ratings = dict(zip(result.models, result.ratings, strict=True))
+        assert [ratings[name] for name in EVALICA] == pytest.approx(
+            [known[place] for known in EVALICA.values()], abs=1e-6
+        )
