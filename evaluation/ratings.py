@@ -21,15 +21,9 @@ from evaluation.bradley_terry import (
 )
 from evaluation.elo import elo_ratings
 from evaluation.equilibrium_ratings import rate_by_equilibrium
-from evaluation.evaluation_game import (
-    Form,
-    Missing,
-    evaluation_game,
-    scores_against_baseline,
-    win_counts,
-    win_rates,
-)
+from evaluation.evaluation_game import Form, evaluation_game
 from evaluation.nash_averaging import average_over_agents, average_over_tasks
+from evaluation.outcomes import Missing, scores_against_baseline, win_counts, win_rates
 from evaluation.sandwich import bradley_terry_covariance
 from evaluation.types import Battles, DataError, RatingResult, Scores
 from evaluation.voting import RULES, elect, maximal_lottery

@@ -10,7 +10,7 @@ import scipy.special
 from jaxtyping import Float64
 
 from evaluation.bradley_terry import Fit, information
-from evaluation.evaluation_game import win_rates
+from evaluation.outcomes import win_rates
 from evaluation.types import Battles, Scores
 
 

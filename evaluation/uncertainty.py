@@ -17,7 +17,7 @@ import scipy.special
 from jaxtyping import Bool, Float64, Int
 
 from evaluation.bradley_terry import elo_points, fit_bradley_terry, refit
-from evaluation.evaluation_game import scores_against_baseline, win_counts
+from evaluation.outcomes import scores_against_baseline, win_counts
 from evaluation.ratings import RatingOptions, rate
 from evaluation.types import Battles, DataError, RatingResult, Scores
 

@@ -6,11 +6,8 @@ import numpy as np
 import pytest
 
 from evaluation.equilibrium_ratings import CONCEPTS, rate_by_equilibrium
-from evaluation.evaluation_game import (
-    EvaluationGame,
-    evaluation_game,
-    scores_against_baseline,
-)
+from evaluation.evaluation_game import EvaluationGame, evaluation_game
+from evaluation.outcomes import scores_against_baseline
 from evaluation.prior import class_prior
 from evaluation.ratings import RatingOptions, rate
 from evaluation.types import Scores

@@ -6,15 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from evaluation.evaluation_game import (
-    KING,
-    PROMPT,
-    REBEL,
-    evaluation_game,
-    scores_against_baseline,
-    win_counts,
-    win_rates,
-)
+from evaluation.evaluation_game import KING, PROMPT, REBEL, evaluation_game
+from evaluation.outcomes import scores_against_baseline, win_counts, win_rates
 from evaluation.types import Battles, DataError, Scores
 from games.normal_form import NormalForm
 
@@ -120,3 +113,18 @@ def test_king_and_rebel_are_symmetric(small_scores):
     payoffs = evaluation_game(small_scores).game.payoffs
     assert np.array_equal(payoffs[..., KING], payoffs[..., REBEL].transpose(0, 2, 1))
     assert np.array_equal(payoffs[..., PROMPT], payoffs[..., PROMPT].transpose(0, 2, 1))
+
+
+def test_more_duels_than_fit_are_an_error_and_not_a_dead_machine():
+    models, prompts = (tuple(map(str, range(size))) for size in (40, 100_000))
+    one = np.zeros(1, np.int32)
+    battles = Battles(models, prompts, one, one + 1, np.ones(1), one)
+    with pytest.raises(DataError, match="have 1.6e\\+08 duels; at most 1e\\+08 fit"):
+        evaluation_game(battles)
+    assert win_counts(battles)[0, 1] == 1.0
+
+
+def test_several_outcomes_of_a_pair_on_a_prompt_are_told():
+    twice = np.zeros(2, np.int32)
+    battles = Battles(("a", "b"), ("p", "q"), twice, twice + 1, np.array([1.0, 0.0]), twice)
+    assert "1 pairs on a prompt have several outcomes" in evaluation_game(battles).notes[0]
