@@ -4,7 +4,7 @@ Among all CCEs the greatest gain of any deviation is made least, the deviations 
 every such equilibrium are rated with it and frozen, and the rest goes on (Marris et al. 2025,
 "Deviation Ratings: a General, Clone Invariant Rating Method", arXiv 2502.11645). Each level is a
 linear program with a row per strategy and a column per profile. Few columns matter: they are added
-as their prices ask for them, and stay.
+as their prices ask for them, and leave for good once they cost at a level's optimum.
 """
 
 import dataclasses
@@ -21,15 +21,16 @@ from solvers.types import SolverError, SolverResult
 
 # Payoffs are scaled to a range of 1 inside. A constraint is tight in all optima where its
 # multiplier is above the first; a profile improves a program where its reduced cost is below minus
-# the second.
-POSITIVE, IMPROVING = 1e-6, 1e-9
-COSTLY = 1e-5
+# the second, and has no share in any optimum where it is above the third.
+POSITIVE, IMPROVING, COSTLY = 1e-6, 1e-9, 1e-5
 # Of feasibility, and by how much rated deviations may pass their rating, which was rounded: the
 # least that leaves a program feasible.
 TOLERANCE, LEEWAYS = 1e-10, (0.0, 1e-9, 1e-8, 1e-7)
 # Profiles that a program starts with, and how many join at a time.
 NUM_FIRST, NUM_ADDED = 200, 200
 MAX_ROUNDS = 1000
+# Of more profiles than the first a level leaves the next one those with a share and the newest.
+MANY, NUM_NEWEST = 900, 300
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,6 +145,9 @@ class _Program:
                 # all that the next ones choose from.
                 self._never |= costs > COSTLY
                 kept = ~self._never[self._profiles]
+                if len(kept) > MANY:
+                    newest = np.arange(len(kept)) >= len(kept) - NUM_NEWEST
+                    kept &= (self._shares > 0) | newest
                 self._profiles, self._gains = self._profiles[kept], self._gains[:, kept]
                 self._shares = self._shares[kept]
                 return value, np.where(rated, 0.0, duals)

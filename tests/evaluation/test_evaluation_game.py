@@ -119,7 +119,7 @@ def test_more_duels_than_fit_are_an_error_and_not_a_dead_machine():
     models, prompts = (tuple(map(str, range(size))) for size in (40, 100_000))
     one = np.zeros(1, np.int32)
     battles = Battles(models, prompts, one, one + 1, np.ones(1), one)
-    with pytest.raises(DataError, match="have 1.6e\\+08 duels; at most 1e\\+08 fit"):
+    with pytest.raises(DataError, match=r"have 1.6e\+08 duels; at most 1e\+08 fit"):
         evaluation_game(battles)
     assert win_counts(battles)[0, 1] == 1.0
 
