@@ -30,8 +30,9 @@ from evaluation.voting import RULES, elect, maximal_lottery
 from games.normal_form import NormalForm
 from solvers.meta.alpha_rank import rank_one_population
 
-# Ratings that are sums of few-digit numbers are equal within this.
+# Ratings that are sums of few-digit numbers are equal within this, times the scale of Elo points.
 ROUNDING = 1e-9
+ELO = "Elo points of mean 1000"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,17 +117,9 @@ def _bradley_terry(evaluation: Evaluation, options: RatingOptions) -> RatingResu
     wins = win_counts(table)
     check_comparable(wins, table.models)
     fit = fit_bradley_terry(wins)
-    return RatingResult(
-        method="bradley_terry",
-        models=table.models,
-        ratings=elo_points(fit.strengths),
-        unit="Elo points, mean 1000",
-        tolerance=ROUNDING * ELO_SCALE,
-        status=_fit_status(fit),
-        seconds=time.perf_counter() - start,
-        covariance=ELO_SCALE**2 * bradley_terry_covariance(table, wins, fit),
-        notes=table.notes,
-    )
+    result = _result("bradley_terry", table, elo_points(fit.strengths), ELO, _met(fit), start)
+    covariance = ELO_SCALE**2 * bradley_terry_covariance(table, wins, fit)
+    return dataclasses.replace(result, covariance=covariance)
 
 
 def _davidson(evaluation: Evaluation, options: RatingOptions) -> RatingResult:
@@ -135,32 +128,16 @@ def _davidson(evaluation: Evaluation, options: RatingOptions) -> RatingResult:
     wins, ties = _wins_and_ties(table)
     check_comparable(wins + ties / 2, table.models)
     fit = fit_davidson(wins, ties)
-    return RatingResult(
-        method="davidson",
-        models=table.models,
-        ratings=elo_points(fit.strengths),
-        unit="Elo points, mean 1000",
-        tolerance=ROUNDING * ELO_SCALE,
-        status=f"{_fit_status(fit)}; ties weigh {fit.tie:.4g} times the root of both strengths",
-        seconds=time.perf_counter() - start,
-        notes=table.notes,
-    )
+    status = f"{_met(fit)}; ties weigh {fit.tie:.4g} times the root of both strengths"
+    return _result("davidson", table, elo_points(fit.strengths), ELO, status, start)
 
 
 def _elo(evaluation: Evaluation, options: RatingOptions) -> RatingResult:
     start = time.perf_counter()
     if not isinstance(evaluation, Battles):
         raise DataError("elo rates battles in their order; scores have none")
-    return RatingResult(
-        method="elo",
-        models=evaluation.models,
-        ratings=elo_ratings(evaluation),
-        unit="Elo points, start 1000",
-        tolerance=ROUNDING * ELO_SCALE,
-        status=f"{len(evaluation.first):,} updates in the order of the file, K = 4",
-        seconds=time.perf_counter() - start,
-        notes=evaluation.notes,
-    )
+    status = f"{len(evaluation.first):,} updates in the order of the file, K = 4"
+    return _result("elo", evaluation, elo_ratings(evaluation), ELO, status, start)
 
 
 def _win_rate(evaluation: Evaluation, options: RatingOptions) -> RatingResult:
@@ -170,16 +147,9 @@ def _win_rate(evaluation: Evaluation, options: RatingOptions) -> RatingResult:
     games = (wins + wins.T).sum(axis=1)
     if not games.all():
         raise DataError(f"{table.models[int(np.argmin(games))]!r} has no battle")
-    return RatingResult(
-        method="win_rate",
-        models=table.models,
-        ratings=wins.sum(axis=1) / games,
-        unit="share of battles won",
-        tolerance=ROUNDING,
-        status=f"mean of {int(games.sum() / 2):,} outcomes",
-        seconds=time.perf_counter() - start,
-        notes=table.notes,
-    )
+    status = f"mean of {int(games.sum() / 2):,} outcomes"
+    unit = "share of battles won"
+    return _result("win_rate", table, wins.sum(axis=1) / games, unit, status, start)
 
 
 def _nash_averaging(evaluation: Evaluation, options: RatingOptions) -> RatingResult:
@@ -199,33 +169,19 @@ def _alpha_rank(evaluation: Evaluation, options: RatingOptions) -> RatingResult:
     start = time.perf_counter()
     table = _measured(evaluation, options, "alpha_rank")
     masses, status = rank_one_population(_mean_rates(table))
-    return RatingResult(
-        method="alpha_rank",
-        models=table.models,
-        ratings=masses,
-        unit="share of time the population is of the model",
-        tolerance=ROUNDING,
-        status=status,
-        seconds=time.perf_counter() - start,
-        notes=table.notes,
-    )
+    unit = "share of time the population is of the model"
+    return _result("alpha_rank", table, masses, unit, status, start)
 
 
 def _vote(rule: str, evaluation: Evaluation, options: RatingOptions) -> RatingResult:
     start = time.perf_counter()
     table = _measured(evaluation, options, rule)
     rates = win_rates(table)
-    lottery = rule == "maximal_lotteries"
-    return RatingResult(
-        method=rule,
-        models=table.models,
-        ratings=maximal_lottery(rates) if lottery else elect(rule, rates),
-        unit="probability in the maximal lottery" if lottery else RULES[rule],
-        tolerance=ROUNDING,
-        status=f"{len(table.prompts):,} prompts vote",
-        seconds=time.perf_counter() - start,
-        notes=table.notes,
-    )
+    if rule == "maximal_lotteries":
+        scores, unit = maximal_lottery(rates), "probability in the maximal lottery"
+    else:
+        scores, unit = elect(rule, rates), RULES[rule]
+    return _result(rule, table, scores, unit, f"{len(table.prompts):,} prompts vote", start)
 
 
 _ENTRIES: dict[str, tuple[Method, str]] = {
@@ -323,5 +279,20 @@ def _wins_and_ties(table: Battles | Scores):
     return np.broadcast_arrays(wins + 0.0, ties + 0.0)
 
 
-def _fit_status(fit) -> str:
+def _result(method, table, ratings, unit, status, start) -> RatingResult:
+    """Ratings without an equilibrium behind them."""
+    return RatingResult(
+        method=method,
+        models=table.models,
+        ratings=ratings,
+        unit=unit,
+        tolerance=ROUNDING * (ELO_SCALE if unit == ELO else 1.0),
+        status=status,
+        seconds=time.perf_counter() - start,
+        notes=table.notes,
+    )
+
+
+def _met(fit) -> str:
+    """How well the equations of a fit are met."""
     return f"gradient of the log-likelihood {fit.residual:.1g} a battle after {fit.steps} steps"

@@ -84,8 +84,11 @@ def run(command: Rate) -> int:
     """Reads, rates, and prints the ratings."""
     from evaluation.ratings import RatingOptions, default_method, rate
     from evaluation.readers import read_evaluation
+    from neupl.errors import UserError
     from neupl.progress import Progress
 
+    if command.affinity is not None and not command.affinity > 0:
+        raise UserError(f"--affinity {command.affinity}: expected a positive variance")
     where = _conditions(command.where)
     evaluation = read_evaluation(
         command.evaluation,

@@ -91,6 +91,7 @@ def test_battles_that_leave_pairs_out_are_rated_by_bradley_terry_and_told_why(ne
         (["pairs.csv", "--where", "prompt"], "--where 'prompt': expected COLUMN=VALUE"),
         (["pairs.csv", "--where", "prompt=x"], "no row with prompt=x"),
         (["pairs.csv", "--format", "csv"], "unknown format 'csv'"),
+        (["pairs.csv", "--affinity", "0"], "--affinity 0.0: expected a positive variance"),
         (["pairs.csv", "--groups", "colour"], "no column 'colour'"),
         (["pairs.csv", "--method", "nash_averaging_tasks"], "needs a score of each model"),
         (["pairs.csv", "--resample", "halves"], "--resample halves needs --bootstrap N"),
