@@ -7,6 +7,7 @@ import pytest
 
 from evaluation.ratings import METHODS
 from evaluation.readers import FORMATS
+from neupl.cli import main
 
 BATTLES = (
     "model_a,model_b,winner\n" + "a,b,model_a\nb,c,model_a\nc,a,tie\nc,b,model_a\nb,a,tie\n" * 9
@@ -98,13 +99,14 @@ def test_battles_that_leave_pairs_out_are_rated_by_bradley_terry_and_told_why(ne
         (["pairs.csv", "--bootstrap", "1"], "1 draws; at least 2 are needed"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(neupl, data, arguments, message):
+def test_bad_input_is_one_line_and_exit_code_2(data, monkeypatch, capsys, arguments, message):
     (data / "empty.csv").write_text("")
-    done = neupl("rate", *arguments)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
-    assert done.stdout == ""
+    monkeypatch.chdir(data)
+    assert main(["rate", *arguments]) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.err.startswith("error: ") and printed.err.count("\n") == 1
+    assert printed.out == ""
 
 
 def test_help_names_every_method_and_format():
