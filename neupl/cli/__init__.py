@@ -32,6 +32,7 @@ COMMANDS = {
     "verify": "neupl.cli.verify:Verify",
     "export": "neupl.cli.export:Export",
     "games": "neupl.cli.games:Games",
+    "rate": "neupl.cli.rate:Rate",
     "info": "neupl.cli.info:Info",
     "doctor": "neupl.cli.doctor:Doctor",
 }
@@ -126,13 +127,14 @@ def _load(name: str) -> type:
 
 def _explain(error: Exception) -> tuple[int, str, str]:
     """Exit code, message and hint for an exception that reached the top."""
+    from evaluation.types import DataError
     from games.types import GameError
     from solvers.types import SolverError
 
     message = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, UserError):
         return BAD_INPUT, message, error.hint
-    if isinstance(error, GameError | SolverError):
+    if isinstance(error, DataError | GameError | SolverError):
         return BAD_INPUT, message, ""
     if isinstance(error, OSError):
         return BAD_INPUT, _os_error_text(error), _OS_ERROR_HINTS.get(error.errno, "")

@@ -52,30 +52,10 @@ def solve_alpha_rank(
     """
     start = time.perf_counter()
     payoffs = check_payoffs(payoffs)
-    if alpha is not None and not (alpha > 0 and population_size >= 2):
-        raise ValueError(
-            f"alpha={alpha}, population_size={population_size}: expected a positive intensity and "
-            "at least 2 members"
-        )
-    if not 0 < noise < 0.5:
-        raise ValueError(f"noise={noise} must be between 0 and 0.5")
-    shape, status = payoffs.shape[:-1], "solved"
-    where = np.arange(int(np.prod(shape)))
-    source, target, gain = _moves(payoffs)
-    if alpha is not None:
-        weight = _fixation(alpha * gain, population_size)
-    else:
-        weight = np.where(np.abs(gain) <= EQUAL, 0.5, np.where(gain > 0, 1.0, 0.0))
-        sinks = _sinks(_chain(source, target, weight, len(where)))
-        if len(sinks) == 1:
-            where = sinks[0]
-        else:
-            weight = np.where(np.abs(gain) <= EQUAL, 0.5, np.where(gain > 0, 1 - noise, noise))
-            status = f"solved with noise {noise:g} between {len(sinks)} absorbing sets"
-    chain = _chain(source, target, weight, int(np.prod(shape)))
-    joint = np.zeros(int(np.prod(shape)))
-    joint[where] = _stationary(chain[where][:, where])
-    joint = joint.reshape(shape)
+    shape = payoffs.shape[:-1]
+    moves = _moves(payoffs)
+    masses, status = _masses(moves, int(np.prod(shape)), alpha, population_size, noise)
+    joint = masses.reshape(shape)
     return SolverResult(
         joint=joint,
         concept="alpharank",
@@ -84,6 +64,67 @@ def solve_alpha_rank(
         iterations=0,
         seconds=time.perf_counter() - start,
     )
+
+
+def rank_one_population(
+    payoffs: Float[np.ndarray, "K K"],
+    *,
+    alpha: float | None = None,
+    population_size: int = 50,
+    noise: float = 1e-7,
+) -> tuple[Float64[np.ndarray, "K"], str]:
+    """Finds the stationary distribution of Alpha-Rank for one population and a symmetric game.
+
+    A mutant `j` among members `i` gains `payoffs[j, i] - payoffs[i, j]` (section 3 of the paper,
+    large populations).
+
+    Args:
+      payoffs: of the strategy of the row against that of the column, in game points.
+      alpha: as in `solve_alpha_rank`.
+      population_size: as in `solve_alpha_rank`.
+      noise: as in `solve_alpha_rank`.
+
+    Returns:
+      How often each strategy is that of the whole population, and a status as in
+      `solve_alpha_rank`.
+
+    Raises:
+      ValueError: payoffs are not a finite square matrix, or an option is out of range.
+      SolverError: as in `solve_alpha_rank`.
+    """
+    payoffs = np.asarray(payoffs, np.float64)
+    if payoffs.ndim != 2 or payoffs.shape[0] != payoffs.shape[1] or not np.isfinite(payoffs).all():
+        raise ValueError(f"payoffs must be a finite square matrix, not of shape {payoffs.shape}")
+    source, target = np.nonzero(~np.eye(len(payoffs), dtype=bool))
+    gain = payoffs[target, source] - payoffs[source, target]
+    return _masses((source, target, gain), len(payoffs), alpha, population_size, noise)
+
+
+def _masses(moves, size, alpha, population_size, noise):
+    """Stationary distribution of the chain with these moves, and the status."""
+    if alpha is not None and not (alpha > 0 and population_size >= 2):
+        raise ValueError(
+            f"alpha={alpha}, population_size={population_size}: expected a positive intensity and "
+            "at least 2 members"
+        )
+    if not 0 < noise < 0.5:
+        raise ValueError(f"noise={noise} must be between 0 and 0.5")
+    source, target, gain = moves
+    where, status = np.arange(size), "solved"
+    if alpha is not None:
+        weight = _fixation(alpha * gain, population_size)
+    else:
+        weight = np.where(np.abs(gain) <= EQUAL, 0.5, np.where(gain > 0, 1.0, 0.0))
+        sinks = _sinks(_chain(source, target, weight, size))
+        if len(sinks) == 1:
+            where = sinks[0]
+        else:
+            weight = np.where(np.abs(gain) <= EQUAL, 0.5, np.where(gain > 0, 1 - noise, noise))
+            status = f"solved with noise {noise:g} between {len(sinks)} absorbing sets"
+    chain = _chain(source, target, weight, size)
+    masses = np.zeros(size)
+    masses[where] = _stationary(chain[where][:, where])
+    return masses, status
 
 
 def _moves(payoffs):

@@ -1,10 +1,11 @@
 """The limiting logit equilibrium: the Nash equilibrium at the end of the quantal-response path.
 
 In a logit quantal response equilibrium player p plays strategy k with probability proportional to
-`exp(precision * u_p(k))` against the others' play (McKelvey and Palfrey 1995). From uniform play at
-precision 0 one path of such points leads, in almost all games, to one Nash equilibrium. The path is
-followed by arc length in log-probabilities with a tangent predictor and a Newton corrector, so that
-it may turn back in precision (Turocy 2005). Any number of players.
+`prior_p(k) exp(precision * u_p(k))` against the others' play (McKelvey and Palfrey 1995, whose
+prior is uniform). From the prior at precision 0 one path of such points leads, in almost all games,
+to one Nash equilibrium. The path is followed by arc length in log-probabilities with a tangent
+predictor and a Newton corrector, so that it may turn back in precision (Turocy 2005). Any number of
+players.
 """
 
 import time
@@ -25,10 +26,16 @@ FIRST_STEP, LEAST_STEP, GROWTH, SHRINKAGE = 0.03, 1e-9, 1.5, 0.4
 # The predictor may miss by this share of the step, so that the path is not left for another one.
 MAX_TURN = 0.3
 MAX_FINISHING_STEPS = 30
+# Least singular value, as a share of the greatest, of an equilibrium that stands alone.
+ISOLATED = 1e-12
 
 
 def solve_logit(
-    payoffs: Float[np.ndarray, "..."], *, tolerance: float = 1e-9, max_steps: int = 3000
+    payoffs: Float[np.ndarray, "..."],
+    *,
+    prior: Sequence[Float[np.ndarray, "_"]] | None = None,
+    tolerance: float = 1e-9,
+    max_steps: int = 3000,
 ) -> SolverResult:
     """Solves for the limiting logit equilibrium.
 
@@ -37,6 +44,7 @@ def solve_logit(
 
     Args:
       payoffs: `[K_0, ..., K_{P-1}, P]`, in game points.
+      prior: each player's play at precision 0, `[K_p]`, positive, sums to 1; uniform by default.
       tolerance: accepted NashConv as a share of the greatest payoff range of a player.
       max_steps: bound on the steps along the path.
 
@@ -57,8 +65,8 @@ def solve_logit(
         )
     scale = max(float(np.ptp(payoffs[..., p])) for p in range(payoffs.shape[-1]))
     scaled = (payoffs - payoffs.min(axis=tuple(range(payoffs.ndim - 1)))) / (scale or 1.0)
-    logs = [np.full(k, -np.log(k)) for k in scaled.shape[:-1]]
-    point = np.append(np.concatenate(logs), 0.0)
+    prior_logs = _prior_logs(prior, scaled.shape[:-1])
+    point = np.append(prior_logs, 0.0)
     tangent = np.append(np.zeros(len(point) - 1), 1.0)
     length, best = FIRST_STEP, np.inf
     for step in range(max_steps):
@@ -75,10 +83,9 @@ def solve_logit(
                     iterations=step,
                     seconds=time.perf_counter() - start,
                 )
-        _, jacobian = _equations(scaled, point)
-        tangent = _tangent(jacobian, tangent)
+        tangent = _tangent(scaled, prior_logs, point, tangent)
         while True:
-            corrected = _correct(scaled, point + length * tangent, tangent)
+            corrected = _correct(scaled, prior_logs, point + length * tangent, tangent)
             if corrected is not None:
                 missed = np.linalg.norm(corrected - point - length * tangent)
                 if missed <= MAX_TURN * length and corrected[-1] >= 0:
@@ -99,6 +106,21 @@ def _lost(what, precision, gap):
         f"the path of quantal response equilibria {what} at precision {precision:.3g} per payoff "
         f"range; least NashConv {gap:.3g}"
     )
+
+
+def _prior_logs(prior, shape):
+    """The logarithms of the prior, one player after the other."""
+    if prior is None:
+        prior = [np.full(k, 1 / k) for k in shape]
+    prior = [np.asarray(own, np.float64) for own in prior]
+    if [own.shape for own in prior] != [(k,) for k in shape] or not all(
+        np.all(own > 0) and abs(own.sum() - 1) < 1e-9 for own in prior
+    ):
+        raise ValueError(
+            f"prior must be {len(shape)} positive distributions over "
+            f"{' and '.join(map(str, shape))} strategies; got {[own.tolist() for own in prior]}"
+        )
+    return np.log(np.concatenate(prior))
 
 
 def _split(payoffs, point):
@@ -125,13 +147,14 @@ def _values(payoffs, strategies: Sequence[Float64[np.ndarray, "_"]]):
     return values, derivatives
 
 
-def _equations(payoffs, point):
+def _equations(payoffs, prior_logs, point):
     """Residuals of the logit equations and their derivatives `[n, n + 1]`.
 
-    Per player: log-probabilities differ from the greatest one's as values do, times the precision;
-    probabilities sum to 1.
+    Per player: log-probabilities, less those of the prior, differ from the greatest one's as values
+    do, times the precision; probabilities sum to 1.
     """
     logs, precision = _split(payoffs, point), point[-1]
+    above = np.split(point[:-1] - prior_logs, np.cumsum(payoffs.shape[:-1])[:-1])
     strategies = [np.exp(own) for own in logs]
     values, derivatives = _values(payoffs, strategies)
     starts = np.cumsum([0, *payoffs.shape[:-1]])
@@ -140,7 +163,8 @@ def _equations(payoffs, point):
     for p, own in enumerate(logs):
         block = slice(starts[p], starts[p + 1])
         first = int(np.argmax(own))
-        residual[block] = own - own[first] - precision * (values[p] - values[p][first])
+        relative = above[p] - above[p][first]
+        residual[block] = relative - precision * (values[p] - values[p][first])
         jacobian[block, block] = np.eye(len(own))
         jacobian[block, starts[p] + first] -= 1.0
         jacobian[block, -1] = values[p][first] - values[p]
@@ -156,20 +180,26 @@ def _equations(payoffs, point):
     return residual, jacobian
 
 
-def _tangent(jacobian, before):
+def _tangent(payoffs, prior_logs, point, before):
     """Unit direction of the path, on the side of `before`."""
-    direction = scipy.linalg.qr(jacobian.T, check_finite=False)[0][:, -1]
-    return direction if direction @ before >= 0 else -direction
+    _, jacobian = _equations(payoffs, prior_logs, point)
+    along = np.append(np.zeros(len(point) - 1), 1.0)
+    try:
+        direction = np.linalg.solve(np.vstack([jacobian, before]), along)
+    except np.linalg.LinAlgError:
+        direction = scipy.linalg.qr(jacobian.T, check_finite=False)[0][:, -1]
+        direction *= np.sign(direction @ before) or 1.0
+    return direction / np.linalg.norm(direction)
 
 
-def _correct(payoffs, guess, tangent):
+def _correct(payoffs, prior_logs, guess, tangent):
     """The point of the path in the plane through `guess` across the tangent, or `None`."""
     point, before = guess, np.inf
     for _ in range(MAX_CORRECTIONS):
         # An overshooting correction may leave the range of the exponential.
         if not (np.isfinite(point).all() and point[:-1].max() < 1.0):
             return None
-        residual, jacobian = _equations(payoffs, point)
+        residual, jacobian = _equations(payoffs, prior_logs, point)
         size = float(np.abs(residual).max())
         if size <= CORRECTOR_TOLERANCE * (1 + abs(point[-1])):
             return point
@@ -194,7 +224,7 @@ def _candidates(payoffs, point):
         return
     supports = set()
     for share in (1e-2, 1e-4, 1e-8):
-        support = tuple(tuple(np.flatnonzero(own > share)) for own in strategies)
+        support = tuple(tuple(np.flatnonzero(own > share * own.max())) for own in strategies)
         if support in supports:
             continue
         supports.add(support)
@@ -227,7 +257,10 @@ def _equalise(payoffs, strategies, support, *, reach):
                     jacobian[block, columns] = derivatives[p, q] - derivatives[p, q][0]
             residual[starts[p]] = own.sum() - 1.0
             jacobian[starts[p], block] = 1.0
-        change = np.linalg.lstsq(jacobian, residual, rcond=1e-12)[0]
+        change, _, rank, _ = np.linalg.lstsq(jacobian, residual, rcond=ISOLATED)
+        # Where equilibria form a continuum only the path itself tells which one it ends in.
+        if rank < len(change):
+            return None
         point = point - change
         if not np.abs(point - begin).max() <= reach:
             return None

@@ -1,7 +1,8 @@
 """Solves the projection onto a set of correlated equilibria by whatever method gets there.
 
 Newton's method on the dual solves games in general position; an interior-point method, followed by
-Newton steps, degenerate ones. Two-player games that are zero-sum for all that matters are first
+Newton steps, degenerate ones; where there are tens of thousands of rows, Newton's method in blocks.
+Two-player games that are zero-sum for all that matters are first
 reduced to the face that holds all their equilibria.
 """
 
@@ -10,8 +11,11 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float64
 
+from solvers.meta.block_newton import block_newton
+from solvers.meta.divergence import RelativeEntropy
 from solvers.meta.dual_newton import dual_newton
 from solvers.meta.face import lifted, reduced, zero_sum_face
+from solvers.meta.incentives import SwapIncentives
 from solvers.meta.interior_point import interior_point
 from solvers.meta.projection import Answer, Projection, answer, worst_rows
 from solvers.types import SolverError
@@ -23,6 +27,8 @@ ACCEPTED, AIM = 1e-8, 1e-12
 # told by the status.
 EQUILIBRIUM, DOUBT = 1e-10, 0.1
 MAX_NEWTON_STEPS, MAX_INTERIOR_STEPS, MAX_POLISHING_STEPS = 12, 250, 4
+# With more pairs of strategies than this their rows are treated in blocks, if they can be.
+MANY_ROWS, MAX_BLOCK_STEPS = 10_000, 60
 # How sure the selection on a face must be to try nothing else.
 SETTLED = 1e-5
 FIRST_PAIR_STEPS, PROMISING = 4, 1e-2
@@ -89,6 +95,12 @@ def _search(problem, duals, newton_steps) -> Answer:
     if problem.relief_rates is None:
         # With a row for every pair of strategies, a bad beginning seldom comes to a good end.
         pairs = len(operator.group_starts) < len(operator.player)
+        if _in_blocks(problem):
+            tried.append(
+                block_newton(problem, duals, tolerance=ACCEPTED / 3, max_steps=MAX_BLOCK_STEPS)
+            )
+            if tried[-1].residual <= ACCEPTED:
+                return tried[-1]
         first = min(newton_steps, FIRST_PAIR_STEPS) if pairs else newton_steps
         tried.append(dual_newton(problem, duals, tolerance=AIM, max_steps=first))
         if first < newton_steps and 10 * AIM < tried[-1].residual <= PROMISING:
@@ -110,6 +122,17 @@ def _search(problem, duals, newton_steps) -> Answer:
     tried.append(answer(problem, polished.joint, polished.duals, relief=inner.relief))
     best = min(tried, key=lambda one: one.residual)
     return best._replace(iterations=inner.iterations + polished.iterations)
+
+
+def _in_blocks(problem):
+    """Whether the rows are too many for one matrix, and fall into blocks."""
+    return (
+        isinstance(problem.incentives, SwapIncentives)
+        and isinstance(problem.divergence, RelativeEntropy)
+        and problem.tight is None
+        and not problem.allowance.any()
+        and len(problem.allowance) > MANY_ROWS
+    )
 
 
 def _interior(problem, duals):

@@ -1,0 +1,114 @@
+"""`neupl rate` as a user runs it: tables, one JSON object, one clear error."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evaluation.ratings import METHODS
+from evaluation.readers import FORMATS
+from neupl.cli import main
+
+BATTLES = (
+    "model_a,model_b,winner\n" + "a,b,model_a\nb,c,model_a\nc,a,tie\nc,b,model_a\nb,a,tie\n" * 9
+)
+PAIRS = "prompt,topic,model_a,model_b,outcome\n" + "".join(
+    f"q{q},t{q // 2},m{i},m{j},{(q * 7 + i * 3 + j * 5) % 3 / 2}\n"
+    for q in range(8)
+    for i in range(4)
+    for j in range(i)
+)
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Files that the command finds where it runs."""
+    (tmp_path / "battles.csv").write_text(BATTLES)
+    (tmp_path / "pairs.csv").write_text(PAIRS)
+    return tmp_path
+
+
+def test_table_says_ranks_ratings_and_the_certificate(neupl, data):
+    done = neupl("rate", "pairs.csv", "--method", "cce,bradley_terry", "--bootstrap", "20")
+    assert done.returncode == 0, done.stderr
+    header, _, *rows = done.stdout.splitlines()
+    assert header.split() == ["rank", "model", "cce", "95", "%", "group", "mass", "bradley_terry"]
+    assert {row.split()[1] for row in rows[:4]} == {"m0", "m1", "m2", "m3"}
+    assert rows[0].split()[2] == "0.00000"
+    assert "cce_gain" in done.stdout
+    assert "halves of the prompts" in done.stdout
+
+
+def test_json_is_one_object_best_first(neupl, data):
+    done = neupl("rate", "pairs.csv", "--groups", "topic", "--json", "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    content = json.loads(done.stdout)
+    assert content["method"] == "cce"
+    certificate = content["certificate"]
+    assert certificate["quantity"] == "cce_gain" and certificate["method"] == "exact"
+    assert 0 <= certificate["value"] <= 1e-6
+    assert len(certificate["per_player"]) == 3
+    ratings = [entry["rating"] for entry in content["ratings"]]
+    assert ratings[0] == pytest.approx(0, abs=1e-8)
+    ranks = [entry["rank"] for entry in content["ratings"]]
+    assert ranks == sorted(ranks)
+    assert set(content["ratings"][0]) == {
+        "name",
+        "rating",
+        "rank",
+        "interval",
+        "tied_group",
+        "mass",
+    }
+    assert sum(content["prompt_masses"].values()) == pytest.approx(1)
+
+
+def test_battles_without_prompts_are_one_game(neupl, data):
+    done = neupl("rate", "battles.csv", "--json", "--method", "bradley_terry,elo,cce")
+    assert done.returncode == 0, done.stderr
+    content = json.loads(done.stdout)
+    low, high = content["ratings"][0]["interval"]
+    assert low < content["ratings"][0]["rating"] < high
+    assert [other["method"] for other in content["others"]] == ["elo", "cce"]
+    assert content["others"][1]["certificate"]["value"] <= 1e-6
+
+
+def test_battles_that_leave_pairs_out_are_rated_by_bradley_terry_and_told_why(neupl, data):
+    rows = PAIRS.splitlines(keepends=True)
+    (data / "sparse.csv").write_text(rows[0] + "".join(rows[1::4] + rows[2::4] + rows[3::4]))
+    done = neupl("rate", "sparse.csv", "--json")
+    content = json.loads(done.stdout)
+    assert content["method"] == "bradley_terry"
+    assert "none of the 8 prompts" in content["notes"][0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["absent.csv"], "absent.csv: no such file"),
+        (["empty.csv"], "empty.csv: the file is empty"),
+        (["pairs.csv", "--method", "elos"], "unknown method 'elos' (did you mean 'elo'?)"),
+        (["pairs.csv", "--where", "prompt"], "--where 'prompt': expected COLUMN=VALUE"),
+        (["pairs.csv", "--where", "prompt=x"], "no row with prompt=x"),
+        (["pairs.csv", "--format", "csv"], "unknown format 'csv'"),
+        (["pairs.csv", "--affinity", "0"], "--affinity 0.0: expected a positive variance"),
+        (["pairs.csv", "--groups", "colour"], "no column 'colour'"),
+        (["pairs.csv", "--method", "nash_averaging_tasks"], "needs a score of each model"),
+        (["pairs.csv", "--resample", "halves"], "--resample halves needs --bootstrap N"),
+        (["pairs.csv", "--bootstrap", "1"], "1 draws; at least 2 are needed"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(data, monkeypatch, capsys, arguments, message):
+    (data / "empty.csv").write_text("")
+    monkeypatch.chdir(data)
+    assert main(["rate", *arguments]) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.err.startswith("error: ") and printed.err.count("\n") == 1
+    assert printed.out == ""
+
+
+def test_help_names_every_method_and_format():
+    text = (Path(__file__).parents[2] / "neupl" / "cli" / "rate.py").read_text()
+    assert [name for name in (*METHODS, *FORMATS) if f"`{name}`" not in text] == []
