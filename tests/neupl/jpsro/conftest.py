@@ -9,6 +9,7 @@ import pytest
 from games.registry import load_tree
 from neupl.config import (
     JPSRO_DEFAULTS,
+    JPSRO_PPO_DEFAULTS,
     Config,
     JPSROConfig,
     LearnerConfig,
@@ -43,6 +44,7 @@ def _joint_config(game: str = GAME, **jpsro: Any) -> Config:
     training = TrainingConfig(steps=1200, evaluate_every=20, max_steps_per_row=200)
     return dataclasses.replace(
         JPSRO_DEFAULTS,
+        JPSRO_PPO_DEFAULTS,
         game=game,
         population=PopulationConfig(size=SIZE),
         network=NetworkConfig(hidden_sizes=(48, 48), embedding_size=16),
@@ -66,16 +68,49 @@ def joint_problem() -> JointProblem:
 
 
 @pytest.fixture(scope="session")
-def joint_run(joint_problem) -> TrainedJoint:
+def joint_run(joint_problem, trained) -> TrainedJoint:
     """Trained on three-player Kuhn poker until the population is full."""
-    states, lines = [initial_state(joint_problem)], []
+    return trained(joint_problem, initial_state(joint_problem))
 
-    def record(state: JointState, line: dict[str, float]) -> None:
-        states.append(state)
-        lines.append(line)
 
-    train(joint_problem, states[0], on_evaluation=record)
-    return TrainedJoint(joint_problem, states, lines)
+@pytest.fixture(scope="session")
+def ppo_config():
+    """`(game, **jpsro) -> Config`: small runs that learn from episodes, three iterations long."""
+
+    def config(game: str = GAME, **jpsro: Any) -> Config:
+        return dataclasses.replace(
+            JPSRO_PPO_DEFAULTS,
+            game=game,
+            population=PopulationConfig(size=5),
+            network=NetworkConfig(
+                hidden_sizes=(32, 32), embedding_size=16, critic_hidden_size=16
+            ),
+            learner=LearnerConfig(
+                kind="ppo", learning_rate=1e-2, final_learning_rate=1e-3,
+                episodes=1024, minibatch=512, clip=0.5,
+            ),
+            training=TrainingConfig(steps=24, evaluate_every=4, max_steps_per_row=8),
+            jpsro=dataclasses.replace(JPSRO_PPO_DEFAULTS.jpsro, **jpsro),
+        )  # fmt: skip
+
+    return config
+
+
+@pytest.fixture(scope="session")
+def trained():
+    """`(problem, state) -> TrainedJoint`: the rest of a run."""
+
+    def run(problem: JointProblem, state: JointState) -> TrainedJoint:
+        states, lines = [state], []
+
+        def record(state: JointState, line: dict[str, float]) -> None:
+            states.append(state)
+            lines.append(line)
+
+        train(problem, state, on_evaluation=record)
+        return TrainedJoint(problem, states, lines)
+
+    return run
 
 
 @pytest.fixture

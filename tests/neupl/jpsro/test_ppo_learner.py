@@ -3,7 +3,6 @@ was, and that responses gain.
 """
 
 import dataclasses
-from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -15,19 +14,14 @@ from neupl.config import (
     JPSRO_PPO_DEFAULTS,
     PPO_DEFAULTS,
     Config,
-    LearnerConfig,
-    NetworkConfig,
-    PopulationConfig,
-    TrainingConfig,
 )
 from neupl.config_io import load_config
 from neupl.errors import UserError
-from neupl.jpsro.episode_magnet import make_episode_magnet
-from neupl.jpsro.iteration import cooled, inspect, task_of
+from neupl.jpsro.iteration import inspect, task_of
 from neupl.jpsro.response_actor import DecidingNetwork, Meeting, ResponseActor
 from neupl.jpsro.response_matches import draw_response_matches
 from neupl.jpsro.trainer import JointTrainer, make_joint_problem
-from neupl.jpsro.training import initial_state, train
+from neupl.jpsro.training import initial_state
 from neupl.population_actor import Seen
 from neupl.rollout import make_actor_play
 from neupl.training_run import default_graph
@@ -39,49 +33,9 @@ PLAYERS, SIZE = 3, 5
 CAP = 8
 
 
-class SampledRun(NamedTuple):
-    """Three iterations.
-
-    Attributes:
-      problem: what was trained.
-      states: the first one, and after every evaluation.
-      lines: metrics of every evaluation.
-    """
-
-    problem: Any
-    states: list[Any]
-    lines: list[dict[str, float]]
-
-
-def small_config(game=GAME, **jpsro):
-    return dataclasses.replace(
-        JPSRO_PPO_DEFAULTS,
-        game=game,
-        population=PopulationConfig(size=SIZE),
-        network=NetworkConfig(hidden_sizes=(32, 32), embedding_size=16, critic_hidden_size=16),
-        learner=LearnerConfig(
-            kind="ppo", learning_rate=1e-2, final_learning_rate=1e-3,
-            episodes=1024, minibatch=512, clip=0.5,
-        ),
-        training=TrainingConfig(steps=3 * CAP, evaluate_every=CAP // 2, max_steps_per_row=CAP),
-        jpsro=dataclasses.replace(JPSRO_PPO_DEFAULTS.jpsro, **jpsro),
-    )  # fmt: skip
-
-
-def trained(problem, state):
-    states, lines = [state], []
-
-    def record(state, line):
-        states.append(state)
-        lines.append(line)
-
-    train(problem, state, on_evaluation=record)
-    return SampledRun(problem, states, lines)
-
-
 @pytest.fixture(scope="module")
-def run():
-    problem = make_joint_problem(small_config(), load_tree(GAME))
+def run(ppo_config, trained):
+    problem = make_joint_problem(ppo_config(), load_tree(GAME))
     return trained(problem, initial_state(problem))
 
 
@@ -234,55 +188,6 @@ def test_iterations_take_the_batches_that_they_are_given(run):
     assert [int(s.iteration) for s in run.states] == [1, 1, 2, 2, 3, 3, 4]
 
 
-def test_iterations_end_as_soon_as_little_is_missed():
-    """Whatever is missed is little: two inspections, one that decides and one that ends."""
-    config = small_config(shortfall=1e9, drift=1e9)
-    config = dataclasses.replace(
-        config, training=dataclasses.replace(config.training, steps=CAP, evaluate_every=1)
-    )
-    problem = make_joint_problem(config, load_tree(GAME))
-    found = trained(problem, initial_state(problem))
-    assert [int(s.iteration) for s in found.states] == [1, 1, 2, 2, 3, 3, 4, 4, 5]
-
-
-def test_what_may_be_missed_is_a_share_of_what_could_be_gained(run):
-    """Responses of a network that knows nothing, early in an iteration: all is missed, or most."""
-    problem, first = run.problem, run.states[0]
-    nothing = {"train/response_divergence": 1.0, "train/strategy_divergence": 1.0}
-
-    def ready(shortfall):
-        settings = dataclasses.replace(problem.config.jpsro, shortfall=shortfall)
-        strict = dataclasses.replace(
-            problem, config=dataclasses.replace(problem.config, jpsro=settings)
-        )
-        return inspect(strict, first, task_of(strict, first), nothing).ready
-
-    found = inspect(problem, first, task_of(problem, first), nothing)
-    missed = float((found.response_left / (first.best - first.follow)).max())
-    assert 0.5 < missed < 2
-    assert ready(missed * 1.01)
-    assert not ready(missed * 0.99)
-
-
-def test_responses_cool_down_until_they_become_strategies(run):
-    """By hand: 6 points of payoff range, 0.01 / iteration, and 0.02 more at the start of one."""
-    problem, state = run.problem, run.states[0]._replace(iteration=np.int64(2))
-    assert problem.info.payoff_range == 6.0
-
-    def temperature(waited, slot=-1):
-        learner = state.learner._replace(step=state.started + waited)
-        later = state._replace(learner=learner, slot=np.full(PLAYERS, slot))
-        task, again = task_of(problem, later), cooled(problem, later, task_of(problem, state))
-        np.testing.assert_array_equal(task.temperature, again.temperature)
-        assert task.magnet_share == again.magnet_share
-        return float(task.temperature[0, 0]), float(task.magnet_share)
-
-    assert temperature(0) == pytest.approx((6 * (0.005 + 0.02), 0.2))
-    assert temperature(CAP // 4) == pytest.approx((6 * (0.005 + 0.01), 1 / 3))
-    assert temperature(CAP // 2) == pytest.approx((6 * 0.005, 1))
-    assert temperature(CAP // 4, slot=1) == pytest.approx((6 * 0.005, 1))
-
-
 def test_what_is_kept_has_the_responses_that_were_learned(run):
     """The next ones start from nothing, those of the population that is kept do not."""
     last = run.states[-1]
@@ -323,42 +228,7 @@ def test_random_ties_are_broken_alike_in_an_iteration_and_otherwise_in_the_next(
     assert np.abs(first - problem.tables.tree.uniform_policy()).mean() > 0.1
 
 
-def test_strategies_are_taught_the_response_with_ties_broken(run):
-    """At a temperature at which responses stay even, the strategy follows the random policy."""
-    problem, tree = run.problem, run.problem.tables.tree
-    settings = dataclasses.replace(problem.config.jpsro, break_ties=1.0)
-    config = dataclasses.replace(problem.config, jpsro=settings)
-    broken = make_joint_problem(config, load_tree(GAME))
-    state = run.states[0]._replace(novel=np.bool_(True), slot=np.ones(PLAYERS, np.int64))
-    task = task_of(broken, state)
-    # Hot and hardly drawn: the response itself stays even.
-    task = task._replace(temperature=np.full_like(np.asarray(task.temperature), 20.0))
-    task = task._replace(magnet_share=np.float32(1e-3))
-    seen = Seen(
-        tree.observation, tree.legal_mask, tree.infoset_player,
-        np.zeros((tree.num_infosets, PLAYERS), np.int32),
-    )  # fmt: skip
-    whole = task._replace(magnet_share=np.float32(1.0))
-    random_policy = np.exp(make_episode_magnet(settings, PLAYERS)(whole, seen)) * tree.legal_mask
-
-    def taught(problem, task):
-        learner = state.learner
-        for step in range(10):
-            key = jax.random.fold_in(jax.random.key(1), step)
-            experience = problem.learner.collect(learner.params, task, key)
-            learner, _ = problem.learner.update(learner, experience, key)
-        return np.asarray(problem.tables.policies(learner.params))[1]
-
-    uniform = tree.uniform_policy()
-    even = taught(problem, task)
-    assert np.abs(even - uniform).mean() < 0.1
-    cold = whole._replace(temperature=np.zeros_like(np.asarray(task.temperature)))
-    # Without temperature the response is drawn nowhere on the paths it plays, the strategy is.
-    following, free = taught(broken, cold), taught(problem, cold)
-    assert np.abs(following - random_policy).mean() < 0.7 * np.abs(free - random_policy).mean()
-
-
-def test_resumed_training_is_the_same_to_the_bit(run):
+def test_resumed_training_is_the_same_to_the_bit(run, trained):
     saved = to_arrays(run.states[3])
     restored = from_arrays(initial_state(run.problem), saved)
     again = trained(run.problem, restored)
@@ -395,9 +265,9 @@ def test_inspection_ignores_divergences_of_samples(run):
     assert not found.over
 
 
-def test_ce_learns_a_response_per_recommendation():
+def test_ce_learns_a_response_per_recommendation(ppo_config):
     """Lanes of the seat are shared by the recommendations that are given."""
-    config = small_config("matrix_sh", concept="ce", judge="none")
+    config = ppo_config("matrix_sh", concept="ce", judge="none")
     problem = make_joint_problem(config, load_tree(config.game))
     state = initial_state(problem)
     joint = np.zeros((SIZE, SIZE))
