@@ -91,7 +91,7 @@ def make_response_learner(tables: ResponseTables, config: Config, num_responders
         each = task.held.sum(axis=1) / jnp.maximum(present.sum(axis=1), 1.0)
         share = hold_weight * present * each[:, None]
         own = jnp.asarray(tree.infoset_player)
-        taught = jnp.take_along_axis(task.frozen, some[own][:, None], axis=2)
+        chosen, taught = some, jnp.take_along_axis(task.frozen, some[own][:, None], axis=2)
         taught_weight = jnp.take_along_axis(task.importance, some[own], axis=1) * share[own]
         if network.distils:
             of_new = jnp.take_along_axis(response, task.responder[own][:, None, None], axis=2)
@@ -99,7 +99,7 @@ def make_response_learner(tables: ResponseTables, config: Config, num_responders
                 importance_of(passes, response, seat), task.responder[own][:, None], axis=1
             )
             new_weight = new_weight * task.distil[own][:, None]
-            some = jnp.concatenate([task.slot[:, None], some], axis=1)
+            chosen = jnp.concatenate([task.slot[:, None], some], axis=1)
             taught = jnp.concatenate([of_new, taught], axis=2)
             taught_weight = jnp.concatenate([new_weight, taught_weight], axis=1)
         # Half by reach, half everywhere: who deviates later will find out what is played there.
@@ -110,7 +110,7 @@ def make_response_learner(tables: ResponseTables, config: Config, num_responders
             started=task.started,
             signal=signal,
             weight=weight / weight.shape[1],
-            chosen=some,
+            chosen=chosen,
             taught=taught,
             taught_weight=taught_weight,
         )

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from games.registry import load_tree
-from neupl.config import PopulationConfig
+from neupl.config import Config, PopulationConfig
+from neupl.config_io import load_config
+from neupl.errors import UserError
 from neupl.jpsro.export import export_joint
 from neupl.jpsro.iteration import task_of
 from neupl.jpsro.population import own_tables
-from neupl.jpsro.trainer import make_joint_problem
+from neupl.jpsro.trainer import JointTrainer, make_joint_problem
 from neupl.jpsro.training import initial_state, train
 from neupl.jpsro.verification import verify_joint
 from neupl.population import load_population
@@ -138,8 +140,10 @@ def test_resumed_training_is_the_same_to_the_bit(run):
 def test_the_next_responses_start_afresh_and_strategies_stay(run):
     problem, states, _ = run
     tables, state = problem.tables, states[-1]
-    after = problem.learner.restart(state.learner, 0, 0, jax.random.key(1)).params
-    before = state.learner.params
+    # The co-players' copy still has the responses of the last iteration.
+    before = state.frozen
+    learner = state.learner._replace(params=before)
+    after = problem.learner.restart(learner, 0, 0, jax.random.key(1)).params
     np.testing.assert_array_equal(tables.policies(after), tables.policies(before))
     mixtures = task_of(problem, state).mixtures
     responses = [np.asarray(tables.responses(params, mixtures)) for params in (before, after)]
@@ -152,3 +156,16 @@ def test_continued_responses_start_where_the_last_ones_ended(joint_config):
     learner = initial_state(problem).learner
     after = problem.learner.restart(learner, 0, 0, jax.random.key(1))
     jax.tree.map(np.testing.assert_array_equal, learner.params, after.params)
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("network.kind=separate", "with conditional alone"),
+        ("jpsro.form=direct", "with distil alone"),
+    ],
+)
+def test_episodes_teach_the_main_form_alone(setting, says):
+    given = ["graph.kind=jpsro", "learner.kind=ppo", f"game={GAME}", setting]
+    with pytest.raises(UserError, match=says):
+        JointTrainer(load_config(Config, None, given))

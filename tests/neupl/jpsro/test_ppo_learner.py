@@ -388,8 +388,6 @@ def test_such_runs_start_from_defaults_of_their_own():
         ("evaluation.payoffs=sampled", "solves and measures on the game tree"),
         ("evaluation.payoffs=learned", "solves and measures on the game tree"),
         ("learner.mirror=0.5", "takes 0 alone"),
-        ("network.kind=separate", "with conditional alone"),
-        ("jpsro.form=direct", "with distil alone"),
         ("max_nodes=50", "50 nodes"),
     ],
 )
