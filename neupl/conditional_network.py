@@ -114,13 +114,19 @@ class ConditionalNetwork(nn.Module):
         return logits, value
 
 
-def coplayer_marginals(joint: Float[Array, "P K M"]) -> Float[Array, "P K J"]:
+def coplayer_marginals(
+    joint: Float[Array, "P N M"], num_strategies: int | None = None
+) -> Float[Array, "P N J"]:
     """Marginals of each co-player, side by side: `J = (P - 1) * K`; for two players the rows
     themselves.
+
+    Args:
+      joint: for each seat, rows over the `M = K ** (P - 1)` joint profiles of its co-players.
+      num_strategies: the strategies `K` of a co-player; by default as many as there are rows.
     """
-    num_seats, num_strategies, _ = joint.shape
-    num_coplayers = _num_coplayers(joint)
-    cube = joint.reshape(num_seats, num_strategies, *(num_strategies,) * num_coplayers)
+    size = joint.shape[1] if num_strategies is None else num_strategies
+    num_coplayers = _num_coplayers(joint.shape[-1], size)
+    cube = joint.reshape(*joint.shape[:2], *(size,) * num_coplayers)
     axes = range(2, 2 + num_coplayers)
     return jnp.concatenate(
         [cube.sum(axis=tuple(a for a in axes if a != keep)) for keep in axes], axis=-1
@@ -133,7 +139,8 @@ def _embedding_met(
     """Mean embeddings of the co-players, side by side in ascending seat order: `G = (P - 1) *
     E`.
     """
-    others = _other_tables(embedding.shape[0], _num_coplayers(coplayers))
+    num_coplayers = _num_coplayers(coplayers.shape[-1], coplayers.shape[1])
+    others = _other_tables(embedding.shape[0], num_coplayers)
     shares = jnp.split(coplayer_marginals(coplayers), len(others[0]), axis=-1)
     per_seat = [
         jnp.concatenate(
@@ -162,8 +169,7 @@ def _other_tables(num_tables: int, num_coplayers: int) -> list[list[int]]:
     return [[q for q in range(num_tables) if q != p] for p in range(num_tables)]
 
 
-def _num_coplayers(joint: Float[Array, "P K M"]) -> int:
-    _, num_strategies, num_profiles = joint.shape
+def _num_coplayers(num_profiles: int, num_strategies: int) -> int:
     count, size = 1, num_strategies
     while size < num_profiles:
         count, size = count + 1, size * num_strategies

@@ -61,7 +61,7 @@ class NetworkConfig:
     kind: Literal["conditional", "separate", "continued"] = "conditional"
     """`conditional`: one network plays all strategies; baselines with a network per strategy:
     `separate`, where a new strategy starts from a fresh one, and `continued`, where it starts as
-    its predecessor is.
+    its predecessor is (`graph.kind=jpsro`: as the response before it ended).
     """
     hidden_sizes: tuple[int, ...] = (128, 128)
     """Widths of the hidden layers of the policy."""
@@ -175,6 +175,12 @@ class JPSROConfig:
     concept: Literal["cce", "ce"] = "cce"
     """Which deviations are responded to: `cce`: one before the draw, a response per seat; `ce`: one
     after each recommendation, of which the response that gains most joins.
+    """
+    form: Literal["distil", "direct"] = "distil"
+    """How a response becomes a strategy of the conditional network: `distil`: the response head
+    teaches an embedding; `direct`: it is trained as a row of its own, conditioned on index and
+    mixture, and that row is the strategy. A network per strategy (`network.kind`) has nothing to
+    distil either.
     """
     coplayers: Literal["joint", "product"] = "joint"
     """What responses respond to: the `joint`, correlated as it is, or the `product` of its

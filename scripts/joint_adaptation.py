@@ -20,8 +20,10 @@ def adaptation_of(population: JointPopulation, *, seed: int = 0) -> dict[str, An
     Returns:
       `response`: of the response head, which is given the mixture; `best_member`: of the best of
       the seat's own strategies, chosen by exact values; `trained`: of the response head against
-      the marginal of the joint that was kept.
+      the marginal of the joint that was kept. Nothing where no network is told a mixture.
     """
+    if not population.answers_mixtures:
+        return {}
     tree, rng = population.tree(), np.random.default_rng(seed)
     plans = [realization_plan(tree, own) for own in population.policies]
     uniform = realization_plan(tree, tree.uniform_policy()[None])

@@ -102,6 +102,8 @@ ABLATIONS = {
     "uniform joint": ("graph.meta_solver=uniform",),
     "product of marginals": ("jpsro.coplayers=product",),
     "no gate": ("jpsro.fit=100", "jpsro.drift=100"),
+    "independent networks": ("network.kind=separate",),
+    "direct form": ("jpsro.form=direct",),
 }
 ABLATED = ("kuhn_3p", "sheriff_small", "goofspiel_4")
 

@@ -178,7 +178,7 @@ def _ablations_part(
         "## What matters",
         "One change of the preset at a time, the same seeds and steps.",
         table(
-            ("game", "change", "CCE gap", "welfare", "greatest drift"),
+            ("game", "change", "CCE gap", "welfare", "greatest drift", "CPU seconds"),
             [
                 (
                     row["name"].partition("/")[0],
@@ -186,6 +186,7 @@ def _ablations_part(
                     _pair(row["gap"]),
                     _pair(row["welfare"]),
                     _shares(row, "worst_drift"),
+                    _seconds(row["cpu_s"]),
                 )
                 for row in ordered
             ],

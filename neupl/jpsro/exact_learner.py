@@ -4,7 +4,9 @@ Three losses are taken together, each over all information states (Liu et al. 20
 2401.05133, section 3). *Respond*: the response head is drawn to the regularised greedy policy of
 the exact action values that its own policy has against the mixture, as in `learners.exact`; no best
 response is ever shown to it. *Distil*: the embedding of the new strategy is drawn to the response.
-*Regularise*: earlier strategies stay where they were when the iteration began.
+*Regularise*: earlier strategies stay where they were when the iteration began. Networks whose
+responses become strategies as they are do not distil, and those that share nothing do not
+regularise.
 """
 
 from typing import Any, NamedTuple
@@ -38,7 +40,8 @@ class ResponseExperience(NamedTuple):
       started: as in the task.
       signal: `[S, A, R]` target probabilities of the responses.
       weight: `[S, R]` importance of each information state.
-      chosen: `[P, N]` strategies that are to play `taught`: the new one, then some of those held.
+      chosen: `[P, N]` strategies that are to play `taught`: the new one where it is distilled, then
+        some of those held.
       taught: `[S, A, N]` target probabilities.
       taught_weight: `[S, N]` importance of each information state.
     """
@@ -62,7 +65,8 @@ def make_response_learner(tables: ResponseTables, config: Config, num_responders
     """
     tree, passes, seat = tables.tree, tables.passes, tables.seat
     legal = jnp.asarray(tree.legal_mask)[:, :, None]
-    rehearsed = min(config.jpsro.rehearsed, config.population.size)
+    network = tables.network
+    rehearsed = min(config.jpsro.rehearsed, config.population.size) if network.shared else 0
     hold_weight = config.jpsro.hold_weight
     # Every iteration starts at full speed and ends slowly enough to stand still.
     optimizer = Optimizer(config, steps=config.training.max_steps_per_row)
@@ -70,7 +74,7 @@ def make_response_learner(tables: ResponseTables, config: Config, num_responders
 
     def init(key: Any) -> LearnerState:
         params = tables.init(key, num_responders)
-        return LearnerState(params, optimizer.init(params), jnp.zeros((), jnp.int32))
+        return LearnerState(params, optimizer.init(_learned(params)), jnp.zeros((), jnp.int32))
 
     def collect(params: Any, task: ResponseTask, key: Any) -> ResponseExperience:
         response = tables.probabilities(tables.respond(params, task.mixtures))
@@ -86,39 +90,48 @@ def make_response_learner(tables: ResponseTables, config: Config, num_responders
         # Those that are rehearsed stand for all: every strategy counts like the new one.
         each = task.held.sum(axis=1) / jnp.maximum(present.sum(axis=1), 1.0)
         share = hold_weight * present * each[:, None]
-        chosen = jnp.concatenate([task.slot[:, None], some], axis=1)
         own = jnp.asarray(tree.infoset_player)
-        of_new = jnp.take_along_axis(response, task.responder[own][:, None, None], axis=2)
-        of_held = jnp.take_along_axis(task.frozen, some[own][:, None], axis=2)
+        chosen, taught = some, jnp.take_along_axis(task.frozen, some[own][:, None], axis=2)
+        taught_weight = jnp.take_along_axis(task.importance, some[own], axis=1) * share[own]
+        if network.distils:
+            of_new = jnp.take_along_axis(response, task.responder[own][:, None, None], axis=2)
+            new_weight = jnp.take_along_axis(
+                importance_of(passes, response, seat), task.responder[own][:, None], axis=1
+            )
+            new_weight = new_weight * task.distil[own][:, None]
+            chosen = jnp.concatenate([task.slot[:, None], some], axis=1)
+            taught = jnp.concatenate([of_new, taught], axis=2)
+            taught_weight = jnp.concatenate([new_weight, taught_weight], axis=1)
         # Half by reach, half everywhere: who deviates later will find out what is played there.
         spread = _normalise(jnp.ones_like(values.reach), seat)
         weight = 0.5 * (_normalise(values.reach, seat) + spread)
-        new_weight = jnp.take_along_axis(
-            importance_of(passes, response, seat), task.responder[own][:, None], axis=1
-        )
-        held_weight = jnp.take_along_axis(task.importance, some[own], axis=1) * share[own]
         return ResponseExperience(
             mixtures=task.mixtures,
             started=task.started,
             signal=signal,
             weight=weight / weight.shape[1],
             chosen=chosen,
-            taught=jnp.concatenate([of_new, of_held], axis=2),
-            taught_weight=jnp.concatenate(
-                [new_weight * task.distil[own][:, None], held_weight], axis=1
-            ),
+            taught=taught,
+            taught_weight=taught_weight,
         )
 
-    def loss(params: Any, experience: ResponseExperience) -> tuple[Array, dict[str, Array]]:
+    def loss(
+        learned: Any, variables: Any, experience: ResponseExperience
+    ) -> tuple[Array, dict[str, Array]]:
+        params = {**variables, **learned}
         response = tables.respond(params, experience.mixtures)
-        played = tables.strategies(params, experience.chosen)
         respond = _divergence(experience.signal, response, experience.weight, legal)
-        teach = _divergence(experience.taught, played, experience.taught_weight, legal)
+        teach = jnp.zeros(0)
+        if experience.chosen.shape[1]:
+            played = tables.strategies(params, experience.chosen)
+            teach = _divergence(experience.taught, played, experience.taught_weight, legal)
         total = (respond.sum() + teach.sum()) / tree.num_players
+        # What is not distilled has learned as much as its response.
+        new = teach[:1] if network.distils else respond
         return total, {
             "train/loss": total,
             "train/response_divergence": respond.sum() / tree.num_players,
-            "train/strategy_divergence": teach[0] / tree.num_players,
+            "train/strategy_divergence": new.sum() / tree.num_players,
         }
 
     def update(
@@ -127,20 +140,27 @@ def make_response_learner(tables: ResponseTables, config: Config, num_responders
         del key  # the whole tree is in every step
 
         def one_step(state: LearnerState, _: None) -> tuple[LearnerState, dict[str, Array]]:
-            gradient, metrics = jax.grad(loss, has_aux=True)(state.params, experience)
-            since = state.step - experience.started
-            params, opt_state = optimizer.apply(gradient, state.params, state.optimizer, since)
-            return LearnerState(params, opt_state, state.step + 1), metrics
+            learned, since = _learned(state.params), state.step - experience.started
+            gradient, metrics = jax.grad(loss, has_aux=True)(learned, state.params, experience)
+            learned, opt_state = optimizer.apply(gradient, learned, state.optimizer, since)
+            return LearnerState({**state.params, **learned}, opt_state, state.step + 1), metrics
 
         length = config.learner.updates_per_target
         state, metrics = jax.lax.scan(one_step, state, None, length=length)
         return state, jax.tree.map(lambda x: x[-1], metrics)
 
     def restart(state: LearnerState, strategy: int, predecessor: int, key: Any) -> LearnerState:
-        del strategy, predecessor, key  # all seats start over together
+        del strategy, predecessor  # all seats start over together
+        params = state.params
+        if not network.distils and config.network.kind != "continued":
+            params = network.renewed(params, draw(key))
         # Gradients were small at the end of the last iteration: what Adam knows of their size would
         # make the first steps of this one too long.
-        return state._replace(optimizer=optimizer.init(state.params))
+        return state._replace(params=params, optimizer=optimizer.init(_learned(params)))
+
+    @jax.jit
+    def draw(key: Any) -> Any:
+        return tables.init(key, num_responders)
 
     return Learner(
         init=jax.jit(init),
@@ -159,6 +179,11 @@ def importance_of(
     """
     own_reach = passes.plans(policy)[passes.infoset_parent]
     return 0.5 * (_normalise(own_reach, seat) + _normalise(jnp.ones_like(own_reach), seat))
+
+
+def _learned(variables: Any) -> dict[str, Any]:
+    """Those that gradient steps move; what else there is belongs to strategies as they are."""
+    return {"params": variables["params"]}
 
 
 def _reach_of_uniform_play(tables: ResponseTables) -> Float[np.ndarray, "S 1"]:

@@ -9,6 +9,7 @@ from games.game_tree import GameTree
 from neupl.config import Config
 from neupl.evaluation import normalise
 from neupl.jpsro.population import JOINT, own_tables
+from neupl.jpsro.row_network import ROWS
 from neupl.jpsro.state import JointSnapshot
 from neupl.payoff_source import method_name
 from neupl.population_files import check_replaceable, network_arrays
@@ -54,6 +55,7 @@ def export_joint(
     facts = {
         "kind": JOINT,
         "network": dataclasses.asdict(config.network),
+        "form": config.jpsro.form,
         "capacity": config.population.size,
         "step": int(best.step),
         "iteration": int(best.iteration),
@@ -74,12 +76,17 @@ def export_joint(
 def joint_method(config: Config) -> str:
     """How such a population was trained, in words."""
     learner = method_name(config.learner.kind, "exact")
-    return f"NeuPL-JPSRO ({config.jpsro.concept.upper()}), {learner}"
+    name = f"NeuPL-JPSRO ({config.jpsro.concept.upper()}), {learner}"
+    if config.network.kind != "conditional":
+        return f"{name}, a network per strategy"
+    return name if config.jpsro.form == "distil" else f"{name}, responses trained as strategies"
 
 
 def _model_card(tree: GameTree, config: Config, best: JointSnapshot, meta_solver: str) -> str:
     concept = config.jpsro.concept.upper()
-    num_parameters = sum(np.size(leaf) for leaf in network_arrays(best.params).values())
+    parameters = {name: part for name, part in best.params.items() if name != ROWS}
+    num_parameters = sum(np.size(leaf) for leaf in network_arrays(parameters).values())
+    networks = "one network" if config.network.kind == "conditional" else "networks"
     sizes = ", ".join(map(str, best.sizes.tolist()))
     gains = ", ".join(f"{gain:.6g}" for gain in best.gains)
     values = ", ".join(f"{value:.6g}" for value in best.values)
@@ -91,7 +98,7 @@ def _model_card(tree: GameTree, config: Config, best: JointSnapshot, meta_solver
 | --- | --- |
 | Game | `{config.game}`, {tree.num_players} players, {utility}, {tree.num_infosets} \
 information states |
-| Method | {joint_method(config)}; one network of {num_parameters:,} parameters |
+| Method | {joint_method(config)}; {networks} of {num_parameters:,} parameters |
 | Strategies | {sizes} by seat; strategy 0 plays all legal actions alike |
 | Joint | {concept} of the strategies' payoffs by `{meta_solver}`, \
 {np.count_nonzero(best.joint):,} profiles |

@@ -31,7 +31,7 @@ class Inspection:
       plans: `[K, Q]` of all strategies as they play now.
       responses: `[R, Q]` of the responses.
       response_left: `[P, R]` what the responses could still gain, in game points.
-      strategy_left: `[P]` what the strategies could that they are distilled into.
+      strategy_left: `[P]` what the strategies could that they become.
       payoff_drift: largest change of a payoff between earlier strategies, in game points.
       divergence: `[P, K]` of earlier strategies from what they were, nats per information state.
       ready: whether the responses are good enough to become strategies.
@@ -74,7 +74,7 @@ def task_of(problem: "JointProblem", state: JointState) -> ResponseTask:
         magnet_share=_magnet_share(*temperatures),
         magnet=_magnet(problem, state, heard.shape[1]),
         slot=jnp.asarray(np.maximum(state.slot, 0), jnp.int32),
-        distil=jnp.asarray(state.slot > 0, jnp.float32),
+        distil=jnp.asarray((state.slot > 0) & tables.network.distils, jnp.float32),
         responder=jnp.asarray(state.responder, jnp.int32),
         held=jnp.asarray(held, jnp.float32),
         frozen=frozen,
@@ -164,12 +164,15 @@ def inspect(
     response_left = np.zeros_like(state.best)
     strategy_left = np.zeros(tree.num_players)
     for player in range(tree.num_players):
-        own = np.concatenate([responses, plans[np.maximum(state.slot[player], 0)][None]])
+        responder = state.responder[player]
+        strategy = responses[responder]
+        if tables.network.distils:
+            strategy = plans[np.maximum(state.slot[player], 0)]
+        own = np.concatenate([responses, strategy[None]])
         earned = _earned(tree, player, own, frozen, mixtures[player])
         every = np.arange(len(responses))
         best, heard = state.best[player], state.heard[player]
         response_left[player] = best - heard * earned[every, every]
-        responder = state.responder[player]
         strategy_left[player] = best[responder] - heard[responder] * earned[-1, responder]
     kept = [plans[:size] for size in state.sizes]
     now = payoffs_of_plans(tree, kept)
@@ -206,7 +209,8 @@ def inspect(
 
 def choose_slots(problem: "JointProblem", state: JointState, found: Inspection) -> JointState:
     """Decides what the response of every seat becomes: a strategy that it repeats is refined, else
-    it is a new one; when there is no room, that of the strategy with least weight.
+    it is a new one; when there is no room, that of the strategy with least weight. What is not
+    distilled takes the place of the strategy that it refines.
     """
     tree, config = problem.tables.tree, problem.config
     form = sequence_form(tree)

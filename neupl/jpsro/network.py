@@ -8,6 +8,7 @@ into an embedding. Seats share everything but their embeddings, and are told apa
 """
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -31,7 +32,12 @@ class ResponseNetwork(nn.Module):
       hidden_sizes: width of each hidden layer of the trunk.
       embedding_size: width `E` of an embedding, all that a strategy adds.
       critic_hidden_size: width of the critic's hidden layer, where there is a critic.
+      distils: responses become strategies by distillation, not as they are.
+      shared: what one strategy learns moves the others.
     """
+
+    distils: ClassVar[bool] = True
+    shared: ClassVar[bool] = True
 
     num_actions: int
     num_players: int
@@ -159,11 +165,7 @@ class ResponseNetwork(nn.Module):
         return hidden
 
     def _trunk(self, observation, seat, embedding, inject) -> Float[Array, "N S H"]:
-        hidden = jnp.concatenate([observation, seat], axis=-1)
-        for layer, condition in zip(self.layers, inject, strict=True):
-            # A one-hot product: the backward pass of a gather is a scatter, several times slower.
-            hidden = nn.relu(layer(hidden) + jnp.einsum("sp,pnh->nsh", seat, condition(embedding)))
-        return hidden
+        return conditioned_trunk(self.layers, inject, observation, seat=seat, embedding=embedding)
 
     def _encode(self, mixtures: Float[Array | np.ndarray, "P R M"]) -> Float[Array, "P R E"]:
         """Mean encoding of the co-players' profiles; embeddings are read, not shaped."""
@@ -178,3 +180,27 @@ class ResponseNetwork(nn.Module):
             features = nn.relu(self.profile(jnp.concatenate(met, axis=-1)))
             encoded.append(jnp.einsum("rt,rte->re", weight[player], features))
         return self.mixture(jnp.stack(encoded))
+
+
+def conditioned_trunk(
+    layers: Sequence[nn.Module],
+    inject: Sequence[nn.Module],
+    observation: Float[Array | np.ndarray, "S O"],
+    *,
+    seat: Float[Array | np.ndarray, "S P"],
+    embedding: Float[Array, "P N E"],
+) -> Float[Array, "N S H"]:
+    """Features of `N` conditions per seat at each observation of that seat.
+
+    Args:
+      layers: of the trunk.
+      inject: for each of them, what it adds for a condition.
+      observation: flat observations.
+      seat: one-hot seat of each observation.
+      embedding: the conditions.
+    """
+    hidden = jnp.concatenate([observation, seat], axis=-1)
+    for layer, condition in zip(layers, inject, strict=True):
+        # A one-hot product: the backward pass of a gather is a scatter, several times slower.
+        hidden = nn.relu(layer(hidden) + jnp.einsum("sp,pnh->nsh", seat, condition(embedding)))
+    return hidden

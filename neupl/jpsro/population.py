@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float
 
 from games.game_tree import GameTree
 from neupl.config import NetworkConfig
-from neupl.jpsro.network import ResponseNetwork
+from neupl.jpsro.networks import Form, JointNetwork, response_network
 from neupl.networks import masked_log_probs
 from neupl.population_files import network_params
 from neupl.tabular_population import TabularPopulation, assemble_tabular
@@ -25,19 +25,21 @@ JOINT = "joint"
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class JointPopulation(TabularPopulation):
-    """`K_p` strategies per seat in one network, with the joint over their profiles.
+    """`K_p` strategies per seat in one network, or one each, with the joint over their profiles.
 
     Its tables are what the network plays; its policies and `probabilities` ask the network.
 
     Attributes:
       network: the network's configuration.
-      capacity: strategies per seat that the network has embeddings for.
-      params: the network's parameters.
+      form: how responses became strategies; says what the network is beside its configuration.
+      capacity: strategies per seat that the network has room for.
+      params: the network's variables: its parameters, and what else it plays by.
       mixtures: `[P, capacity, capacity ** (P - 1)]` what each strategy was a response to.
       step: gradient steps of training.
     """
 
     network: NetworkConfig
+    form: Form
     capacity: int
     params: Any
     mixtures: Float[np.ndarray, "P C M"]
@@ -61,7 +63,7 @@ class JointPopulation(TabularPopulation):
         observation: Float[np.ndarray, "B O"],
         mask: Bool[np.ndarray, "B A"],
     ) -> Float[np.ndarray, "B A"]:
-        """What the response head plays against any joint mixture of the co-players' strategies.
+        """What the network responds to any joint mixture of the co-players' strategies.
 
         Args:
           seat: who responds.
@@ -71,9 +73,12 @@ class JointPopulation(TabularPopulation):
           mask: legal actions.
 
         Raises:
-          ValueError: there is no such seat, or the mixture is not over the co-players' strategies.
+          ValueError: there is no such seat, the mixture is not over the co-players' strategies, or
+            responses have networks of their own, which answer no mixture but that of training.
         """
         self._check_seat(seat)
+        if not self.answers_mixtures:
+            raise ValueError(f"network.kind is {self.network.kind!r}: no network is told a mixture")
         sizes = tuple(size for other, size in enumerate(self.sizes) if other != seat)
         if np.shape(mixture) != sizes:
             raise ValueError(f"mixture has shape {np.shape(mixture)}, the co-players have {sizes}")
@@ -87,10 +92,16 @@ class JointPopulation(TabularPopulation):
         log_probs = masked_log_probs(logits, jnp.asarray(mask))
         return np.asarray(jnp.where(mask, jnp.exp(log_probs), 0.0))
 
+    @property
+    def answers_mixtures(self) -> bool:
+        """Whether `respond` can be asked."""
+        return self.network.kind == "conditional"
+
     @functools.cached_property
-    def _module(self) -> ResponseNetwork:
+    def _module(self) -> JointNetwork:
         return response_network(
             self.network,
+            self.form,
             num_actions=self.legal_mask.shape[1],
             num_players=self.num_players,
             num_strategies=self.capacity,
@@ -112,20 +123,6 @@ class JointPopulation(TabularPopulation):
             return probabilities.at[0].set(mask / mask.sum(axis=-1, keepdims=True))
 
         return table
-
-
-def response_network(
-    config: NetworkConfig, *, num_actions: int, num_players: int, num_strategies: int
-) -> ResponseNetwork:
-    """The network that a configuration describes."""
-    return ResponseNetwork(
-        num_actions=num_actions,
-        num_players=num_players,
-        num_strategies=num_strategies,
-        hidden_sizes=config.hidden_sizes,
-        embedding_size=config.embedding_size,
-        critic_hidden_size=config.critic_hidden_size,
-    )
 
 
 def own_tables(
@@ -153,6 +150,8 @@ def assemble_joint(
     return JointPopulation(
         **{field.name: getattr(tables, field.name) for field in dataclasses.fields(tables)},
         network=NetworkConfig(**network),
+        # Files from before there were two forms do not say.
+        form=manifest.get("form", "distil"),
         capacity=manifest["capacity"],
         params=network_params(arrays),
         mixtures=arrays["mixtures"],

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from games.game_tree import GameTree
-from neupl.jpsro.network import ResponseNetwork
+from neupl.jpsro.networks import JointNetwork
 from neupl.networks import masked_log_probs
 from solvers.tree_jax import TreePasses
 
@@ -24,7 +24,7 @@ class ResponseTables:
     """
 
     def __init__(
-        self, tree: GameTree, network: ResponseNetwork, *, sink: Float[np.ndarray, "S A"]
+        self, tree: GameTree, network: JointNetwork, *, sink: Float[np.ndarray, "S A"]
     ) -> None:
         """Takes the fixed policy of strategy 0 of every seat."""
         self.tree, self.network, self.passes = tree, network, TreePasses(tree)
@@ -36,7 +36,7 @@ class ResponseTables:
         self._observation, self._legal = jnp.asarray(tree.observation), jnp.asarray(tree.legal_mask)
 
     def init(self, key: Any, num_responders: int) -> Any:
-        """Initial parameters."""
+        """Initial variables, the parameters among them."""
         num_profiles = self.network.num_strategies ** (self.tree.num_players - 1)
         mixtures = jnp.zeros((self.tree.num_players, num_responders, num_profiles))
         return self.network.init(key, self._observation, self.seat, mixtures, method="everything")

@@ -14,8 +14,8 @@ from neupl.config import Config
 from neupl.errors import UserError
 from neupl.jpsro.exact_learner import make_response_learner
 from neupl.jpsro.export import export_joint
+from neupl.jpsro.networks import response_network
 from neupl.jpsro.picture import save_joint_summary
-from neupl.jpsro.population import response_network
 from neupl.jpsro.ppo_learner import make_ppo_response_learner
 from neupl.jpsro.state import JointState
 from neupl.jpsro.tables import ResponseTables
@@ -150,6 +150,7 @@ def make_joint_problem(config: Config, tree: GameTree) -> JointProblem:
         tree = observe_as_played(tree)
     network = response_network(
         config.network,
+        config.jpsro.form,
         num_actions=tree.num_actions,
         num_players=tree.num_players,
         num_strategies=config.population.size,
@@ -190,17 +191,27 @@ def _check(config: Config) -> None:
             "graph.kind is 'jpsro', where strategy 0 of every seat plays all legal actions alike",
             hint="leave population.sink at uniform and population.symmetric at false",
         )
-    if config.network.kind != "conditional":
-        raise UserError(
-            f"network.kind is {config.network.kind!r}: graph.kind=jpsro takes conditional alone"
-        )
     if config.evaluation.payoffs not in ("auto", "exact"):
         raise UserError(
             f"evaluation.payoffs is {config.evaluation.payoffs!r}: graph.kind=jpsro solves and "
             "measures on the game tree, also where responses are learned from episodes",
             hint="leave evaluation.payoffs at auto, which is exact",
         )
-    if config.learner.kind == "ppo" and config.learner.mirror:
+    if config.learner.kind == "ppo":
+        _check_ppo(config)
+
+
+def _check_ppo(config: Config) -> None:
+    if config.learner.mirror:
         raise UserError(
             f"learner.mirror is {config.learner.mirror:g}: graph.kind=jpsro takes 0 alone"
         )
+    for key, value, only in (
+        ("network.kind", config.network.kind, "conditional"),
+        ("jpsro.form", config.jpsro.form, "distil"),
+    ):
+        if value != only:
+            raise UserError(
+                f"{key} is {value!r}: graph.kind=jpsro learns from episodes with {only} alone",
+                hint="learner.kind=exact takes all",
+            )

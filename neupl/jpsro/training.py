@@ -16,6 +16,7 @@ import numpy as np
 
 from games.types import GameInfo
 from neupl.config import Config
+from neupl.jpsro.admission import admit
 from neupl.jpsro.iteration import Inspection, choose_slots, cooled, inspect, task_of
 from neupl.jpsro.meta_game import (
     MetaGame,
@@ -163,13 +164,13 @@ def conclude(
         mixtures[player, state.slot[player]] = chosen
     stalled = bool((sizes == state.sizes).all())
     key = jax.random.fold_in(jax.random.key(problem.config.seed), RESTART_STREAM)
-    learner = problem.learner.restart(
-        state.learner, 0, 0, jax.random.fold_in(key, int(state.iteration))
-    )
     # What is kept still has the responses that were learned, whatever the next ones start from.
-    frozen = state.learner.params
+    frozen, plans = admit(problem, state, found, mixtures=mixtures)
+    learner = problem.learner.restart(
+        state.learner._replace(params=frozen), 0, 0, jax.random.fold_in(key, int(state.iteration))
+    )
     state = state._replace(learner=learner, sizes=sizes, mixtures=mixtures, frozen=frozen)
-    return _measured(problem, state, found.plans, stalled=stalled)
+    return _measured(problem, state, plans, stalled=stalled)
 
 
 def _measured(

@@ -9,14 +9,16 @@ import pytest
 
 from neupl.config import NetworkConfig
 from neupl.jpsro.network import MAX_PROFILES
-from neupl.jpsro.population import response_network
+from neupl.jpsro.networks import response_network
 
 PLAYERS, ACTIONS, OBSERVATION = 3, 4, 7
 
 
 def network_of(size, players=PLAYERS):
     config = NetworkConfig(hidden_sizes=(16, 12), embedding_size=8)
-    return response_network(config, num_actions=ACTIONS, num_players=players, num_strategies=size)
+    return response_network(
+        config, "distil", num_actions=ACTIONS, num_players=players, num_strategies=size
+    )
 
 
 def seen(rng, count=9, players=PLAYERS):
