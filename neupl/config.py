@@ -359,8 +359,8 @@ class Config:
         _require(0 <= memory <= 1, "evaluation.memory", memory, "in [0, 1]")
         _require(window >= 2, "evaluation.window", window, "at least 2")
         for key in (
-            "tolerance", "fit", "shortfall", "warmth", "drift", "magnet", "break_ties", "hold_weight",
-            "repeat",
+            "tolerance", "fit", "shortfall", "warmth", "drift", "magnet", "break_ties",
+            "hold_weight", "repeat",
         ):  # fmt: skip
             value = getattr(self.jpsro, key)
             _require(value >= 0, f"jpsro.{key}", value, "at least 0")

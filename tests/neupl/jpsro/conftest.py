@@ -44,7 +44,6 @@ def _joint_config(game: str = GAME, **jpsro: Any) -> Config:
     training = TrainingConfig(steps=1200, evaluate_every=20, max_steps_per_row=200)
     return dataclasses.replace(
         JPSRO_DEFAULTS,
-        JPSRO_PPO_DEFAULTS,
         game=game,
         population=PopulationConfig(size=SIZE),
         network=NetworkConfig(hidden_sizes=(48, 48), embedding_size=16),
