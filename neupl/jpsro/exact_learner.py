@@ -74,8 +74,8 @@ def make_response_learner(tables: ResponseTables, config: Config, num_responders
 
     def collect(params: Any, task: ResponseTask, key: Any) -> ResponseExperience:
         response = tables.probabilities(tables.respond(params, task.mixtures))
-        magnet = task.magnet_share * task.magnet
-        values = passes.action_values(task.reach, response, task.temperature, magnet=magnet)
+        magnet = task.magnet_share * task.on_tree.magnet
+        values = passes.action_values(task.on_tree.reach, response, task.temperature, magnet=magnet)
         q = values.action / jnp.maximum(values.reach, faint)[:, None]
         tau = jnp.maximum(seat @ task.temperature, COLDEST * tree.payoff_range)[:, None]
         signal = jax.nn.softmax(jnp.where(legal, q / tau + magnet, -jnp.inf), axis=1)
@@ -89,14 +89,14 @@ def make_response_learner(tables: ResponseTables, config: Config, num_responders
         chosen = jnp.concatenate([task.slot[:, None], some], axis=1)
         own = jnp.asarray(tree.infoset_player)
         of_new = jnp.take_along_axis(response, task.responder[own][:, None, None], axis=2)
-        of_held = jnp.take_along_axis(task.frozen, some[own][:, None], axis=2)
+        of_held = jnp.take_along_axis(task.on_tree.frozen, some[own][:, None], axis=2)
         # Half by reach, half everywhere: who deviates later will find out what is played there.
         spread = _normalise(jnp.ones_like(values.reach), seat)
         weight = 0.5 * (_normalise(values.reach, seat) + spread)
         new_weight = jnp.take_along_axis(
             importance_of(passes, response, seat), task.responder[own][:, None], axis=1
         )
-        held_weight = jnp.take_along_axis(task.importance, some[own], axis=1) * share[own]
+        held_weight = jnp.take_along_axis(task.on_tree.importance, some[own], axis=1) * share[own]
         return ResponseExperience(
             mixtures=task.mixtures,
             started=task.started,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from neupl.config import NetworkConfig
+from neupl.jpsro.asked_network import response_network
 from neupl.jpsro.network import MAX_PROFILES
-from neupl.jpsro.population import response_network
 
 PLAYERS, ACTIONS, OBSERVATION = 3, 4, 7
 
