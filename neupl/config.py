@@ -37,8 +37,8 @@ class GraphConfig:
     restricted to opponents that the strategy before it beats; `fictitious_play`: uniform over the
     earlier ones; `strategic_cycle`: the next strategy in a circle; `self_play`: uniform over all
     strategies; `jpsro`: a joint of all seats, as NeuPL-JPSRO does (see the keys `jpsro.*`). Where
-    nothing is said, `neupl train` takes `psro` for two-player zero-sum games and for runs that see
-    no game tree, else `jpsro`.
+    nothing is said, `neupl train` takes `psro` for two-player zero-sum games, else `jpsro`; of runs
+    that see no game tree, for up to four seats and where no other key speaks against it.
     """
     meta_solver: str = "auto"
     """Solves the payoffs of `psro`, `rectified` and `jpsro`; `auto` is `mgcce` (`mgce`) for
@@ -142,18 +142,20 @@ class EvaluationConfig:
     """Payoffs of the strategies against each other. `exact`: from the compiled game tree; gate,
     meta-strategy and selection are then exact too. `sampled`: mean returns of episodes; `learned`:
     a small network fitted to them; the process then never sees a tree. `auto`: `exact` for the
-    exact learner and `graph.kind=jpsro`, which allow nothing else, `sampled` for PPO otherwise.
+    exact learner, which allows nothing else, and where `graph.kind=jpsro` is given, which allows
+    `sampled` too; `sampled` for PPO otherwise.
     """
     episodes: int = 4096
     """Episodes played at every evaluation besides those of training, where the meta-strategy hangs
-    on the payoffs most.
+    on the payoffs most. Of `jpsro`: two thirds in pairs with and without a response; when an
+    iteration ends, eight times as many in such pairs, and four times as many for the payoffs.
     """
     final_episodes: int = 400_000
     """Episodes from which the payoffs and the meta-strategy of the population that is kept are
-    estimated afresh at the end.
+    estimated afresh at the end; `jpsro`, where an episode tells more: 50000.
     """
     response_s: float = 30.0
-    """Seconds for the best response that is trained to bound NashConv from below at the end, where
+    """Seconds for the best response that is trained to bound the gap from below at the end, where
     the game has no tree of at most `max_nodes`.
     """
     memory: float = 0.7
@@ -202,7 +204,9 @@ class JPSROConfig:
     """
     shortfall: float = 0.1
     """PPO: an iteration may end when neither responses nor the new strategies miss more than this
-    share of what an exact best response would gain, or more than `tolerance`.
+    share of what an exact best response would gain, or more than `tolerance`. With sampled payoffs:
+    when the new strategies are shown to miss no more of what the responses gain; that these have
+    learned enough, `evaluation.window` says.
     """
     warmth: float = 0.0
     """Entropy regularisation of a response when its iteration begins, on top of `temperature`, as a
@@ -212,11 +216,13 @@ class JPSROConfig:
     """
     drift: float = 1e-3
     """Largest change of a payoff between earlier strategies, as a share of the payoff range, with
-    which an iteration may end; they are rehearsed until then. 0.005 where `learner.kind` is `ppo`.
+    which an iteration may end; they are rehearsed until then. With sampled payoffs, the largest
+    that is more than noise. 0.005 where `learner.kind` is `ppo`.
     """
     repeat: float = 0.02
     """A response is a repeat of a strategy when no sequence of its own actions differs by more in
-    probability; it then refines that strategy instead of becoming a new one.
+    probability; it then refines that strategy instead of becoming a new one. With sampled payoffs
+    sequences are compared that episodes came by.
     """
     ties: Literal["even", "lowest"] = "even"
     """What responses do where nothing tells actions apart, also where the co-players never let the
@@ -411,6 +417,7 @@ JPSRO_PPO_DEFAULTS = Config(
     learner=LearnerConfig(
         kind="ppo", learning_rate=6e-3, final_learning_rate=3e-4, episodes=2048, clip=0.5
     ),
+    evaluation=EvaluationConfig(final_episodes=50_000),
     training=TrainingConfig(steps=1000, evaluate_every=5, max_steps_per_row=60),
     jpsro=JPSROConfig(tolerance=0.002, warmth=0.02, drift=0.005),
 )

@@ -14,6 +14,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int32
 
 from neupl.interaction_graph import first_equal_row
+from neupl.jpsro.played_population import PlayedJointPopulation
+from neupl.jpsro.response_actor import DecidingNetwork
 from neupl.networks import PopulationNetwork, make_network
 from neupl.population import Population
 from neupl.population_actor import DrawnSink, Seen, apply_network, uniform_sink
@@ -21,8 +23,17 @@ from neupl.tabular_population import TabularPopulation
 from neupl.types import Rows
 
 
-def frozen_mixture(population: Population | TabularPopulation) -> DrawnSink:
+def frozen_mixture(
+    population: Population | TabularPopulation | PlayedJointPopulation,
+) -> DrawnSink:
     """The certified mixture (or joint) of a population, as a `DrawnSink`."""
+    if isinstance(population, PlayedJointPopulation):
+        return JointMixture(
+            profiles=jnp.asarray(population.profiles),
+            cumulative=_cumulative(population.weights),
+            network=DecidingNetwork(population.module),
+            params=population.params,
+        )
     if isinstance(population, TabularPopulation):
         return TableMixture(
             profiles=jnp.asarray(population.profiles),
@@ -88,23 +99,32 @@ class NetworkMixture:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class TableMixture:
-    """A distribution over profiles of exact tables; see `DrawnSink`.
+class DrawnProfile:
+    """A distribution over profiles: one draw for all seats.
 
     Attributes:
       profiles: `[N, P]` the profiles, one entry per strategy of a seat.
       cumulative: `[N]` their cumulated probabilities.
-      tables: per seat, `(observation [B, O], mask [B, A]) -> [K_p, B, A]`.
     """
 
     profiles: Int32[Array, "N P"]
     cumulative: Float[Array, "N"]
-    tables: tuple[Any, ...]
 
     def draw(self, batch: int, key: Any) -> Int32[Array, "B P"]:
         """See `DrawnSink`."""
         uniform = jax.random.uniform(key, (batch,))
         return self.profiles[jnp.searchsorted(self.cumulative, uniform, side="right")]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TableMixture(DrawnProfile):
+    """A distribution over profiles of exact tables; see `DrawnSink`.
+
+    Attributes:
+      tables: per seat, `(observation [B, O], mask [B, A]) -> [K_p, B, A]`.
+    """
+
+    tables: tuple[Any, ...]
 
     def probabilities(self, seen: Seen, member: Int32[Array, "N"]) -> Float[Array, "N A"]:
         """See `DrawnSink`."""
@@ -116,6 +136,25 @@ class TableMixture:
             own = (jnp.asarray(seen.seat) == seat)[:, None]
             probabilities = jnp.where(own, of_seat, probabilities)
         return probabilities
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class JointMixture(DrawnProfile):
+    """A distribution over profiles of strategies of one network; see `DrawnSink`.
+
+    Attributes:
+      network: asked about single decisions.
+      params: its parameters.
+    """
+
+    network: DecidingNetwork
+    params: Any
+
+    def probabilities(self, seen: Seen, member: Int32[Array, "N"]) -> Float[Array, "N A"]:
+        """See `DrawnSink`."""
+        log_probs = self.network.strategy(self.params, seen, member)
+        of_network = jnp.where(seen.legal_mask, jnp.exp(log_probs), 0.0)
+        return jnp.where(member[:, None] == 0, uniform_sink(seen), of_network)
 
 
 def _cumulative(weights: Float[np.ndarray, "*n K"]) -> Float[Array, "*n K"]:

@@ -17,6 +17,11 @@ def payoff_source(learner: str, payoffs: str) -> PayoffSource:
     return payoffs
 
 
+def joint_payoff_source(payoffs: str) -> PayoffSource:
+    """What `evaluation.payoffs` stands for with `graph.kind=jpsro`, whoever learns."""
+    return "exact" if payoffs == "auto" else payoffs
+
+
 def method_name(learner: str, payoffs: str) -> str:
     """How a population was trained, in words; see `payoff_source` for the arguments.
 

@@ -134,6 +134,15 @@ def pool_permutations(statistics: PayoffStatistics) -> PayoffStatistics:
     return PayoffStatistics(count, pooled(statistics.total), pooled(statistics.square))
 
 
+def mean_returns(statistics: PayoffStatistics) -> Float64[np.ndarray, "P"]:
+    """The mean return of each seat over all episodes, in game points, 0 before there are any; what
+    to expect of profiles that nobody has played.
+    """
+    players = statistics.count.ndim
+    total = statistics.total.reshape(-1, players).sum(axis=0)
+    return total / max(float(statistics.count.sum()), 1.0)
+
+
 def means(
     statistics: PayoffStatistics, prior: float | Float[np.ndarray, "..."]
 ) -> Float64[np.ndarray, "... P"]:

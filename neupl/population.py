@@ -25,6 +25,11 @@ from neupl.config import NetworkConfig
 from neupl.errors import UserError
 from neupl.fixed_strategy import fixed_strategy, is_fixed_strategy
 from neupl.interaction_graph import first_equal_row
+from neupl.jpsro.played_population import (
+    PLAYED_JOINT,
+    PlayedJointPopulation,
+    assemble_played_joint,
+)
 from neupl.jpsro.population import JOINT, assemble_joint
 from neupl.member_policy import MemberPolicy
 from neupl.networks import make_network, masked_log_probs, observation_size
@@ -204,9 +209,10 @@ class Population:
         return jnp.asarray(self.sink_table["probabilities"][own], jnp.float32)[same]
 
 
-def load_population(path: str | Path) -> Population | TabularPopulation:
+def load_population(path: str | Path) -> Population | TabularPopulation | PlayedJointPopulation:
     """Loads a population, trained or solved, from its folder or from the run that made it. One that
-    was trained to a joint of all seats is a `JointPopulation`, which is a `TabularPopulation`.
+    was trained to a joint of all seats is a `JointPopulation`, which is a `TabularPopulation`, or,
+    where training never saw a game tree, a `PlayedJointPopulation`.
 
     Raises:
       UserError: there is no population, or its files are broken.
@@ -218,6 +224,8 @@ def load_population(path: str | Path) -> Population | TabularPopulation:
             return assemble_tabular(manifest, arrays)
         if manifest.get("kind") == JOINT:
             return assemble_joint(manifest, arrays)
+        if manifest.get("kind") == PLAYED_JOINT:
+            return assemble_played_joint(manifest, arrays)
         return _assemble(manifest, arrays)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"the population at {folder} is broken: {error}") from error

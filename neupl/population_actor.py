@@ -70,7 +70,8 @@ class DrawnSink(Protocol):
 
 def uniform_sink(seen: Seen) -> Float[Array, "N A"]:
     """All legal actions alike."""
-    return seen.legal_mask / seen.legal_mask.sum(axis=-1, keepdims=True)
+    legal = jnp.asarray(seen.legal_mask)
+    return legal / legal.sum(axis=-1, keepdims=True)
 
 
 def apply_network(

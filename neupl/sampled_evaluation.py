@@ -29,6 +29,7 @@ from neupl.payoff_statistics import (
     decay,
     empty,
     forget,
+    mean_returns,
     means,
     pool_permutations,
     standard_deviations,
@@ -229,7 +230,7 @@ class SampledEvaluator:
         meta_strategy = self._solve(payoffs, list(range(num_admitted)))
         seen = self._seen(statistics)
         number = allocate(
-            standard_deviations(seen, self._prior(seen), self._info.payoff_range),
+            standard_deviations(seen, mean_returns(seen), self._info.payoff_range),
             seen.count,
             importance(meta_strategy, num_admitted, LEAST_WEIGHT),
             episodes,
@@ -244,7 +245,7 @@ class SampledEvaluator:
         """Payoffs as they were expected beside new episodes; `None` without enough of any."""
         new = add(empty(self._config.population.size, self._info.num_players), *played[:2])
         after = self._seen(add(known, *played[:2]))
-        deviation = standard_deviations(after, self._prior(after), self._info.payoff_range)
+        deviation = standard_deviations(after, mean_returns(after), self._info.payoff_range)
         count = np.maximum(new.count, 1.0)[..., None]
         compared = self._apart(num_admitted) & (new.count >= LEAST_EPISODES)[..., None]
         if not compared.any():
@@ -272,24 +273,18 @@ class SampledEvaluator:
 
     def _means(self, statistics: PayoffStatistics) -> Float64[np.ndarray, "..."]:
         seen = self._seen(statistics)
-        payoffs = means(seen, self._prior(seen))
+        payoffs = means(seen, mean_returns(seen))
         zero_sum = self._info.num_players == 2 and self._info.utility == "zero_sum"
         return antisymmetric(payoffs) if zero_sum else payoffs
 
     def _errors(self, statistics: PayoffStatistics) -> Float64[np.ndarray, "..."]:
         """Standard errors of the mean returns, which stand for those of a head as well."""
         seen = self._seen(statistics)
-        return standard_errors(seen, self._prior(seen), self._info.payoff_range)
+        return standard_errors(seen, mean_returns(seen), self._info.payoff_range)
 
     def _seen(self, statistics: PayoffStatistics) -> PayoffStatistics:
         """What is known of each profile: seats of symmetric populations share their episodes."""
         return pool_permutations(statistics) if self._config.population.symmetric else statistics
-
-    def _prior(self, statistics: PayoffStatistics) -> Float64[np.ndarray, "P"]:
-        """The mean return of each seat over all episodes, expected of unknown profiles too."""
-        players = self._info.num_players
-        total = statistics.total.reshape(-1, players).sum(axis=0)
-        return total / max(float(statistics.count.sum()), 1.0)
 
     def _solve(self, payoffs, members: list[int]) -> Float64[np.ndarray, "P K"]:
         """The meta-strategy of some strategies, which nobody else has a part in."""

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from games.game_tree import GameTree
 from games.tree_compile import DEFAULT_MAX_NODES
 from neupl.errors import UserError
-from neupl.tabular_population import Concept
+from neupl.profile_distribution import Concept
 from solvers.best_response import Ties
 from solvers.meta.registry import meta_solver
 from solvers.regret_state import RULES

@@ -18,7 +18,8 @@ from jaxtyping import Float64
 from games.game_tree import GameTree
 from games.types import GameError
 from neupl.errors import CheckFailed, UserError
-from neupl.tabular_population import MAX_DENSE, QUANTITY, TabularPopulation
+from neupl.profile_distribution import MAX_DENSE, QUANTITY
+from neupl.tabular_population import TabularPopulation
 from solvers.best_response import respond_to_values
 from solvers.correlated_gaps import cce_gap, ce_gap
 from solvers.gaps import gains

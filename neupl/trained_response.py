@@ -19,11 +19,13 @@ from games.types import Game, GameInfo, HostGame
 from neupl.config import Config, LearnerConfig, NetworkConfig, PopulationConfig, TrainingConfig
 from neupl.errors import UserError
 from neupl.frozen_mixture import frozen_mixture
+from neupl.jpsro.played_population import PlayedJointPopulation
 from neupl.learners import make_ppo_learner
 from neupl.learners.ppo import PPOExperience
 from neupl.networks import make_network, observation_size
 from neupl.population import Population
 from neupl.population_actor import Playing, PopulationActor
+from neupl.profile_distribution import ProfileDistribution
 from neupl.response_budget import CHOSEN, TRAINED, Budget, OnProgress, Work
 from neupl.response_gain import Returns, TrainedResponses, lower_bound, no_returns, seat_response
 from neupl.rollout import Play, make_actor_play
@@ -68,7 +70,7 @@ MIXTURE = Candidate("mixture", None)
 
 
 def train_responses(
-    population: Population | TabularPopulation,
+    population: Population | TabularPopulation | PlayedJointPopulation,
     *,
     name: str,
     budget: Budget,
@@ -108,7 +110,7 @@ def train_responses(
         mixture.covariance,
         responding=np.array([response is not None for response in responses]),
     )
-    correlated = isinstance(population, TabularPopulation) and population.correlated
+    correlated = isinstance(population, ProfileDistribution) and population.correlated
     certificate = Certificate(
         quantity="cce_gap" if correlated else "nash_conv",
         value=value,
@@ -133,7 +135,9 @@ class _Trainer(NamedTuple):
     initial: LearnerState
 
 
-def _make_trainer(population: Population | TabularPopulation, key: Any) -> _Trainer:
+def _make_trainer(
+    population: Population | TabularPopulation | PlayedJointPopulation, key: Any
+) -> _Trainer:
     game = _load(population)
     info = game.info
     # One response for all seats only where they are known to be interchangeable.
@@ -158,12 +162,15 @@ def _make_trainer(population: Population | TabularPopulation, key: Any) -> _Trai
     return _Trainer(info, learner, make_actor_play(game, actor), rows, learner.init(key))
 
 
-def _load(population: Population | TabularPopulation) -> Game | HostGame:
+def _load(population: Population | TabularPopulation | PlayedJointPopulation) -> Game | HostGame:
     if isinstance(population, TabularPopulation):
         return TreeGame(population.tree())
     game = load_simulator(population.game)
-    num_tables = 1 if population.symmetric else population.num_players
-    observes = observation_size(population.network, population.params, num_tables)
+    if isinstance(population, PlayedJointPopulation):
+        observes = population.observation_size
+    else:
+        num_tables = 1 if population.symmetric else population.num_players
+        observes = observation_size(population.network, population.params, num_tables)
     if game.info.observation_size != (observes,) * population.num_players:
         raise UserError(
             f"the population observes {observes} numbers, but {population.game} as it is played "

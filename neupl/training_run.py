@@ -14,6 +14,7 @@ from neupl.config import Config
 from neupl.config_io import load_config
 from neupl.errors import Interrupted
 from neupl.interrupts import StopRequest, interrupts_handled_by, raise_interrupt
+from neupl.jpsro.problem import allows_joint
 from neupl.jpsro.trainer import JointTrainer
 from neupl.payoff_source import payoff_source
 from neupl.population_trainer import PopulationTrainer
@@ -25,21 +26,27 @@ from neupl.training_state import from_arrays, to_arrays
 log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_IMAGES = 10.0
+# Seats whose profiles of the default number of strategies can be listed.
+MAX_JOINT_PLAYERS = 4
 
 
 def default_graph(config: Config) -> tuple[str, ...]:
-    """The override that a game asks for where its configuration names no graph: mixtures of the
-    opponent for two-player zero-sum games, and where no tree is to be seen; a joint of all seats
-    for others, whose payoffs are exact.
+    """The overrides that a game asks for where its configuration names no graph: mixtures of the
+    opponent for two-player zero-sum games, a joint of all seats for others. Runs that see no game
+    tree get a joint where nothing else that is configured speaks against it.
     """
-    if payoff_source(config.learner.kind, config.evaluation.payoffs) != "exact":
-        return ()
+    source = payoff_source(config.learner.kind, config.evaluation.payoffs)
     try:
         info = load_simulator(config.game).info
     except GameError:
         return ()  # whoever loads it for good says why not
-    opposed = info.num_players == 2 and info.utility == "zero_sum"
-    return () if opposed else ("graph.kind=jpsro",)
+    if info.num_players == 2 and info.utility == "zero_sum":
+        return ()
+    if source == "exact":
+        return ("graph.kind=jpsro",)
+    if info.num_players > MAX_JOINT_PLAYERS or not allows_joint(config):
+        return ()
+    return ("graph.kind=jpsro", "evaluation.payoffs=sampled")
 
 
 def make_trainer(config: Config, *, quiet: bool = True) -> Trainable:

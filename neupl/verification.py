@@ -110,8 +110,20 @@ class Verification:
 
 
 def certify_elsewhere(path: Path, *, budget_s: float) -> Verification:
-    """Has another process certify the population at `path`, so that this one, which only played,
-    never sees a game tree: exactly, or by a trained best response where no tree fits.
+    """Has another process certify the population at `path`; see `certificate_elsewhere`."""
+    content = certificate_elsewhere(path, budget_s=budget_s)
+    check = content.get("openspiel")
+    return Verification(
+        certificate_of(content),
+        None if check is None else OpenSpielCheck(**with_tuples(check)),
+        payoffs={name: Calibration(**c) for name, c in content.get("payoffs", {}).items()},
+    )
+
+
+def certificate_elsewhere(path: Path, *, budget_s: float) -> dict[str, Any]:
+    """What `neupl verify --json` says of the population at `path` in another process, so that this
+    one, which only played, never sees a game tree: exactly, or by a trained best response where no
+    tree fits.
 
     Args:
       path: a run or an exported population.
@@ -131,13 +143,12 @@ def certify_elsewhere(path: Path, *, budget_s: float) -> Verification:
         raise UserError(
             f"the population at {path} was not certified: {done.stderr.strip() or done.returncode}"
         )
-    content = json.loads(done.stdout)
-    check = content.get("openspiel")
-    return Verification(
-        Certificate(**_with_tuples(content["certificate"])),
-        None if check is None else OpenSpielCheck(**_with_tuples(check)),
-        payoffs={name: Calibration(**c) for name, c in content.get("payoffs", {}).items()},
-    )
+    return json.loads(done.stdout)
+
+
+def certificate_of(content: Mapping[str, Any]) -> Certificate:
+    """The certificate of what `certificate_elsewhere` returned."""
+    return Certificate(**with_tuples(content["certificate"]))
 
 
 def _verify(path: Path, *options: str) -> subprocess.CompletedProcess:
@@ -145,7 +156,8 @@ def _verify(path: Path, *options: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def _with_tuples(content: dict[str, Any]) -> dict[str, Any]:
+def with_tuples(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields as they were before JSON made lists of them."""
     return {key: tuple(v) if isinstance(v, list) else v for key, v in content.items()}
 
 

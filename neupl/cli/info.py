@@ -14,7 +14,7 @@ from neupl.cli.output import print_json, print_table
 # What the population loop logs of its best-certified snapshot, in game points.
 _BEST_METRIC = "eval/best_nash_conv"
 _BEST_ESTIMATE = "eval/best_estimated_gain"
-_BEST_GAP = "eval/best_gap"
+_BEST_GAP, _GAP_ESTIMATE = "eval/best_gap", "eval/best_gap_estimate"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,8 @@ def summary(path: Path) -> dict[str, Any]:
         "finished": certified,
         "best_nash_conv": metrics[-1].get(_BEST_METRIC) if metrics else None,
         "best_estimated_gain": metrics[-1].get(_BEST_ESTIMATE) if metrics else None,
-        "best_gap": next((m[_BEST_GAP] for m in reversed(metrics) if _BEST_GAP in m), None),
+        "best_gap": _last(metrics, _BEST_GAP),
+        "best_gap_estimate": _last(metrics, _GAP_ESTIMATE),
         "certificate": certificate.get("certificate"),
         "method": _method(config),
         "payoff_calibration": _calibration(run.population_path),
@@ -75,15 +76,21 @@ def summary(path: Path) -> dict[str, Any]:
     }
 
 
+def _last(metrics: list[dict[str, Any]], name: str) -> float | None:
+    """The last of a figure that is not in every line."""
+    return next((line[name] for line in reversed(metrics) if name in line), None)
+
+
 def _method(config: dict[str, Any]) -> str | None:
     """How a population is trained, in words; `None` for a solve."""
-    from neupl.payoff_source import method_name
+    from neupl.payoff_source import joint_payoff_source, method_name
 
     if "learner" not in config:
         return None
     if config["graph"]["kind"] == "jpsro":
         concept = config["jpsro"]["concept"].upper()
-        return f"NeuPL-JPSRO ({concept}), {method_name(config['learner']['kind'], 'exact')}"
+        source = joint_payoff_source(config["evaluation"].get("payoffs", "auto"))
+        return f"NeuPL-JPSRO ({concept}), {method_name(config['learner']['kind'], source)}"
     return method_name(config["learner"]["kind"], config["evaluation"].get("payoffs", "auto"))
 
 
@@ -142,6 +149,9 @@ def _progress_row(found: dict[str, Any]) -> tuple[str, str]:
     best, estimate = found["best_nash_conv"], found["best_estimated_gain"]
     if found["best_gap"] is not None:
         return "best snapshot", f"gap of its joint {found['best_gap']:.6g}"
+    if found["best_gap_estimate"] is not None:
+        gap = found["best_gap_estimate"]
+        return "best snapshot", f"gap of its joint at least {gap:.6g} by estimate"
     if best is not None:
         return "best snapshot", f"NashConv {best:.6g}"
     if estimate is not None:

@@ -156,15 +156,23 @@ def _worth(
         return [
             ("values", f"{each}; sum {round(sum(values), 6) + 0.0:.6f}"),
             ("strategies", f"{', '.join(map(str, sizes))} by seat"),
-            ("trained", f"{iterations} iterations, {last['step']} gradient steps"),
+            *_calibrations(verification),
+            ("trained", f"{iterations} iterations, {last['step']} steps"),
         ]
     return [
-        *(
-            (f"{name} payoffs", f"off the exact ones by {found.describe()}")
-            for name, found in verification.payoffs.items()
-        ),
+        *_calibrations(verification),
         ("payoff", f"{last['eval/payoff_over_first']:+.6f} a seat by learning, against strategy 0"),
         ("last step", _last_step(last)),
+    ]
+
+
+def _calibrations(
+    verification: "Verification | JointVerification",
+) -> list[tuple[str, str]]:
+    """How far estimated payoffs are from exact ones."""
+    return [
+        (f"{name} payoffs", f"off the exact ones by {found.describe()}")
+        for name, found in verification.payoffs.items()
     ]
 
 

@@ -13,7 +13,7 @@ from neupl.errors import UserError
 if TYPE_CHECKING:
     from games.game_tree import GameTree
     from neupl.population import Population
-    from neupl.tabular_population import TabularPopulation
+    from neupl.profile_distribution import ProfileDistribution
     from neupl.trained_response import TrainedResponses
     from neupl.verification import SampledReturns
 
@@ -63,16 +63,16 @@ def run(command: Verify) -> int:
     """Certifies and prints both numbers, and those of the episodes."""
     _check_options(command)
     from neupl.population import load_population
+    from neupl.profile_distribution import ProfileDistribution
     from neupl.progress import Progress
-    from neupl.tabular_population import TabularPopulation
     from neupl.verification import verify_population
 
     population = load_population(command.population)
     if command.method == "trained-br":
         return _verify_by_response(command, population)
     tree = _compile(command, population)
-    if isinstance(population, TabularPopulation):
-        return _verify_tabular(command, population, tree)
+    if isinstance(population, ProfileDistribution):
+        return _verify_joint(command, population, tree)
     title = f"playing {population.game}"
     with Progress(title, quiet=command.quiet, patience_s=1.0) as progress:
         verification = verify_population(
@@ -108,7 +108,7 @@ def run(command: Verify) -> int:
     return 0
 
 
-def _compile(command: Verify, population: "Population | TabularPopulation") -> "GameTree":
+def _compile(command: Verify, population: "Population | ProfileDistribution") -> "GameTree":
     from games.tree_walk import GameTooLargeError
     from neupl.progress import Progress
 
@@ -121,7 +121,7 @@ def _compile(command: Verify, population: "Population | TabularPopulation") -> "
         raise UserError(str(error), hint=hint) from error
 
 
-def _verify_by_response(command: Verify, population: "Population | TabularPopulation") -> int:
+def _verify_by_response(command: Verify, population: "Population | ProfileDistribution") -> int:
     from neupl.progress import Progress
     from neupl.response_budget import Budget
     from neupl.trained_response import train_responses
@@ -179,10 +179,11 @@ def _print_responses(responses: "TrainedResponses") -> None:
     )
 
 
-def _verify_tabular(command: Verify, population: "TabularPopulation", tree: "GameTree") -> int:
+def _verify_joint(command: Verify, population: "ProfileDistribution", tree: "GameTree") -> int:
     from neupl.cli.solve import agreement_rows
+    from neupl.jpsro.played_population import PlayedJointPopulation
     from neupl.jpsro.population import JointPopulation
-    from neupl.jpsro.verification import verify_joint
+    from neupl.jpsro.verification import verify_joint, verify_played_joint
     from neupl.pictures import QUANTITY_NAMES
     from neupl.tabular_verification import announce, verify_tabular
 
@@ -191,7 +192,12 @@ def _verify_tabular(command: Verify, population: "TabularPopulation", tree: "Gam
             "--episodes plays independent mixtures of trained populations; this one is of exact "
             "tables or of a joint"
         )
-    verification = (verify_joint if isinstance(population, JointPopulation) else verify_tabular)(
+    verify = verify_tabular
+    if isinstance(population, JointPopulation):
+        verify = verify_joint
+    elif isinstance(population, PlayedJointPopulation):
+        verify = verify_played_joint
+    verification = verify(
         population,
         tree,
         name=command.population.resolve().name,
@@ -204,6 +210,8 @@ def _verify_tabular(command: Verify, population: "TabularPopulation", tree: "Gam
     rows = [("game", certificate.game), ("certified", f"{certificate.object}, exactly")]
     rows += [(f"seat {p}", f"{gain:.12f}") for p, gain in enumerate(certificate.per_player)]
     rows.append((QUANTITY_NAMES[certificate.quantity], f"{certificate.value:.12f}, by our solver"))
+    for source, found in getattr(verification, "payoffs", {}).items():
+        rows.append((f"{source} payoffs", f"off the exact ones by {found.describe()}"))
     print_table([*rows, *agreement_rows(verification)])
     return 0
 

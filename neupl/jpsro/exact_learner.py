@@ -78,8 +78,8 @@ def make_response_learner(tables: ResponseTables, config: Config, num_responders
 
     def collect(params: Any, task: ResponseTask, key: Any) -> ResponseExperience:
         response = tables.probabilities(tables.respond(params, task.mixtures))
-        magnet = task.magnet_share * task.magnet
-        values = passes.action_values(task.reach, response, task.temperature, magnet=magnet)
+        magnet = task.magnet_share * task.on_tree.magnet
+        values = passes.action_values(task.on_tree.reach, response, task.temperature, magnet=magnet)
         q = values.action / jnp.maximum(values.reach, faint)[:, None]
         tau = jnp.maximum(seat @ task.temperature, COLDEST * tree.payoff_range)[:, None]
         signal = jax.nn.softmax(jnp.where(legal, q / tau + magnet, -jnp.inf), axis=1)
@@ -91,8 +91,8 @@ def make_response_learner(tables: ResponseTables, config: Config, num_responders
         each = task.held.sum(axis=1) / jnp.maximum(present.sum(axis=1), 1.0)
         share = hold_weight * present * each[:, None]
         own = jnp.asarray(tree.infoset_player)
-        chosen, taught = some, jnp.take_along_axis(task.frozen, some[own][:, None], axis=2)
-        taught_weight = jnp.take_along_axis(task.importance, some[own], axis=1) * share[own]
+        chosen, taught = some, jnp.take_along_axis(task.on_tree.frozen, some[own][:, None], axis=2)
+        taught_weight = jnp.take_along_axis(task.on_tree.importance, some[own], axis=1) * share[own]
         if network.distils:
             of_new = jnp.take_along_axis(response, task.responder[own][:, None, None], axis=2)
             new_weight = jnp.take_along_axis(

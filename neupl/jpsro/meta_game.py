@@ -1,4 +1,6 @@
-"""The exact meta-game of NeuPL-JPSRO: payoffs, joints that solve it, and what deviating gains."""
+"""The meta-game of NeuPL-JPSRO: joints that solve its payoffs, and, on a game tree, its payoffs and
+what deviating gains.
+"""
 
 import contextlib
 import dataclasses
@@ -6,6 +8,7 @@ import functools
 import logging
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float64, Int
@@ -64,6 +67,20 @@ class MetaGame:
     solve_s: float
 
 
+class Joints(NamedTuple):
+    """Joints over the profiles of a meta-game.
+
+    Attributes:
+      solved: that of the meta-solver; the very one of the judge where that found none.
+      judged: that of the second solver; `None` where there is none, or it found none.
+      solve_s: wall-clock seconds of both.
+    """
+
+    solved: Float64[np.ndarray, "..."]
+    judged: Float64[np.ndarray, "..."] | None
+    solve_s: float
+
+
 def plans_of(tree: GameTree, policies: Float[np.ndarray, "K S A"]) -> Float64[np.ndarray, "K Q"]:
     """Realisation plans of tables as the network gives them.
 
@@ -91,6 +108,24 @@ def solve_meta_game(
     """
     own = [plans[:size] for size in sizes]
     payoffs = payoffs_of_plans(tree, own)
+    joints = solve_joints(payoffs, solver=solver, judge=judge)
+
+    def measured(found: np.ndarray) -> MeasuredJoint:
+        return measure_joint(tree, own, payoffs, found, concept=concept)
+
+    judged = None if joints.judged is None else measured(joints.judged)
+    solved = judged if joints.solved is joints.judged else measured(joints.solved)
+    return MetaGame(payoffs, solved, judged, joints.solve_s)
+
+
+def solve_joints(
+    payoffs: Float[np.ndarray, "..."], *, solver: MetaSolver, judge: MetaSolver | None
+) -> Joints:
+    """Solves payoffs `[K_0, ..., K_{P-1}, P]`, exact or estimated.
+
+    Raises:
+      SolverError: neither found an equilibrium. Where one did, its joint stands for both.
+    """
     start = time.perf_counter()
     second = None
     if judge is not None:
@@ -102,14 +137,8 @@ def solve_meta_game(
         if second is None:
             raise
         log.warning("the joint of the judge takes the place of the meta-solver's: %s", error)
-        joint = None
-    solve_s = time.perf_counter() - start
-
-    def measured(found: np.ndarray) -> MeasuredJoint:
-        return measure_joint(tree, own, payoffs, found, concept=concept)
-
-    judged = None if second is None else measured(second)
-    return MetaGame(payoffs, judged if joint is None else measured(joint), judged, solve_s)
+        joint = second
+    return Joints(joint, second, time.perf_counter() - start)
 
 
 def measure_joint(
@@ -129,13 +158,18 @@ def measure_joint(
       joint: distribution over profiles, but for rounding.
       concept: which deviations count, `"cce"` or `"ce"`.
     """
-    kept = np.where(joint > NEGLIGIBLE, joint, 0.0)
-    kept /= kept.sum()
+    kept = without_rounding(joint)
     axes = tuple(range(tree.num_players))
     returns = np.tensordot(kept, payoffs, axes=(axes, axes))
     return MeasuredJoint(
         kept, correlated_gains(tree, own, kept, concept=concept, on_policy_values=returns)
     )
+
+
+def without_rounding(joint: Float[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
+    """The distribution over profiles without the least probabilities."""
+    kept = np.where(joint > NEGLIGIBLE, joint, 0.0)
+    return kept / kept.sum()
 
 
 def product_of_marginals(joint: Float[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:

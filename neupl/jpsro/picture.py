@@ -90,12 +90,15 @@ def _draw_gap(
         "meta-strategy": ("eval/gap", _SKY, 1.6, "default"),
         "judge": ("eval/judged_gap", _ORANGE, 1.2, "default"),
         "best so far": ("eval/best_gap", _BLUE, 2.6, "steps-post"),
+        "responses, estimated": ("eval/gap_estimate", _SKY, 1.6, "default"),
+        "kept, estimated": ("eval/best_gap_estimate", _BLUE, 2.6, "steps-post"),
     }
     points = {name: series(metrics, key) for name, (key, *_) in curves.items()}
+    points = {name: found for name, found in points.items() if len(found[1])}
     values = [value for _, own in points.values() for value in own]
     place = set_log_scale(axes, [*values, certificate.value], payoff_range or 1.0)
-    for name, (_, colour, width, style) in curves.items():
-        steps, own = points[name]
+    for name, (steps, own) in points.items():
+        _, colour, width, style = curves[name]
         axes.plot(steps, place(own), color=colour, linewidth=width, drawstyle=style, label=name)
     axes.axhline(place([certificate.value])[0], color="black", linestyle="--", linewidth=1.4)
     _finish(axes, "Gap after each iteration (points), dashed: what was certified")
@@ -130,4 +133,5 @@ def _finish(axes: "Axes", title: str) -> None:
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.set_title(title, pad=26)
     axes.set_xlabel("gradient steps")
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.99), ncols=5, columnspacing=0.9)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.99), ncols=5, columnspacing=0.9)

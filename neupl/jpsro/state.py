@@ -7,6 +7,24 @@ import numpy as np
 from neupl.types import LearnerState
 
 
+class KeptEstimates(NamedTuple):
+    """How well a population is known that was measured by episodes.
+
+    Attributes:
+      gain_errors: `[P]` standard errors of the gains, in game points.
+      payoff_errors: `[K, ..., K, P]` standard errors of the payoffs.
+      running_payoffs: `[K, ..., K, P]` payoffs as training had them when the population was kept.
+      running_errors: their standard errors.
+      episodes: from which the payoffs were measured after training; 0 until then.
+    """
+
+    gain_errors: np.ndarray
+    payoff_errors: np.ndarray
+    running_payoffs: np.ndarray
+    running_errors: np.ndarray
+    episodes: np.ndarray
+
+
 class JointSnapshot(NamedTuple):
     """A population with the joint that was measured of it.
 
@@ -21,6 +39,7 @@ class JointSnapshot(NamedTuple):
       mixtures: `[P, K, M]` what each strategy was a response to.
       iteration: of the run.
       step: of the run.
+      estimated: how well payoffs and gains are known, `KeptEstimates`; empty where they are exact.
     """
 
     params: Any
@@ -33,6 +52,7 @@ class JointSnapshot(NamedTuple):
     mixtures: np.ndarray
     iteration: np.ndarray
     step: np.ndarray
+    estimated: Any = ()
 
 
 class JointState(NamedTuple):
@@ -44,9 +64,10 @@ class JointState(NamedTuple):
       sizes: `[P]` strategies of each seat.
       payoffs: `[K, ..., K, P]` of the frozen strategies, in game points.
       joint: `[K, ..., K]` what is responded to in this iteration.
-      best: `[P, R]` exact value of the best response to each mixture, times the probability of the
-        advice that it follows, in game points.
-      follow: `[P, R]` value of following the advice, times its probability.
+      best: `[P, R]` in runs that see the game tree, else 0: exact value of the best
+        response to each mixture, times the probability of the advice that it follows, in game
+        points.
+      follow: `[P, R]` likewise, value of following the advice, times its probability.
       heard: `[P, R]` probability of the advice; 1 under `cce`.
       slot: `[P]` strategy that the response becomes; -1 while that is open, 0 for none.
       responder: `[P]` which response becomes it.
@@ -55,6 +76,7 @@ class JointState(NamedTuple):
       iteration: counted from 1.
       started: step at which it began.
       best_so_far: the population with the least gap so far.
+      estimates: what the evaluator carries from one evaluation to the next.
     """
 
     learner: LearnerState
@@ -72,3 +94,4 @@ class JointState(NamedTuple):
     iteration: np.ndarray
     started: np.ndarray
     best_so_far: JointSnapshot
+    estimates: Any = ()

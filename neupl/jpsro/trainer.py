@@ -7,22 +7,23 @@ from typing import Any
 import numpy as np
 
 from games.game_tree import GameTree
-from games.open_spiel_tree import observe_as_played
-from games.registry import load_simulator, load_tree
+from games.registry import load_tree
 from games.tree_walk import GameTooLargeError
 from neupl.config import Config
 from neupl.errors import UserError
-from neupl.jpsro.exact_learner import make_response_learner
-from neupl.jpsro.export import export_joint
-from neupl.jpsro.networks import response_network
+from neupl.jpsro.export import export_joint, export_played_joint
 from neupl.jpsro.picture import save_joint_summary
-from neupl.jpsro.ppo_learner import make_ppo_response_learner
+from neupl.jpsro.problem import (
+    check_joint_config,
+    make_joint_problem,
+    make_played_problem,
+    solver_name,
+)
 from neupl.jpsro.state import JointState
-from neupl.jpsro.tables import ResponseTables
-from neupl.jpsro.training import JointProblem, initial_state, train
-from neupl.jpsro.verification import JointVerification, verify_joint
+from neupl.jpsro.training import initial_state, train
+from neupl.jpsro.verification import JointVerification, certify_joint_elsewhere, verify_joint
+from neupl.payoff_source import joint_payoff_source
 from neupl.population import load_population
-from neupl.problem import solver_for
 from neupl.progress import Progress
 from neupl.run import CERTIFICATE_FILE, SUMMARY_FILE, Run
 from neupl.tabular_verification import announce
@@ -36,28 +37,19 @@ class JointTrainer:
     """See `neupl.trainable.Trainable`."""
 
     def __init__(self, config: Config, *, quiet: bool = True) -> None:
-        """Compiles the game.
+        """Compiles the game, unless payoffs come from episodes: then it is only played.
 
         Raises:
-          GameError: the game cannot be compiled.
+          GameError: the game cannot be compiled, or played.
           UserError: the configuration does not fit, or the game is too large for a tree and could
             be learned without one.
         """
         self.config = config
-        _check(config)
-        with Progress(f"compiling {config.game}", quiet=quiet, patience_s=1.0) as progress:
-            try:
-                tree = load_tree(
-                    config.game,
-                    max_nodes=config.max_nodes,
-                    progress=lambda nodes: progress.update(nodes, None),
-                )
-            except GameTooLargeError as error:
-                if config.learner.kind == "exact":
-                    raise
-                hint = "set evaluation.payoffs=sampled and graph.kind=psro, which need no tree"
-                raise UserError(str(error), hint=hint) from error
-        self.problem = make_joint_problem(config, tree)
+        check_joint_config(config)
+        if joint_payoff_source(config.evaluation.payoffs) == "exact":
+            self.problem = make_joint_problem(config, _compile(config, quiet=quiet))
+        else:
+            self.problem = make_played_problem(config)
 
     def initial_state(self) -> JointState:
         """See `Trainable`."""
@@ -69,29 +61,39 @@ class JointTrainer:
 
     def export(self, folder: Path, state: JointState) -> None:
         """See `Trainable`."""
-        tables, best = self.problem.tables, state.best_so_far
-        judge = self.config.jpsro.judge
+        tables, best, solver = self.problem.tables, state.best_so_far, self._solver_of(state)
+        if tables is None:
+            export_played_joint(
+                folder, info=self.problem.info, config=self.config, best=best, meta_solver=solver
+            )
+            return
         export_joint(
             folder,
             tree=tables.tree,
             config=self.config,
             best=best,
             policies=np.asarray(tables.policies(best.params)),
-            meta_solver=judge if best.judged else solver_name(self.config),
+            meta_solver=solver,
         )
 
     def certify(self, run: Run, state: JointState, *, quiet: bool) -> JointVerification:
         """See `Trainable`."""
         self.export(run.population_path, state)
-        tree = self.problem.tables.tree
-        population = load_population(run.population_path)
-        verification = verify_joint(
-            population, tree, name=run.path.name, on_open_spiel=None if quiet else announce
-        )
+        population, tables = load_population(run.population_path), self.problem.tables
+        if tables is None:
+            budget_s = self.config.evaluation.response_s
+            with Progress(f"certifying {self.config.game}", quiet=quiet, patience_s=1.0):
+                verification = certify_joint_elsewhere(run.path, population, budget_s=budget_s)
+        else:
+            verification = verify_joint(
+                population,
+                tables.tree,
+                name=run.path.name,
+                on_open_spiel=None if quiet else announce,
+            )
         run.write_json(CERTIFICATE_FILE, verification.to_json())
         run.report_path.mkdir(exist_ok=True)
         best, sizes = state.best_so_far, ", ".join(map(str, population.sizes))
-        judge = self.config.jpsro.judge if best.judged else solver_name(self.config)
         values = ", ".join(f"{value:.4g}" for value in verification.values)
         save_joint_summary(
             run.report_path / SUMMARY_FILE,
@@ -99,9 +101,9 @@ class JointTrainer:
             metrics=run.metrics(),
             joint=best.joint,
             certificate=verification.certificate,
-            payoff_range=tree.payoff_range,
-            note=f"by {judge} after {int(best.iteration)} iterations; strategies by seat: {sizes}; "
-            f"values: {values}",
+            payoff_range=self.problem.info.payoff_range,
+            note=f"by {self._solver_of(state)} after {int(best.iteration)} iterations; strategies "
+            f"by seat: {sizes}; values: {values}",
         )
         return verification
 
@@ -114,9 +116,12 @@ class JointTrainer:
         names = {
             "gap": "eval/gap",
             "best": "eval/best_gap",
+            "gap_estimate": "eval/gap_estimate",
+            "best_estimate": "eval/best_gap_estimate",
             "welfare": "eval/best_welfare",
             "iteration": "population/iteration",
             "left": "train/response_left",
+            "gain": "train/response_gain",
             "drift": "drift/payoff",
         }
         return {name: metrics[key] for name, key in names.items() if key in metrics}
@@ -125,6 +130,29 @@ class JointTrainer:
         """Whether the gap fell below that of strategy 0 alone, or the seats earned more in some
         iteration.
         """
+        least = LEAST_FALL * self.problem.info.payoff_range
+        before, after, welfare, sums = self._course(metrics)
+        if after < (1 - LEAST_FALL) * before or max(sums, default=welfare) > welfare + least:
+            return None
+        return (
+            f"the best gap is {after:.4g} points, that of strategy 0 alone {before:.4g}, and no "
+            "joint earns the seats more: the population has learned nothing"
+        )
+
+    def _course(
+        self, metrics: Sequence[Mapping[str, Any]]
+    ) -> tuple[float, float, float, list[float]]:
+        """Gap of strategy 0 alone and the best gap, exact or estimated, then the sum of values of
+        strategy 0 alone and those of the joints.
+        """
+        if self.problem.tables is None:
+            # The first gap to be estimated is that of strategy 0 alone.
+            measured = [line for line in metrics if "eval/gap_estimate" in line]
+            if not measured:
+                return 0.0, 0.0, 0.0, []
+            first, sums = measured[0], [line["eval/welfare"] for line in measured]
+            after = measured[-1]["eval/best_gap_estimate"]
+            return first["eval/gap_estimate"], after, first["eval/welfare"], sums
         first = self.initial_state().best_so_far
         before, welfare = float(np.maximum(first.gains, 0.0).sum()), float(first.values.sum())
         measured = [line for line in metrics if "eval/best_gap" in line]
@@ -135,83 +163,24 @@ class JointTrainer:
             for name in ("eval/welfare", "eval/judged_welfare")
             if line.get(name) is not None
         ]
-        least = LEAST_FALL * self.problem.info.payoff_range
-        if after < (1 - LEAST_FALL) * before or max(sums, default=welfare) > welfare + least:
-            return None
-        return (
-            f"the best gap is {after:.4g} points, that of strategy 0 alone {before:.4g}, and no "
-            "joint earns the seats more: the population has learned nothing"
-        )
+        return before, after, welfare, sums
+
+    def _solver_of(self, state: JointState) -> str:
+        """The name of the solver that found the joint that is kept."""
+        judged = state.best_so_far.judged
+        return self.config.jpsro.judge if judged else solver_name(self.config)
 
 
-def make_joint_problem(config: Config, tree: GameTree) -> JointProblem:
-    """The problem of one game; what plays episodes sees the tree as it is played."""
-    if config.learner.kind != "exact":
-        tree = observe_as_played(tree)
-    network = response_network(
-        config.network,
-        config.jpsro.form,
-        num_actions=tree.num_actions,
-        num_players=tree.num_players,
-        num_strategies=config.population.size,
-    )
-    tables = ResponseTables(tree, network, sink=tree.uniform_policy())
-    concept = config.jpsro.concept
-    responders = 1 if concept == "cce" else config.population.size
-    if config.learner.kind == "exact":
-        learner = make_response_learner(tables, config, responders)
-    else:
-        game = load_simulator(config.game)
-        learner = make_ppo_response_learner(game, network, config, responders)
-    judge, info = config.jpsro.judge, tree.info()
-    return JointProblem(
-        info=info,
-        config=config,
-        tables=tables,
-        learner=learner,
-        solver=solver_for(solver_name(config), info, key="graph.meta_solver", game=config.game),
-        judge=None
-        if judge == "none"
-        else solver_for(judge, info, key="jpsro.judge", game=config.game),
-    )
-
-
-def solver_name(config: Config) -> str:
-    """The meta-solver of a run."""
-    name = config.graph.meta_solver
-    if name == "auto":
-        return "mgcce" if config.jpsro.concept == "cce" else "mgce"
-    return name
-
-
-def _check(config: Config) -> None:
-    """Raises `UserError` for what this loop does not do."""
-    if config.population.sink != "uniform" or config.population.symmetric:
-        raise UserError(
-            "graph.kind is 'jpsro', where strategy 0 of every seat plays all legal actions alike",
-            hint="leave population.sink at uniform and population.symmetric at false",
-        )
-    if config.evaluation.payoffs not in ("auto", "exact"):
-        raise UserError(
-            f"evaluation.payoffs is {config.evaluation.payoffs!r}: graph.kind=jpsro solves and "
-            "measures on the game tree, also where responses are learned from episodes",
-            hint="leave evaluation.payoffs at auto, which is exact",
-        )
-    if config.learner.kind == "ppo":
-        _check_ppo(config)
-
-
-def _check_ppo(config: Config) -> None:
-    if config.learner.mirror:
-        raise UserError(
-            f"learner.mirror is {config.learner.mirror:g}: graph.kind=jpsro takes 0 alone"
-        )
-    for key, value, only in (
-        ("network.kind", config.network.kind, "conditional"),
-        ("jpsro.form", config.jpsro.form, "distil"),
-    ):
-        if value != only:
-            raise UserError(
-                f"{key} is {value!r}: graph.kind=jpsro learns from episodes with {only} alone",
-                hint="learner.kind=exact takes all",
+def _compile(config: Config, *, quiet: bool) -> GameTree:
+    with Progress(f"compiling {config.game}", quiet=quiet, patience_s=1.0) as progress:
+        try:
+            return load_tree(
+                config.game,
+                max_nodes=config.max_nodes,
+                progress=lambda nodes: progress.update(nodes, None),
             )
+        except GameTooLargeError as error:
+            if config.learner.kind == "exact":
+                raise
+            hint = "set evaluation.payoffs=sampled, which needs no tree"
+            raise UserError(str(error), hint=hint) from error

@@ -17,19 +17,10 @@ import numpy as np
 from games.types import GameInfo
 from neupl.config import Config
 from neupl.jpsro.admission import admit
-from neupl.jpsro.iteration import Inspection, choose_slots, cooled, inspect, task_of
-from neupl.jpsro.meta_game import (
-    MetaGame,
-    advice_mixtures,
-    better,
-    measure_joint,
-    plans_of,
-    product_of_marginals,
-    rank,
-    rank_of,
-    solve_meta_game,
-    spread,
-)
+from neupl.jpsro.evaluation import Inspection, JointEvaluator
+from neupl.jpsro.iteration import choose_slots, cooled, task_of
+from neupl.jpsro.meta_game import advice_mixtures
+from neupl.jpsro.networks import JointNetwork
 from neupl.jpsro.state import JointSnapshot, JointState
 from neupl.jpsro.tables import ResponseTables
 from neupl.training import TrainingError
@@ -47,16 +38,20 @@ class JointProblem:
     Attributes:
       info: static facts of the game.
       config: of the run.
-      tables: the network on the compiled game.
+      network: plays strategies and responses.
+      tables: the network on the compiled game; `None` in runs that only play.
       learner: of responses.
+      evaluator: measures, on the game tree or from episodes.
       solver: the meta-solver.
       judge: solves for a second joint to be measured; `None` for none.
     """
 
     info: GameInfo
     config: Config
-    tables: ResponseTables
+    network: JointNetwork
+    tables: ResponseTables | None
     learner: Learner
+    evaluator: JointEvaluator
     solver: MetaSolver
     judge: MetaSolver | None
 
@@ -72,26 +67,30 @@ def train(problem: JointProblem, state: JointState, *, on_evaluation: OnEvaluati
       TrainingError: the loss or the policy is not finite.
       SolverError: the meta-game could not be solved.
     """
-    learner, settings = problem.learner, problem.config.training
+    learner, evaluator = problem.learner, problem.evaluator
+    settings = problem.config.training
     run_key = jax.random.key(problem.config.seed)
     targets = settings.evaluate_every // learner.steps_per_update
     task = task_of(problem, state)
     while (step := int(state.learner.step)) < settings.steps:
-        learner_state, task = state.learner, cooled(problem, state, task)
+        learner_state, estimates = state.learner, state.estimates
+        task = cooled(problem, state, task)
         for target in range(targets):
             key = jax.random.fold_in(jax.random.fold_in(run_key, step), target)
             collect_key, update_key = jax.random.split(key)
             experience = learner.collect(learner_state.params, task, collect_key)
             learner_state, metrics = learner.update(learner_state, experience, update_key)
-        state = state._replace(learner=learner_state)
+            estimates = evaluator.observe(estimates, experience)
+        state = state._replace(learner=learner_state, estimates=estimates)
         try:
-            found = inspect(problem, state, task, metrics)
+            found = evaluator.inspect(problem, state, task, metrics)
         except FloatingPointError as error:
             raise TrainingError(
                 f"{error} after {int(state.learner.step)} gradient steps; what was saved before is "
                 "intact",
                 hint="a smaller learner.learning_rate may help",
             ) from error
+        state = state._replace(estimates=found.estimates)
         line = {name: float(value) for name, value in metrics.items()} | found.metrics()
         if found.over:
             state, more = conclude(problem, state, found)
@@ -103,7 +102,7 @@ def train(problem: JointProblem, state: JointState, *, on_evaluation: OnEvaluati
             continue
         task = task_of(problem, state)
         on_evaluation(state, line)
-    return state
+    return state._replace(best_so_far=evaluator.finish(problem, state.best_so_far))
 
 
 def initial_state(problem: JointProblem) -> JointState:
@@ -117,6 +116,7 @@ def initial_state(problem: JointProblem) -> JointState:
     alone[(0,) * players] = 1.0
     responders = 1 if problem.config.jpsro.concept == "cce" else size
     nothing, nobody = np.zeros((players, responders)), np.zeros(players, np.int64)
+    estimates, estimated = problem.evaluator.begin(problem)
     state = JointState(
         learner=learner,
         frozen=learner.params,
@@ -143,16 +143,18 @@ def initial_state(problem: JointProblem) -> JointState:
             mixtures=mixtures,
             iteration=np.int64(0),
             step=np.int64(0),
+            estimated=estimated,
         ),
+        estimates=estimates,
     )
-    plans = plans_of(problem.tables.tree, np.asarray(problem.tables.policies(learner.params)))
-    return _measured(problem, state, plans)[0]
+    return problem.evaluator.open(problem, state, stalled=False)[0]
 
 
 def conclude(
     problem: JointProblem, state: JointState, found: Inspection
 ) -> tuple[JointState, dict[str, float]]:
     """Ends an iteration: what was learned joins, the meta-game is solved, the best is kept."""
+    state, line = problem.evaluator.close(problem, state, found)
     joined = state.slot > 0
     sizes = np.maximum(state.sizes, np.where(joined, state.slot + 1, 0))
     mixtures, responded = (
@@ -165,91 +167,10 @@ def conclude(
     stalled = bool((sizes == state.sizes).all())
     key = jax.random.fold_in(jax.random.key(problem.config.seed), RESTART_STREAM)
     # What is kept still has the responses that were learned, whatever the next ones start from.
-    frozen, plans = admit(problem, state, found, mixtures=mixtures)
+    frozen = admit(problem.network, state, mixtures=mixtures)
     learner = problem.learner.restart(
         state.learner._replace(params=frozen), 0, 0, jax.random.fold_in(key, int(state.iteration))
     )
     state = state._replace(learner=learner, sizes=sizes, mixtures=mixtures, frozen=frozen)
-    return _measured(problem, state, plans, stalled=stalled)
-
-
-def _measured(
-    problem: JointProblem, state: JointState, plans: np.ndarray, *, stalled: bool = False
-) -> tuple[JointState, dict[str, float]]:
-    """The state at the beginning of an iteration: solved, measured, kept if it is the best."""
-    config, tree = problem.config, problem.tables.tree
-    size, players, settings = config.population.size, tree.num_players, config.jpsro
-    game = solve_meta_game(
-        tree, plans, state.sizes,
-        concept=settings.concept, solver=problem.solver, judge=problem.judge,
-    )  # fmt: skip
-    nothing = settings.tolerance * tree.payoff_range
-    idle = stalled or game.solved.gap <= nothing
-    novel = {"always": True, "never": False, "equilibrium": idle}[settings.novelty]
-    met = game.judged if novel and idle and game.judged is not None else game.solved
-    if settings.coplayers == "product":
-        own = [plans[:own_size] for own_size in state.sizes]
-        alone = product_of_marginals(met.joint)
-        met = measure_joint(tree, own, game.payoffs, alone, concept=settings.concept)
-    joint = spread(met.joint, size, players)
-    _, heard = advice_mixtures(joint, concept=settings.concept)
-    best, follow = np.zeros_like(heard), np.zeros_like(heard)
-    for player, deviations in enumerate(met.found.deviations):
-        at = np.maximum(deviations.advice, 0)
-        best[player, at] = deviations.best_values
-        follow[player, at] = deviations.best_values - deviations.gains
-    state = state._replace(
-        payoffs=spread(game.payoffs, size, players),
-        joint=joint,
-        best=best,
-        follow=follow,
-        heard=heard,
-        slot=np.full(players, -1, np.int64),
-        responder=np.zeros(players, np.int64),
-        novel=np.bool_(novel),
-        iteration=state.iteration + 1,
-        started=np.int64(state.learner.step),
-    )
-    state = _keep_best(state, game, nothing=nothing, size=size)
-    return state, _metrics(state, game)
-
-
-def _keep_best(state: JointState, game: MetaGame, *, nothing: float, size: int) -> JointState:
-    chosen = better(game.solved, game.judged, nothing=nothing)
-    kept = state.best_so_far
-    known, earned = float(np.maximum(kept.gains, 0.0).sum()), float(kept.values.sum())
-    if rank(chosen, nothing=nothing) <= rank_of(known, earned, nothing=nothing):
-        return state
-    snapshot = JointSnapshot(
-        params=state.frozen,
-        sizes=state.sizes,
-        joint=spread(chosen.joint, size, chosen.joint.ndim),
-        judged=np.bool_(chosen is game.judged),
-        payoffs=state.payoffs,
-        gains=chosen.found.gains,
-        values=chosen.found.on_policy_values,
-        mixtures=state.mixtures,
-        iteration=state.iteration,
-        step=np.int64(state.learner.step),
-    )
-    return state._replace(best_so_far=snapshot)
-
-
-def _metrics(state: JointState, game: MetaGame) -> dict[str, float]:
-    best = state.best_so_far
-    line = {
-        "eval/gap": game.solved.gap,
-        "eval/welfare": game.solved.welfare,
-        "eval/best_gap": float(np.maximum(best.gains, 0.0).sum()),
-        "eval/best_welfare": float(best.values.sum()),
-        "time/solve_s": game.solve_s,
-        "population/iteration": int(state.iteration),
-        "population/novel": int(state.novel),
-    }
-    if game.judged is not None:
-        line |= {"eval/judged_gap": game.judged.gap, "eval/judged_welfare": game.judged.welfare}
-    gains, values = game.solved.found.gains, game.solved.found.on_policy_values
-    for player, (gain, value, own) in enumerate(zip(gains, values, state.sizes, strict=True)):
-        line |= {f"eval/gain_{player}": float(gain), f"eval/value_{player}": float(value)}
-        line[f"population/size_{player}"] = int(own)
-    return line
+    state, more = problem.evaluator.open(problem, state, stalled=stalled)
+    return state, line | more

@@ -3,7 +3,8 @@ and what it plays there is measured by us and by OpenSpiel.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,12 @@ from games.game_tree import GameTree
 from games.types import GameError
 from neupl.errors import CheckFailed
 from neupl.evaluation import normalise
+from neupl.jpsro.played_population import PlayedJointPopulation
 from neupl.jpsro.population import JointPopulation, own_tables
+from neupl.payoff_calibration import Calibration
 from neupl.tabular_verification import OPEN_SPIEL_LIMIT_S, TabularVerification, verify_tabular
-from neupl.verification import live_tables
+from neupl.verification import certificate_elsewhere, certificate_of, live_tables, with_tuples
+from solvers.open_spiel_joint import OpenSpielJointCheck
 
 # Longest time that OpenSpiel is predicted to take. Predictions are for pure strategies; a network
 # plays every action with some probability, nothing is cut, and it takes several times as long.
@@ -30,17 +34,23 @@ class JointVerification(TabularVerification):
     Attributes:
       method: how it was trained, in words.
       sizes: strategies of each seat.
-      values: what each seat earns under the joint, in game points; exact.
+      values: what each seat earns under the joint, in game points; exact where the gap is.
+      payoffs: estimated payoffs, `running` in training and `measured` after it, beside the exact
+        ones; empty where they were exact, or nobody knows better.
     """
 
     method: str
     sizes: tuple[int, ...]
     values: tuple[float, ...]
+    payoffs: Mapping[str, Calibration] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The certificate, the comparison behind it, and the values."""
         own = {name: getattr(self, name) for name in ("method", "sizes", "values")}
-        return super().to_json() | own
+        content = super().to_json() | own
+        if self.payoffs:
+            content["payoffs"] = {name: found._asdict() for name, found in self.payoffs.items()}
+        return content
 
 
 def verify_joint(
@@ -85,6 +95,40 @@ def verify_joint(
         method=population.method,
         sizes=population.sizes,
         values=tuple(values.tolist()),
+    )
+
+
+def verify_played_joint(
+    population: PlayedJointPopulation,
+    tree: GameTree,
+    *,
+    name: str,
+    on_open_spiel: Callable[[float], None] | None = None,
+) -> JointVerification:
+    """Measures a population that was only played, on its game's tree, and its estimated payoffs;
+    see `verify_joint`.
+    """
+    joint = population.compiled(tree)
+    found = verify_joint(joint, tree, name=name, on_open_spiel=on_open_spiel)
+    return dataclasses.replace(found, payoffs=population.against_exact(joint.payoffs))
+
+
+def certify_joint_elsewhere(
+    path: Path, population: PlayedJointPopulation, *, budget_s: float
+) -> JointVerification:
+    """Has another process certify the run at `path` that made a population; see
+    `neupl.verification.certificate_elsewhere`.
+    """
+    content = certificate_elsewhere(path, budget_s=budget_s)
+    check = content.get("openspiel")
+    return JointVerification(
+        certificate=certificate_of(content),
+        check=None if check is None else OpenSpielJointCheck(**with_tuples(check)),
+        checked=content.get("checked", "no tree: responses that were trained bound the gap"),
+        method=population.method,
+        sizes=population.sizes,
+        values=tuple(content.get("values", population.values.tolist())),
+        payoffs={name: Calibration(**c) for name, c in content.get("payoffs", {}).items()},
     )
 
 

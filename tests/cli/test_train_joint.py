@@ -145,7 +145,7 @@ def test_smoke_run_must_have_closed_a_part_of_the_gap(capfd, tmp_path):
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
-        ("network.kind=separate", "conditional alone"),
+        ("jpsro.form=distilled", "direct"),
         ("population.sink=none", "plays all legal actions alike"),
         ("jpsro.judge=mwcc", "did you mean 'mwcce'?"),
         ("jpsro.fit=-1", "at least 0"),

@@ -17,8 +17,8 @@ from neupl.config import (
     PopulationConfig,
     TrainingConfig,
 )
+from neupl.jpsro.problem import make_joint_problem
 from neupl.jpsro.state import JointState
-from neupl.jpsro.trainer import make_joint_problem
 from neupl.jpsro.training import JointProblem, initial_state, train
 
 GAME = "kuhn_poker(players=3)"

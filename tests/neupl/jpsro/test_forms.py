@@ -16,7 +16,8 @@ from neupl.errors import UserError
 from neupl.jpsro.export import export_joint
 from neupl.jpsro.iteration import task_of
 from neupl.jpsro.population import own_tables
-from neupl.jpsro.trainer import JointTrainer, make_joint_problem
+from neupl.jpsro.problem import make_joint_problem
+from neupl.jpsro.trainer import JointTrainer
 from neupl.jpsro.training import initial_state, train
 from neupl.jpsro.verification import verify_joint
 from neupl.population import load_population

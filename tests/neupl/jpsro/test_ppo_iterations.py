@@ -10,8 +10,8 @@ import pytest
 
 from games.registry import load_tree
 from neupl.jpsro.episode_magnet import make_episode_magnet
-from neupl.jpsro.iteration import cooled, inspect, task_of
-from neupl.jpsro.trainer import make_joint_problem
+from neupl.jpsro.iteration import cooled, task_of
+from neupl.jpsro.problem import make_joint_problem
 from neupl.jpsro.training import initial_state
 from neupl.population_actor import Seen
 
@@ -51,9 +51,9 @@ def test_what_may_be_missed_is_a_share_of_what_could_be_gained(problem, first):
         strict = dataclasses.replace(
             problem, config=dataclasses.replace(problem.config, jpsro=settings)
         )
-        return inspect(strict, first, task_of(strict, first), nothing).ready
+        return strict.evaluator.inspect(strict, first, task_of(strict, first), nothing).ready
 
-    found = inspect(problem, first, task_of(problem, first), nothing)
+    found = problem.evaluator.inspect(problem, first, task_of(problem, first), nothing)
     missed = float((found.response_left / (first.best - first.follow)).max())
     assert 0.5 < missed < 2
     assert ready(missed * 1.01)

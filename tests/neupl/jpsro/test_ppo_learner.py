@@ -2,8 +2,6 @@
 was, and that responses gain.
 """
 
-import dataclasses
-
 import jax
 import numpy as np
 import pytest
@@ -12,19 +10,18 @@ from games.registry import load_simulator, load_tree
 from neupl.config import (
     JPSRO_DEFAULTS,
     JPSRO_PPO_DEFAULTS,
-    PPO_DEFAULTS,
     Config,
 )
 from neupl.config_io import load_config
 from neupl.errors import UserError
-from neupl.jpsro.iteration import inspect, task_of
+from neupl.jpsro.iteration import task_of
+from neupl.jpsro.problem import make_joint_problem
 from neupl.jpsro.response_actor import DecidingNetwork, Meeting, ResponseActor
 from neupl.jpsro.response_matches import draw_response_matches
-from neupl.jpsro.trainer import JointTrainer, make_joint_problem
+from neupl.jpsro.trainer import JointTrainer
 from neupl.jpsro.training import initial_state
 from neupl.population_actor import Seen
 from neupl.rollout import make_actor_play
-from neupl.training_run import default_graph
 from neupl.training_state import from_arrays, to_arrays
 
 GAME = "kuhn_poker(players=3)"
@@ -260,7 +257,7 @@ def test_inspection_ignores_divergences_of_samples(run):
     problem, state = run.problem, run.states[1]
     early = state._replace(started=np.int64(int(state.learner.step) - 1))
     nothing = {"train/response_divergence": 0.0, "train/strategy_divergence": 0.0}
-    found = inspect(problem, early, task_of(problem, early), nothing)
+    found = problem.evaluator.inspect(problem, early, task_of(problem, early), nothing)
     assert not found.ready
     assert not found.over
 
@@ -291,8 +288,7 @@ def test_such_runs_start_from_defaults_of_their_own():
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
-        ("evaluation.payoffs=sampled", "solves and measures on the game tree"),
-        ("evaluation.payoffs=learned", "solves and measures on the game tree"),
+        ("evaluation.payoffs=learned", "has no payoff head"),
         ("learner.mirror=0.5", "takes 0 alone"),
         ("max_nodes=50", "50 nodes"),
     ],
@@ -301,13 +297,3 @@ def test_what_such_runs_do_not_do_is_refused(setting, says):
     given = ["graph.kind=jpsro", "learner.kind=ppo", f"game={GAME}", setting]
     with pytest.raises(UserError, match=says):
         JointTrainer(load_config(Config, None, given))
-
-
-def test_only_runs_that_see_the_tree_get_a_joint_without_being_told():
-    config = dataclasses.replace(PPO_DEFAULTS, game=GAME)
-    assert default_graph(config) == ()
-    exact = dataclasses.replace(config.evaluation, payoffs="exact")
-    gated = dataclasses.replace(config, evaluation=exact)
-    assert default_graph(gated) == ("graph.kind=jpsro",)
-    assert default_graph(Config(game=GAME)) == ("graph.kind=jpsro",)
-    assert default_graph(dataclasses.replace(gated, game="kuhn_poker")) == ()

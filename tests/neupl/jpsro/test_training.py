@@ -11,9 +11,9 @@ import pytest
 
 from games.registry import load_tree
 from neupl.evaluation import normalise
-from neupl.jpsro.iteration import choose_slots, inspect, task_of
+from neupl.jpsro.iteration import choose_slots, task_of
 from neupl.jpsro.population import own_tables
-from neupl.jpsro.trainer import make_joint_problem
+from neupl.jpsro.problem import make_joint_problem
 from neupl.jpsro.training import conclude, initial_state, train
 from neupl.training import TrainingError
 from neupl.training_state import from_arrays, to_arrays
@@ -66,7 +66,7 @@ def test_responses_are_measured_against_exact_best_responses(joint_run):
     problem, state = joint_run.problem, joint_run.states[-1]
     tree = problem.tables.tree
     task = task_of(problem, state)
-    found = inspect(problem, state, task, joint_run.lines[-1])
+    found = problem.evaluator.inspect(problem, state, task, joint_run.lines[-1])
     frozen = policies_of(problem, state.frozen)
     for player in range(tree.num_players):
         mixture = np.asarray(task.mixtures)[player, 0].astype(np.float64)
@@ -87,7 +87,7 @@ def test_responding_to_the_product_of_marginals_is_another_task(joint_run):
     config = dataclasses.replace(
         problem.config, jpsro=dataclasses.replace(problem.config.jpsro, coplayers="product")
     )
-    found = inspect(problem, state, task_of(problem, state), joint_run.lines[-1])
+    found = problem.evaluator.inspect(problem, state, task_of(problem, state), joint_run.lines[-1])
     both = [
         conclude(dataclasses.replace(problem, config=c), state, found)[0]
         for c in (problem.config, config)
@@ -132,7 +132,7 @@ def test_drift_is_seen_and_rehearsal_keeps_it_small(joint_run):
 def test_a_response_that_repeats_a_strategy_refines_it(joint_run):
     problem, state = joint_run.problem, joint_run.states[-1]
     task = task_of(problem, state)
-    found = inspect(problem, state, task, joint_run.lines[-1])
+    found = problem.evaluator.inspect(problem, state, task, joint_run.lines[-1])
     like_two = dataclasses.replace(found, responses=found.plans[2:3] * (1 - 0.01))
     few = state._replace(sizes=np.full(3, 4))
     assert (choose_slots(problem, few, like_two).slot == 2).all()
@@ -140,7 +140,7 @@ def test_a_response_that_repeats_a_strategy_refines_it(joint_run):
 
 def test_a_new_response_gets_the_next_free_strategy_or_that_of_least_weight(joint_run):
     problem, state = joint_run.problem, joint_run.states[-1]
-    found = inspect(problem, state, task_of(problem, state), joint_run.lines[-1])
+    found = problem.evaluator.inspect(problem, state, task_of(problem, state), joint_run.lines[-1])
     other = dataclasses.replace(found, responses=1 - found.plans[1:2])
     few = state._replace(sizes=np.array([2, 3, 4]))
     assert choose_slots(problem, few, other).slot.tolist() == [2, 3, 4]

@@ -1,0 +1,112 @@
+"""Who tells the loop of NeuPL-JPSRO how far it has come: a game tree, or episodes."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Float64
+
+from neupl.jpsro.state import JointSnapshot, JointState
+from neupl.jpsro.task import ResponseTask, TreeTask
+
+if TYPE_CHECKING:
+    from neupl.jpsro.training import JointProblem
+
+
+@runtime_checkable
+class Inspection(Protocol):
+    """How far an iteration has come.
+
+    Attributes:
+      estimates: what the evaluator carries on.
+      ready: whether the responses are good enough to become strategies.
+      over: whether the iteration is.
+    """
+
+    estimates: Any
+    ready: bool
+    over: bool
+
+    def metrics(self) -> dict[str, float]:
+        """What is logged of it."""
+        ...
+
+
+@runtime_checkable
+class JointEvaluator(Protocol):
+    """Measures a population, its joint and the responses to it while they train. It keeps nothing
+    itself: what it has to remember is `JointState.estimates`, arrays.
+    """
+
+    def begin(self, problem: "JointProblem") -> tuple[Any, Any]:
+        """The first `JointState.estimates` and `JointSnapshot.estimated`."""
+        ...
+
+    def tree_task(
+        self, problem: "JointProblem", state: JointState, mixtures: Float[np.ndarray, "P R M"]
+    ) -> TreeTask | None:
+        """What learning on the game tree needs of a task; `None` where there is no tree."""
+        ...
+
+    def observe(self, estimates: Any, experience: Any) -> Any:
+        """Takes in a batch of training."""
+        ...
+
+    def inspect(
+        self,
+        problem: "JointProblem",
+        state: JointState,
+        task: ResponseTask,
+        metrics: Mapping[str, Any],
+    ) -> Inspection:
+        """Measures strategies and responses against the frozen co-players.
+
+        Args:
+          problem: what is trained.
+          state: with the parameters to be measured.
+          task: of this iteration.
+          metrics: of the learner's last update.
+
+        Raises:
+          FloatingPointError: a probability is not finite.
+        """
+        ...
+
+    def gained(self, state: JointState, found: Any) -> Float64[np.ndarray, "P R"]:
+        """What each response gains over following the advice it is for, times how likely that is,
+        in game points.
+        """
+        ...
+
+    def apart(
+        self, problem: "JointProblem", state: JointState, found: Any, *, player: int, responder: int
+    ) -> Float64[np.ndarray, "K"]:
+        """How far each strategy of a seat is from its response: the largest difference of the
+        probabilities with which they play a sequence of the seat's own actions.
+        """
+        ...
+
+    def close(
+        self, problem: "JointProblem", state: JointState, found: Any
+    ) -> tuple[JointState, dict[str, float]]:
+        """Says what is to be said of an iteration when its responses are done, before they join."""
+        ...
+
+    def open(
+        self, problem: "JointProblem", state: JointState, *, stalled: bool
+    ) -> tuple[JointState, dict[str, float]]:
+        """Measures and solves the meta-game of the frozen strategies, and begins an iteration.
+
+        Args:
+          problem: what is trained.
+          state: whose `frozen`, `sizes` and `mixtures` are those of the new iteration.
+          stalled: whether the last iteration brought nothing new.
+
+        Raises:
+          SolverError: the meta-game could not be solved.
+        """
+        ...
+
+    def finish(self, problem: "JointProblem", best: JointSnapshot) -> JointSnapshot:
+        """The population that is kept, as precisely measured as it can be."""
+        ...
