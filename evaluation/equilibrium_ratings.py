@@ -143,13 +143,20 @@ def _attribution(evaluation, prior, joint):
     keeping = np.sum(drawn * table, axis=(1, *others))
     parts = deviating - keeping[:, None]
     member, share = prior.classes[prompts].member, prior.shares[prompts]
-    model, model_share = prior.classes[rated].member, prior.shares[rated]
+    model = prior.classes[rated].member
+    masses = {
+        player: _marginal(joint, player)[prior.classes[player].member] * prior.shares[player]
+        for player in (rated, prompts, *axes)
+    }
+    names = evaluation.game.strategy_names
+    rebels = [player for player in axes if names[player] == names[rated]]
     return Attribution(
-        prompts=evaluation.game.strategy_names[prompts],
-        prompt_masses=_marginal(joint, prompts)[member] * share,
+        prompts=names[prompts],
+        prompt_masses=masses[prompts],
         prompt_ratings=_deviation_losses(prior.payoffs, joint, prompts)[member],
-        model_masses=_marginal(joint, rated)[model] * model_share,
+        model_masses=masses[rated],
         contributions=(parts[member] * share[:, None])[:, model],
+        rebel_masses=masses[rebels[0]] if len(rebels) == 1 else None,
     )
 
 

@@ -144,6 +144,8 @@ class Attribution:
       model_masses: how often each model is drawn for the rated player, `[n]`, sums to 1.
       contributions: `[Q, n]`; the part of each model's rating that falls on each prompt. A column
         sums to the rating.
+      rebel_masses: how often each model is drawn for the opponent, `[n]`, sums to 1; `None` where
+        the game has no second player of models.
     """
 
     prompts: tuple[str, ...]
@@ -151,6 +153,7 @@ class Attribution:
     prompt_ratings: Float64[np.ndarray, "Q"]
     model_masses: Float64[np.ndarray, "n"]
     contributions: Float64[np.ndarray, "Q n"]
+    rebel_masses: Float64[np.ndarray, "n"] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

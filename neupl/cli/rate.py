@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -11,9 +11,14 @@ from neupl.cli.options import OutputOptions
 from neupl.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
+    from evaluation.pages import RatingReport
     from evaluation.ratings import Evaluation, RatingOptions
     from evaluation.types import RatingResult
     from evaluation.uncertainty import Uncertainty
+
+# Methods that stand beside the first one in a report, if none were asked for: those that take no
+# longer than reading the data.
+_COMPANIONS = ("bradley_terry", "win_rate", "nash_averaging", "copeland")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,16 +84,27 @@ class Rate(OutputOptions):
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """Seed of the resampling."""
 
+    report: Annotated[Path | None, tyro.conf.arg(metavar="FILE.html")] = None
+    """Write a self-contained page, and tables (CSV), all numbers (JSON) and pictures (PNG, SVG)
+    beside it under the same name. Without --method other methods stand beside the one that
+    ranks."""
+
+    categories: Annotated[str | None, tyro.conf.arg(metavar="[FILE:]COLUMN")] = None
+    """The column that names each prompt's category, to add attributions up by in the report; it
+    changes no rating. By default that of --groups."""
+
 
 def run(command: Rate) -> int:
     """Reads, rates, and prints the ratings."""
-    from evaluation.ratings import RatingOptions, default_method, rate
+    from evaluation.pages import RatingReport, rating_content
+    from evaluation.ratings import RatingOptions, default_method
     from evaluation.readers import read_evaluation
+    from evaluation.uncertainty import from_covariance
     from neupl.errors import UserError
-    from neupl.progress import Progress
 
     if command.affinity is not None and not command.affinity > 0:
         raise UserError(f"--affinity {command.affinity}: expected a positive variance")
+    _check_report(command)
     where = _conditions(command.where)
     evaluation = read_evaluation(
         command.evaluation,
@@ -100,26 +116,107 @@ def run(command: Rate) -> int:
     options = RatingOptions(
         form=command.form,
         missing=command.missing,
-        groups=_groups(command, where),
+        groups=_by_prompt(command.groups, command, where),
         affinity_variance=command.affinity,
     )
+    categories = _by_prompt(command.categories, command, where) or options.groups
     if command.method is None:
         method, reason = default_method(evaluation, options)
         methods = [method]
     else:
         methods, reason = command.method.split(","), ""
-    results = []
-    for name in methods:
-        with Progress(f"rating by {name}", quiet=command.quiet, patience_s=1.0) as progress:
-            told = dataclasses.replace(options, progress_fn=progress.update)
-            results.append(rate(evaluation, name.strip(), told))
+    results = [_rated(command, evaluation, name.strip(), options) for name in methods]
     uncertainty = _uncertainty(command, evaluation, results[0], options)
     notes = [note for note in (reason, *results[0].notes) if note]
+    if command.report is not None and command.method is None:
+        results += _companions(command, evaluation, results[0], options, notes)
+    others = [None if r.covariance is None else from_covariance(r) for r in results[1:]]
+    report = RatingReport(
+        evaluation=evaluation,
+        results=tuple(results),
+        uncertainties=(uncertainty, *others),
+        notes=tuple(notes),
+        categories=categories,
+        missing=command.missing,
+    )
+    files = []
+    if command.report is not None:
+        files = _write_report(command.report, command.evaluation, report)
     if command.json:
-        print_json(_content(results, uncertainty, notes, evaluation))
+        content = rating_content(report)
+        if files:
+            content["files"] = files
+        print_json(content)
     else:
-        _print(results, uncertainty, notes)
+        _print(results, uncertainty, notes, files)
     return 0
+
+
+def _rated(
+    command: Rate, evaluation: "Evaluation", method: str, options: "RatingOptions"
+) -> "RatingResult":
+    from evaluation.ratings import rate
+    from neupl.progress import Progress
+
+    with Progress(f"rating by {method}", quiet=command.quiet, patience_s=1.0) as progress:
+        told = dataclasses.replace(options, progress_fn=progress.update)
+        return rate(evaluation, method, told)
+
+
+def _companions(
+    command: Rate,
+    evaluation: "Evaluation",
+    first: "RatingResult",
+    options: "RatingOptions",
+    notes: list[str],
+) -> "list[RatingResult]":
+    """What people know beside the first ratings; a method that cannot rate these data is noted."""
+    from evaluation.types import DataError
+    from games.normal_form import NormalForm
+
+    results = []
+    # They rate battles and scores alone.
+    for method in () if isinstance(evaluation, NormalForm) else _COMPANIONS:
+        if method != first.method:
+            try:
+                results.append(_rated(command, evaluation, method, options))
+            except DataError as error:
+                notes.append(f"not rated by {method}: {error}")
+    return results
+
+
+def _check_report(command: Rate) -> None:
+    """Refuses before the work what could not be written after it."""
+    from neupl.errors import UserError
+
+    path = command.report
+    if path is None:
+        if command.categories is not None:
+            raise UserError(f"--categories {command.categories} needs --report FILE.html")
+        return
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"--report {path}: expected a name that ends in .html")
+    if not path.absolute().parent.is_dir():
+        raise UserError(f"--report {path}: there is no folder {path.parent}")
+
+
+def _write_report(path: Path, source: Path, report: "RatingReport") -> list[str]:
+    """Writes the page and what stands beside it; returns the paths, the page's first."""
+    from evaluation.pages import rating_files
+    from neupl.durable_files import write_durably
+    from neupl.errors import UserError
+
+    contents = rating_files(report, path.name)
+    targets = {path.with_name(name).resolve() for name in contents}
+    if source.resolve() in targets:
+        raise UserError(f"--report {path}: this would overwrite {source}; choose another name")
+    try:
+        # The page names the others and comes last.
+        for name, content in reversed(contents.items()):
+            write_durably(path.with_name(name), content)
+    except OSError as error:
+        raise UserError(f"--report {path}: {error.strerror or error}") from error
+    return [str(path.with_name(name)) for name in contents]
 
 
 def _conditions(where: tuple[str, ...]) -> dict[str, str]:
@@ -134,16 +231,18 @@ def _conditions(where: tuple[str, ...]) -> dict[str, str]:
     return conditions
 
 
-def _groups(command: Rate, where: Mapping[str, str]) -> dict[str, str] | None:
-    """The group of each prompt, from the data or from another file."""
+def _by_prompt(
+    column: str | None, command: Rate, where: Mapping[str, str]
+) -> dict[str, str] | None:
+    """What a column says of each prompt, from the data or from another file."""
     from evaluation.readers import read_groups
 
-    if command.groups is None:
+    if column is None:
         return None
-    file, colon, column = command.groups.rpartition(":")
+    file, colon, name = column.rpartition(":")
     if colon:
-        return read_groups(Path(file), column)
-    return read_groups(command.evaluation, column, where=where)
+        return read_groups(Path(file), name)
+    return read_groups(command.evaluation, name, where=where)
 
 
 def _uncertainty(
@@ -174,63 +273,14 @@ def _uncertainty(
         )
 
 
-def _content(
+def _print(
     results: list["RatingResult"],
     uncertainty: "Uncertainty | None",
     notes: list[str],
-    evaluation: "Evaluation",
-) -> dict[str, Any]:
-    """The JSON object."""
-    from games.normal_form import NormalForm
-
-    first, ranks = results[0], results[0].ranks()
-    ratings = []
-    for k in first.order():
-        entry: dict[str, Any] = {
-            "name": first.models[k],
-            "rating": first.ratings[k],
-            "rank": ranks[k],
-            "interval": None,
-            "tied_group": ranks[k],
-        }
-        if uncertainty is not None:
-            entry["interval"] = [uncertainty.low[k], uncertainty.high[k]]
-            entry["tied_group"] = uncertainty.tied_group[k] + 1
-        if first.attribution is not None:
-            entry["mass"] = first.attribution.model_masses[k]
-        ratings.append(entry)
-    tensor = isinstance(evaluation, NormalForm)
-    content = {
-        "ratings": ratings,
-        "method": first.method,
-        "unit": first.unit,
-        "tolerance": first.tolerance,
-        "status": first.status,
-        "certificate": first.certificate and dataclasses.asdict(first.certificate),
-        "interval": None if uncertainty is None else uncertainty.how,
-        "models": len(first.models),
-        "prompts": None if tensor else len(evaluation.prompts),
-        "notes": notes,
-        "others": [
-            {
-                "method": other.method,
-                "unit": other.unit,
-                "status": other.status,
-                "certificate": other.certificate and dataclasses.asdict(other.certificate),
-                "ratings": dict(zip(other.models, other.ratings, strict=True)),
-            }
-            for other in results[1:]
-        ],
-    }
-    if first.attribution is not None:
-        made = first.attribution
-        content["prompt_masses"] = dict(zip(made.prompts, made.prompt_masses, strict=True))
-    return content
-
-
-def _print(
-    results: list["RatingResult"], uncertainty: "Uncertainty | None", notes: list[str]
+    files: list[str],
 ) -> None:
+    from evaluation.pages.rating_report import rating_text
+
     first, ranks = results[0], results[0].ranks()
     header = ["rank", "model", first.method]
     if uncertainty is not None:
@@ -240,23 +290,22 @@ def _print(
     header += [other.method for other in results[1:]]
     rows = []
     for k in first.order():
-        row = [ranks[k], first.models[k], _number(first, k)]
+        row = [ranks[k], first.models[k], rating_text(first, first.ratings[k])]
         if uncertainty is not None:
-            row += [
-                f"{_text(first, uncertainty.low[k])} to {_text(first, uncertainty.high[k])}",
-                uncertainty.tied_group[k] + 1,
-            ]
+            ends = (rating_text(first, end[k]) for end in (uncertainty.low, uncertainty.high))
+            row += [" to ".join(ends), uncertainty.tied_group[k] + 1]
         if first.attribution is not None:
             row.append(f"{first.attribution.model_masses[k]:.4f}")
-        rows.append(
-            row + [_number(other, other.models.index(first.models[k])) for other in results[1:]]
-        )
+        for other in results[1:]:
+            own = other.ratings[other.models.index(first.models[k])]
+            row.append(rating_text(other, own))
+        rows.append(row)
     print_table(rows, header=header)
     print()
-    print_table(_footer(results, uncertainty, notes))
+    print_table(_footer(results, uncertainty, notes, files))
 
 
-def _footer(results, uncertainty, notes):
+def _footer(results, uncertainty, notes, files):
     from evaluation.ratings import METHOD_NOTES
 
     for result in results:
@@ -272,13 +321,5 @@ def _footer(results, uncertainty, notes):
         yield "95 %", f"{uncertainty.how}; a group is not told apart from its best model"
     for note in notes:
         yield "note", note
-
-
-def _number(result: "RatingResult", k: int) -> str:
-    return _text(result, result.ratings[k])
-
-
-def _text(result: "RatingResult", value: float) -> str:
-    digits = 1 if "Elo" in result.unit else 5
-    # A loss of nothing is no negative number.
-    return f"{value + 0.0:.{digits}f}" if abs(value) > result.tolerance else f"{0.0:.{digits}f}"
+    for file in files:
+        yield "wrote", file

@@ -8,6 +8,7 @@ import pytest
 from evaluation.ratings import METHODS
 from evaluation.readers import FORMATS
 from neupl.cli import main
+from neupl.cli.rate import _COMPANIONS
 
 BATTLES = (
     "model_a,model_b,winner\n" + "a,b,model_a\nb,c,model_a\nc,a,tie\nc,b,model_a\nb,a,tie\n" * 9
@@ -97,16 +98,39 @@ def test_battles_that_leave_pairs_out_are_rated_by_bradley_terry_and_told_why(ne
         (["pairs.csv", "--method", "nash_averaging_tasks"], "needs a score of each model"),
         (["pairs.csv", "--resample", "halves"], "--resample halves needs --bootstrap N"),
         (["pairs.csv", "--bootstrap", "1"], "1 draws; at least 2 are needed"),
+        (["pairs.csv", "--report", "out.txt"], "expected a name that ends in .html"),
+        (["pairs.csv", "--report", "no/out.html"], "there is no folder no"),
+        (["pairs.csv", "--categories", "topic"], "--categories topic needs --report FILE.html"),
+        (["x.ratings.csv", "--report", "x.html"], "this would overwrite x.ratings.csv"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(data, monkeypatch, capsys, arguments, message):
     (data / "empty.csv").write_text("")
+    (data / "x.ratings.csv").write_text(PAIRS)
     monkeypatch.chdir(data)
     assert main(["rate", *arguments]) == 2
     printed = capsys.readouterr()
     assert message in printed.err
     assert printed.err.startswith("error: ") and printed.err.count("\n") == 1
     assert printed.out == ""
+
+
+def test_report_is_a_page_with_tables_and_pictures_beside_it(neupl, data):
+    arguments = ("rate", "pairs.csv", "--report", "out.html", "--categories", "topic")
+    done = neupl(*arguments, "--json", "--quiet")
+    assert done.returncode == 0, done.stderr
+    content = json.loads(done.stdout)
+    endings = (".html", ".ratings.csv", ".prompts.csv", ".ratings.json", ".png", ".svg")
+    assert content["files"] == [f"out{ending}" for ending in endings]
+    written = {path.name for path in data.iterdir()}
+    assert written == {"battles.csv", "pairs.csv", *content["files"]}
+    beside = json.loads((data / "out.ratings.json").read_text())
+    assert beside["ratings"] == content["ratings"]
+    assert beside["attribution"]["prompts"] == [f"q{q}" for q in range(8)]
+    # Without --method other methods stand beside the one that ranks.
+    assert [other["method"] for other in content["others"]] == list(_COMPANIONS)
+    page = (data / "out.html").read_text()
+    assert "Ratings: pairs.csv" in page and "By category" in page and "t3" in page
 
 
 def test_help_names_every_method_and_format():
