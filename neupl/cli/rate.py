@@ -9,6 +9,7 @@ import tyro
 
 from neupl.cli.options import OutputOptions
 from neupl.cli.output import print_json, print_table
+from neupl.cli.rate_audit import print_audit, run_audit
 
 if TYPE_CHECKING:
     from evaluation.ratings import Evaluation, RatingOptions
@@ -76,8 +77,12 @@ class Rate(OutputOptions):
     outcomes on each prompt. By default halves for equilibria (they ignore copies, and resampled
     prompts are copies), prompts for scores, else battles."""
 
+    audit: bool = False
+    """Audit redundancy: copies among prompts and models, and what copies would do to each method.
+    Rates the evaluation some fifty times."""
+
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
-    """Seed of the resampling."""
+    """Seed of the resampling, and of the audit's judge noise."""
 
 
 def run(command: Rate) -> int:
@@ -114,11 +119,18 @@ def run(command: Rate) -> int:
             told = dataclasses.replace(options, progress_fn=progress.update)
             results.append(rate(evaluation, name.strip(), told))
     uncertainty = _uncertainty(command, evaluation, results[0], options)
+    audit = None
+    if command.audit:
+        audit = run_audit(evaluation, options, seed=command.seed, quiet=command.quiet)
     notes = [note for note in (reason, *results[0].notes) if note]
     if command.json:
-        print_json(_content(results, uncertainty, notes, evaluation))
+        content = _content(results, uncertainty, notes, evaluation)
+        content["redundancy"] = audit and dataclasses.asdict(audit)
+        print_json(content)
     else:
         _print(results, uncertainty, notes)
+        if audit is not None:
+            print_audit(audit)
     return 0
 
 
