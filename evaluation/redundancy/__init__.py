@@ -5,7 +5,11 @@ from evaluation.redundancy.clones import clone_stress
 from evaluation.redundancy.copy_stress import copy_stress
 from evaluation.redundancy.near_copies import measured_noise, near_copies
 from evaluation.redundancy.types import (
+    BRADLEY_TERRY,
+    CCE,
+    CCE_GROUPED,
     RATERS,
+    WIN_RATE,
     Audit,
     CloneEffect,
     CopyClass,
@@ -17,7 +21,11 @@ from evaluation.redundancy.types import (
 )
 
 __all__ = [
+    "BRADLEY_TERRY",
+    "CCE",
+    "CCE_GROUPED",
     "RATERS",
+    "WIN_RATE",
     "Audit",
     "CloneEffect",
     "CopyClass",

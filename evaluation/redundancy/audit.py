@@ -76,7 +76,8 @@ def audit(
         if complete is not None:
             share = ASSUMED_NOISE if noise is None else noise
             near = tuple(
-                near_copies(complete, kind, noise=share, seed=seed) for kind in ("prompts", "models")
+                near_copies(complete, kind, noise=share, seed=seed)
+                for kind in ("prompts", "models")
             )
     count = len(table.prompts)
     extras = [max(1, round(share * count)) for share in EXTRA_SHARES]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from evaluation.ratings import RatingOptions
+from evaluation.ratings import ELO, RatingOptions
 from evaluation.redundancy.copied import with_clones
 from evaluation.redundancy.copy_stress import rate_with
 from evaluation.redundancy.types import RATERS, CloneEffect, Rater
@@ -38,7 +38,12 @@ def clone_stress(
         base, result = (rate_with(rater, each, options) for each in (table, cloned))
         if progress_fn is not None:
             progress_fn()
-        kept, copies = result.ratings[:size], result.ratings[size:]
+        ratings = result.ratings
+        if result.unit == ELO:
+            # Only differences of Elo points mean something: compare at equal means of the
+            # originals.
+            ratings = ratings + base.ratings.mean() - ratings[:size].mean()
+        kept, copies = ratings[:size], ratings[size:]
         effects.append(
             CloneEffect(
                 target=target,

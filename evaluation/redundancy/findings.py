@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from evaluation.redundancy.types import (
+    BRADLEY_TERRY,
     RATERS,
     CloneEffect,
     CopyClass,
@@ -51,8 +52,9 @@ def _near(part: NearCopies, measured: bool) -> str:
     floor = f"a judge with {part.noise:.0%} random verdicts ({how})"
     if part.num_pairs:
         text = (
-            f"{part.num_near:,} of {part.num_items:,} {part.kind} are as near to another one "
-            f"as a copy judged again by {floor}"
+            f"{part.num_near:,} of {part.num_items:,} {part.kind} have another one as near "
+            f"({part.num_pairs:,} pairs) as a copy judged again by {floor}, so that outcomes alone "
+            "do not tell which are copies"
         )
     else:
         text = f"No two {part.kind} are as near as a copy judged again by {floor}"
@@ -69,9 +71,8 @@ def _curve(curve: StressCurve) -> str:
     last = {point.rater: point for point in curve.points}
     first = {point.rater: point for point in reversed(curve.points)}
     extra = max(point.extra for point in curve.points)
-    what = f"{extra:,} copies of {len(curve.prompts)} {curve.order} prompts of {curve.target}"
-    if curve.noise:
-        what += f" with {curve.noise:.0%} of their cells judged anew"
+    noise = f" with {curve.noise:.0%} of their cells judged anew" if curve.noise else ""
+    what = f"{extra:,} copies of {curve.target}'s {len(curve.prompts)} {curve.order} prompts{noise}"
     return f"{what}: " + "; ".join(_move(first[name], last[name]) for name in last) + "."
 
 
@@ -79,16 +80,15 @@ def _move(before: StressPoint, after: StressPoint) -> str:
     title = _TITLES[after.rater]
     if after.largest_change <= UNMOVED:
         return f"by {title} no rating moves by more than {UNMOVED:g}"
+    where = f"from rank {before.rank} to {after.rank}"
     if after.rank == before.rank:
-        return f"by {title} it stays at rank {after.rank}, ratings move up to {_size(after)}"
-    return (
-        f"by {title} it goes from rank {before.rank} to {after.rank}, ratings move up to "
-        f"{_size(after)}"
-    )
+        where = f"nowhere from rank {after.rank}"
+    return f"by {title} it goes {where}, ratings move by up to {_size(after)}"
 
 
-def _size(point: StressPoint) -> str:
-    return f"{point.largest_change:.3g}"
+def _size(measured: StressPoint | CloneEffect) -> str:
+    unit = " Elo points" if measured.rater == BRADLEY_TERRY.name else ""
+    return f"{measured.largest_change:.3g}{unit}"
 
 
 def _clones(clones: Sequence[CloneEffect]) -> Iterator[str]:
@@ -102,5 +102,7 @@ def _clone_move(effect: CloneEffect) -> str:
     title = _TITLES[effect.rater]
     if effect.largest_change <= UNMOVED:
         return f"by {title} no rating moves by more than {UNMOVED:g}"
-    pairs = "1 pair swaps" if effect.inversions == 1 else f"{effect.inversions} pairs swap"
-    return f"by {title} the others' ratings move up to {effect.largest_change:.3g} and {pairs}"
+    pairs = {0: "no pair swaps", 1: "1 pair swaps"}.get(
+        effect.inversions, f"{effect.inversions:,} pairs swap"
+    )
+    return f"by {title} ratings of the originals move by up to {_size(effect)}, {pairs}"

@@ -32,6 +32,9 @@ def print_audit(found: "Audit") -> None:
         points = {(point.rater, point.extra): point for point in curve.points}
         what = f"{curve.order} {len(curve.prompts)} prompts of {curve.target}"
         for extra in sorted({point.extra for point in curve.points}):
+            if curve.noise and not extra:
+                # Without copies there is no noise: the exact curve has this row.
+                continue
             cells = [_cell(points.get((rater, extra))) for rater in raters]
             rows.append([what, f"{extra:,}", f"{curve.noise:.0%}", *cells])
     print()
