@@ -11,7 +11,13 @@ from typing import Any
 
 
 def parse_options(
-    name: str, *, description: str, quick: str, seeds: str, default_seeds: int
+    name: str,
+    *,
+    description: str,
+    quick: str,
+    seeds: str,
+    default_seeds: int,
+    parts: Sequence[str] = (),
 ) -> argparse.Namespace:
     """Reads the command line; ends with code 2 where it cannot be followed.
 
@@ -21,6 +27,8 @@ def parse_options(
       quick: what `--quick` leaves out.
       seeds: what `--seeds` counts.
       default_seeds: how many by default.
+      parts: names for `--only` and `--runs`, of a benchmark of real evaluations (`--data`) whose
+        parts may be measured one by one; without them there are no such options.
     """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawTextHelpFormatter
@@ -31,6 +39,16 @@ def parse_options(
     parser.add_argument(
         "--json", action="store_true", help="print the report as JSON instead of a table"
     )
+    if parts:
+        parser.add_argument("--only", choices=parts, help="measure one part")
+        parser.add_argument(
+            "--runs", type=Path, help="folder that keeps parts: those there are not measured again"
+        )
+        parser.add_argument(
+            "--data",
+            type=Path,
+            help="folder of real evaluations; by default `shared/data` beside the repository",
+        )
     options = parser.parse_args()
     if options.seeds < 1:
         parser.error(f"--seeds is {options.seeds}, expected at least 1")

@@ -9,6 +9,7 @@ import tyro
 
 from neupl.cli.options import OutputOptions
 from neupl.cli.output import print_json, print_table
+from neupl.cli.rate_audit import print_audit, run_audit
 
 if TYPE_CHECKING:
     from evaluation.pages import RatingReport
@@ -81,8 +82,12 @@ class Rate(OutputOptions):
     outcomes on each prompt. By default halves for equilibria (they ignore copies, and resampled
     prompts are copies), prompts for scores, else battles."""
 
+    audit: bool = False
+    """Audit redundancy: copies among prompts and models, and what copies would do to each method.
+    Rates the evaluation some fifty times."""
+
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
-    """Seed of the resampling."""
+    """Seed of the resampling, and of the audit's judge noise."""
 
     report: Annotated[Path | None, tyro.conf.arg(metavar="FILE.html")] = None
     """Write a self-contained page, and tables (CSV), all numbers (JSON) and pictures (PNG, SVG)
@@ -127,6 +132,9 @@ def run(command: Rate) -> int:
         methods, reason = command.method.split(","), ""
     results = [_rated(command, evaluation, name.strip(), options) for name in methods]
     uncertainty = _uncertainty(command, evaluation, results[0], options)
+    audit = None
+    if command.audit:
+        audit = run_audit(evaluation, options, seed=command.seed, quiet=command.quiet)
     notes = [note for note in (reason, *results[0].notes) if note]
     if command.report is not None and command.method is None:
         results += _companions(command, evaluation, results[0], options, notes)
@@ -144,11 +152,14 @@ def run(command: Rate) -> int:
         files = _write_report(command.report, command.evaluation, report)
     if command.json:
         content = rating_content(report)
+        content["redundancy"] = audit and dataclasses.asdict(audit)
         if files:
             content["files"] = files
         print_json(content)
     else:
         _print(results, uncertainty, notes, files)
+        if audit is not None:
+            print_audit(audit)
     return 0
 
 

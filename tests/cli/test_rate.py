@@ -65,6 +65,24 @@ def test_json_is_one_object_best_first(neupl, data):
     assert sum(content["prompt_masses"].values()) == pytest.approx(1)
 
 
+def test_audit_is_in_the_json_and_under_the_table(data, monkeypatch, capsys):
+    monkeypatch.chdir(data)
+    arguments = ["rate", "pairs.csv", "--audit", "--quiet"]
+    assert main([*arguments, "--json"]) == 0
+    audit = json.loads(capsys.readouterr().out)["redundancy"]
+    assert set(audit) == {"findings", "copies", "near", "noise_measured", "curves", "clones"}
+    assert {point["rater"] for curve in audit["curves"] for point in curve["points"]} == {
+        "bradley_terry",
+        "win_rate",
+        "cce",
+        "cce_grouped",
+    }
+    assert main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert "Redundancy: rank (rating) of the model whose prompts are copied" in shown
+    assert all(f"- {finding}" in shown for finding in audit["findings"])
+
+
 def test_battles_without_prompts_are_one_game(neupl, data):
     done = neupl("rate", "battles.csv", "--json", "--method", "bradley_terry,elo,cce")
     assert done.returncode == 0, done.stderr

@@ -1,0 +1,170 @@
+"""The redundancy audit of an evaluation: what copies it has, and what copies would do to it."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from evaluation.evaluation_game import KING, PROMPT, EvaluationGame, evaluation_game
+from evaluation.outcomes import scores_against_baseline
+from evaluation.ratings import RatingOptions
+from evaluation.redundancy.clones import clone_stress
+from evaluation.redundancy.copy_stress import copy_stress, rate_with
+from evaluation.redundancy.findings import findings
+from evaluation.redundancy.near_copies import ASSUMED_NOISE, measured_noise, near_copies
+from evaluation.redundancy.types import (
+    BRADLEY_TERRY,
+    CCE,
+    CCE_GROUPED,
+    RATERS,
+    Audit,
+    CopyClass,
+    Order,
+    Rater,
+)
+from evaluation.types import Battles, DataError, Scores
+from solvers.meta.strategic_classes import strategic_classes
+
+# Copies in total, as shares of the number of prompts.
+EXTRA_SHARES = (0.2, 0.5, 1.0, 2.0)
+# Shares of re-judged cells of noisy copies, of which there are as many as prompts.
+NOISES = (0.05, 0.15, 0.3)
+NUM_CLONES = 10
+
+
+def audit(
+    evaluation: Battles | Scores,
+    options: RatingOptions | None = None,
+    *,
+    targets: Sequence[tuple[str, Order]] | None = None,
+    seed: int = 0,
+    progress_fn: Callable[[int, int], None] | None = None,
+) -> Audit:
+    """Audits an evaluation; the same one and seed give the same audit.
+
+    Methods that cannot rate the evaluation are left out, and told.
+
+    Args:
+      evaluation: what was measured, on at least two prompts.
+      options: of the ratings.
+      targets: models under copy stress and whether their worst or best prompts are copied; by
+        default the leader's worst ones, and the best ones of the last two, by the first method
+        that can rate the evaluation.
+      seed: of simulated judge noise.
+      progress_fn: told the number of ratings done, and of all.
+
+    Raises:
+      DataError: there is one prompt, a target is no model, or no method can rate the evaluation.
+    """
+    options = options or RatingOptions()
+    table = scores_against_baseline(evaluation, missing=options.missing)
+    if len(table.prompts) < 2:
+        raise DataError(f"{table.source}: an audit needs at least two prompts")
+    unknown = [name for name, _ in targets or () if name not in table.models]
+    if unknown:
+        raise DataError(f"{table.source}: there is no model named {unknown[0]!r}")
+    raters, order, left_out = _usable_raters(table, options)
+    if targets is None:
+        targets = _default_targets([table.models[k] for k in order])
+    copies, near, noise = (), (), measured_noise(evaluation)
+    try:
+        game = evaluation_game(table, form=options.form, missing=options.missing)
+    except DataError as error:
+        left_out.append(f"Copies were not looked for: {error}.")
+    else:
+        copies = exact_copies(game)
+        complete = _complete(table, game)
+        if complete is not None:
+            share = ASSUMED_NOISE if noise is None else noise
+            near = tuple(
+                near_copies(complete, kind, noise=share, seed=seed)
+                for kind in ("prompts", "models")
+            )
+    count = len(table.prompts)
+    extras = [max(1, round(share * count)) for share in EXTRA_SHARES]
+    exact = [r for r in raters if not r.grouped]
+    noisy = [r for r in raters if r in (BRADLEY_TERRY, CCE, CCE_GROUPED)]
+    steps = len(targets) * len(exact) * (len(extras) + 2) + len(NOISES) * len(noisy) * 2
+    step = _counter(steps, progress_fn)
+    curves = [
+        copy_stress(
+            table, name, order=which, extras=extras, raters=exact, options=options, progress_fn=step
+        )
+        for name, which in targets
+    ]
+    name, which = targets[0]
+    curves += [
+        copy_stress(
+            table, name, order=which, extras=[count], noise=share, raters=noisy, options=options,
+            seed=seed, progress_fn=step,
+        )
+        for share in NOISES
+    ]  # fmt: skip
+    clones = [
+        effect
+        for target, _ in targets
+        for effect in clone_stress(
+            table, target, clones=NUM_CLONES, raters=exact, options=options, progress_fn=step
+        )
+    ]
+    return Audit(
+        findings=(*findings(copies, near, noise is not None, curves, clones), *left_out),
+        copies=copies,
+        near=near,
+        noise_measured=noise is not None,
+        curves=tuple(curves),
+        clones=tuple(clones),
+    )
+
+
+def exact_copies(game: EvaluationGame) -> tuple[CopyClass, ...]:
+    """Classes of at least two prompts or models that give every player the same payoffs."""
+    classes = strategic_classes(game.game.payoffs)
+    found = []
+    for kind, player in (("prompts", PROMPT), ("models", KING)):
+        names, member = game.game.strategy_names[player], classes[player].member
+        for number in np.flatnonzero(np.bincount(member) > 1):
+            inside = tuple(names[k] for k in np.flatnonzero(member == number))
+            found.append(CopyClass(kind, inside))
+    return tuple(found)
+
+
+def _usable_raters(
+    table: Battles | Scores, options: RatingOptions
+) -> tuple[list[Rater], np.ndarray, list[str]]:
+    """Methods that can rate the evaluation, the first one's order, and why others cannot."""
+    usable, orders, left_out = [], [], []
+    for rater in RATERS:
+        try:
+            orders.append(rate_with(rater, table, options).order())
+            usable.append(rater)
+        except DataError as error:
+            left_out.append(f"{rater.title} is not audited: {error}.")
+    if not usable:
+        raise DataError(f"{table.source}: no method can rate it; {left_out[0]}")
+    return usable, orders[0], left_out
+
+
+def _default_targets(models: list[str]) -> list[tuple[str, Order]]:
+    last = models[1:][-2:]
+    return [(models[0], "worst"), *((name, "best") for name in reversed(last))]
+
+
+def _complete(table: Battles | Scores, game: EvaluationGame) -> Battles | Scores | None:
+    """Scores on the prompts of the game; battles if none of their prompts was left out."""
+    kept = set(game.game.strategy_names[PROMPT])
+    if isinstance(table, Scores):
+        return table.of_prompts(np.array([name in kept for name in table.prompts]))
+    rates = len(kept) == len(table.prompts)
+    return table if rates and "ties" not in " ".join(game.notes) else None
+
+
+def _counter(total: int, progress_fn: Callable[[int, int], None] | None) -> Callable[[], None]:
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        if progress_fn is not None:
+            progress_fn(done, total)
+
+    return step
