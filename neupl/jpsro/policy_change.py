@@ -22,6 +22,7 @@ from neupl.jpsro.response_actor import DecidingNetwork
 from neupl.learners.ppo import divergence, seen_at
 from neupl.networks import masked_log_probs
 from neupl.population_actor import Seen
+from neupl.training import SURE
 
 # Decisions that the network is asked about at a time.
 CHUNK = 1024
@@ -146,36 +147,57 @@ def decisions(played: Played, lanes: Bool[np.ndarray, "B"], *, seat: int | None 
     return np.nonzero(to_move)
 
 
-def change_of_returns(
-    log_ratio: Float[np.ndarray, "N"],
-    lane: Int[np.ndarray, "N"],
-    returns: Float[np.ndarray, "B"],
+def episode_weights(
+    log_ratio: Float[np.ndarray, "N"], lane: Int[np.ndarray, "N"], lanes: int
 ) -> Float64[np.ndarray, "B"]:
-    """By how much more each episode counts with the new policies, times its return less the mean:
-    the mean over the episodes estimates by how much the mean return changes, in game points.
+    """How much more likely the new policies make each of so many episodes.
 
     Args:
       log_ratio: growth of the log-probability of each decision.
       lane: the episode of each decision.
-      returns: of the episodes, in game points.
+      lanes: `B`.
     """
-    weight = np.exp(np.bincount(lane, log_ratio, minlength=len(returns)))
-    # Weights are 1 in the mean: taking the mean return away changes nothing but the variance.
-    return (weight - 1.0) * (returns - returns.mean())
+    return np.exp(np.bincount(lane, log_ratio, minlength=lanes))
+
+
+def mean_change(
+    weights: Float[np.ndarray, "B"], returns: Float[np.ndarray, "B"], *, payoff_range: float
+) -> tuple[float, float]:
+    """By how much the mean return changes, and its standard error, in game points; infinite where
+    fewer than 2 episodes tell.
+
+    Weights are 1 in the mean over all episodes that there could be. What is missing in those that
+    were played, by more than noise, is of episodes that the old policies hardly ever play: nobody
+    saw what comes of them, and the error has the payoff range for it.
+    """
+    if len(weights) < 2:
+        return 0.0, float("inf")
+    # Taking the mean return away changes nothing but the variance.
+    mean, error = mean_and_error((weights - 1.0) * (returns - returns.mean()))
+    total, doubt = mean_and_error(weights)
+    unseen = max(abs(total - 1.0) - SURE * doubt, 0.0)
+    return float(mean), float(np.hypot(error, unseen * payoff_range))
 
 
 def strategy_changes(
-    changes: Float[np.ndarray, "B P"], profile: Int[np.ndarray, "B P"], size: int
+    weights: Float[np.ndarray, "B"],
+    returns: Float[np.ndarray, "B P"],
+    profile: Int[np.ndarray, "B P"],
+    *,
+    size: int,
+    payoff_range: float,
 ) -> tuple[Float64[np.ndarray, "P K"], Float64[np.ndarray, "P K"]]:
-    """Mean change of the payoff of each strategy of each seat over the episodes in which it played,
-    and standard errors; infinite where fewer than 2 tell.
+    """See `mean_change`, for the payoff of each strategy of each seat in the episodes in which it
+    played.
     """
     players = profile.shape[1]
     mean, error = np.zeros((players, size)), np.full((players, size), np.inf)
     for player in range(players):
         for own in np.unique(profile[:, player]):
             lanes = profile[:, player] == own
-            mean[player, own], error[player, own] = mean_and_error(changes[lanes, player])
+            mean[player, own], error[player, own] = mean_change(
+                weights[lanes], returns[lanes, player], payoff_range=payoff_range
+            )
     return mean, error
 
 

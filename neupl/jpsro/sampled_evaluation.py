@@ -33,8 +33,9 @@ from neupl.jpsro.meta_game import advice_mixtures, solve_joints, spread, without
 from neupl.jpsro.network import ResponseNetwork
 from neupl.jpsro.policy_change import (
     PolicyComparison,
-    change_of_returns,
     decisions,
+    episode_weights,
+    mean_change,
     sequence_distances,
     strategy_changes,
 )
@@ -142,6 +143,7 @@ class SampledJointEvaluator:
         """Takes the game as it is played and the network without its parameters."""
         actor = ResponseActor(game.info, network)
         self._size, self._players = network.num_strategies, game.info.num_players
+        self._range = game.info.payoff_range
         self._lanes = lanes_for(config.evaluation.episodes, self._players)
         self._record = make_actor_play(game, actor, record=True)
         self._play = make_actor_play(game, actor)
@@ -403,11 +405,11 @@ class SampledJointEvaluator:
                 continue
             own = np.full(len(where[0]), slot, np.int32)
             log_ratio = self._compare.instead(state.learner.params, pairs.responded, where, own)
-            returns = pairs.responded.returns[:, player].astype(np.float64)
             number = np.cumsum(lanes) - 1
-            change = change_of_returns(log_ratio, number[where[1]], returns[lanes])
-            mean, error[player] = mean_and_error(change)
-            left[player] = -mean
+            weights = episode_weights(log_ratio, number[where[1]], int(lanes.sum()))
+            returns = pairs.responded.returns[lanes, player].astype(np.float64)
+            change, error[player] = mean_change(weights, returns, payoff_range=self._range)
+            left[player] = -change
         return left, error
 
     def _drift(
@@ -416,7 +418,7 @@ class SampledJointEvaluator:
         """How payoffs of earlier strategies have changed, standard errors, and divergences."""
         held = np.asarray(task.held) > 0
         nats, count = np.zeros(held.shape), np.zeros(held.shape)
-        changes = []
+        weights = []
         for played in batches:
             when, lane, seat = decisions(played, np.ones(len(played.profile), bool))
             kept = held[seat, played.profile[lane, seat]]
@@ -429,14 +431,14 @@ class SampledJointEvaluator:
                 own = where[2], played.profile[where[1], where[2]]
                 np.add.at(nats, own, divergence)
                 np.add.at(count, own, 1.0)
-            returns = played.returns.astype(np.float64)
-            changes.append(
-                np.stack(
-                    [change_of_returns(log_ratio, where[1], of_seat) for of_seat in returns.T], 1
-                )
-            )
-        profile = np.concatenate([played.profile for played in batches])
-        mean, error = strategy_changes(np.concatenate(changes), profile, self._size)
+            weights.append(episode_weights(log_ratio, where[1], len(played.profile)))
+        mean, error = strategy_changes(
+            np.concatenate(weights),
+            np.concatenate([played.returns for played in batches]).astype(np.float64),
+            np.concatenate([played.profile for played in batches]),
+            size=self._size,
+            payoff_range=self._range,
+        )
         return np.where(held, mean, 0.0), error, nats / np.maximum(count, 1.0)
 
 

@@ -61,7 +61,7 @@ def finished(tiny, tmp_path_factory):
         env=tiny.environment,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stderr.splitlines()[-1]) == {"code": 0, "trees": 0}

@@ -24,10 +24,10 @@ from neupl.config import (
 from neupl.frozen_mixture import frozen_mixture
 from neupl.jpsro.export import export_played_joint
 from neupl.jpsro.iteration import choose_slots, task_of
-from neupl.jpsro.joint_episodes import draw_pairs, mean_and_error
+from neupl.jpsro.joint_episodes import draw_pairs
 from neupl.jpsro.meta_game import measure_joint, plans_of
 from neupl.jpsro.played_population import PlayedJointPopulation
-from neupl.jpsro.policy_change import change_of_returns, decisions
+from neupl.jpsro.policy_change import decisions, episode_weights, mean_change
 from neupl.jpsro.problem import make_joint_problem, make_played_problem
 from neupl.jpsro.profile_payoffs import LEAST_EPISODES, joint_importance
 from neupl.jpsro.training import initial_state, train
@@ -202,10 +202,19 @@ def test_importance_weights_tell_the_exact_change_of_payoffs(run, exact):
     assert np.abs(expected).max() > 1e-3
     for seat in range(PLAYERS):
         returns = played.returns[:, seat].astype(np.float64)
-        mean, error = mean_and_error(change_of_returns(grown, where[1], returns))
+        weights = episode_weights(grown, where[1], len(returns))
+        mean, error = mean_change(weights, returns, payoff_range=6.0)
         assert abs(mean - expected[seat]) < SURE * error
         # Two samples of as many episodes would not see it.
         assert error < 0.5 * returns.std() * np.sqrt(2 / 3000)
+
+
+def test_episodes_that_nobody_played_are_not_held_for_nothing():
+    """The new policy does with probability 1 what the old one did in a hundredth: of 100 episodes,
+    all without it, nothing is known.
+    """
+    mean, error = mean_change(np.zeros(100), np.arange(100) / 100, payoff_range=6.0)
+    assert mean == pytest.approx(0.0) and error == pytest.approx(6.0, abs=0.01)
 
 
 def test_held_strategies_stay_and_their_drift_is_no_more_than_that_of_the_tree(deciding, exact):
@@ -331,7 +340,8 @@ def test_exported_population_plays_what_the_network_plays(run, exact, exported):
         )
     member = np.arange(tree.num_infosets) % min(population.sizes)
     nobody = np.zeros((tree.num_infosets, PLAYERS), np.int32)
-    seen = Seen(tree.observation, tree.legal_mask, tree.infoset_player, nobody)
+    legal = jnp.asarray(tree.legal_mask)
+    seen = Seen(tree.observation, legal, tree.infoset_player, nobody)
     met = frozen_mixture(population).probabilities(seen, jnp.asarray(member, jnp.int32))
     np.testing.assert_allclose(met, tables[member, np.arange(len(member))], atol=1e-5)
     profile = population.draw_profile(np.random.default_rng(0))
