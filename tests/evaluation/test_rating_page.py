@@ -192,6 +192,7 @@ def test_heat_map_shows_mean_win_rates(small, page):
 
 def test_page_says_what_is_exact_and_what_is_estimated(small, page):
     words = re.sub(r"<[^>]+>", "", page)
+    assert "no ranking" in words
     assert f"Gap reached: {small.first.certificate.value:.3g}" in words
     assert "exact: computed over all strategies, not estimated" in words
     assert f"Intervals are estimated: {small.uncertainties[0].how}" in words
