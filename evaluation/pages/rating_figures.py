@@ -22,8 +22,13 @@ if TYPE_CHECKING:
 MAX_DRAWN = 60
 DPI = 130
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#777777"
-# Drawn in this, then given the colour of the text around it, which depends on the theme.
+# Drawn in this, then given the colour of the text around it; that and others are the theme's.
 _TEXT = "#010203"
+_INLINE_COLOURS = {
+    _TEXT: "currentColor",
+    _BLUE.lower(): "var(--gain)",
+    _ORANGE.lower(): "var(--loss)",
+}
 _STYLE = {
     "font.size": 11,
     "axes.titlesize": 12,
@@ -63,7 +68,9 @@ def _inlined(tag: str) -> str:
     """
     tag = re.sub(r' xmlns(:\w+)?="[^"]*"', "", tag).replace("xlink:href", "href")
     tag = re.sub(r'( id="|href="#|url\(#)', r"\1ratings-", tag)
-    return tag.replace(_TEXT, "currentColor")
+    for drawn, shown in _INLINE_COLOURS.items():
+        tag = tag.replace(drawn, shown)
+    return tag
 
 
 def ratings_pictures(report: RatingReport) -> dict[str, bytes]:

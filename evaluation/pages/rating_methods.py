@@ -1,5 +1,6 @@
 """Methods and certificates in plain words: what was computed, and whether exactly or estimated."""
 
+from evaluation.equilibrium_ratings import MAX_GAP
 from evaluation.pages.page import text
 from evaluation.pages.rating_report import RatingReport
 from evaluation.ratings import METHOD_NOTES
@@ -7,13 +8,13 @@ from evaluation.types import RatingResult
 from evaluation.uncertainty import Uncertainty
 from games.normal_form import NormalForm
 
-# What the gap of a certificate bounds, after "together".
+# What the gap of a certificate is.
 _GAINS = {
-    "nash_conv": "the players gain by each playing its best strategy instead (NashConv)",
-    "exploitability": "a player gains on average by its best strategy instead (exploitability)",
-    "cce_gain": "the players gain by each committing to one strategy before the draw (CCE gain)",
-    "cce_gap": "the players gain by each committing to one strategy before the draw (CCE gap)",
-    "ce_gap": "the players gain by changing what was drawn for them (CE gap)",
+    "nash_conv": "what the players together gain by each playing its best strategy (NashConv)",
+    "exploitability": "what a player gains on average by its best strategy (exploitability)",
+    "cce_gain": "what the players together gain by committing to a strategy each (CCE gain)",
+    "cce_gap": "what the players together gain by committing to a strategy each (CCE gap)",
+    "ce_gap": "what the players together gain by changing what was drawn for them (CE gap)",
 }
 _METHODS = {
     "exact": "exact: computed over all strategies, not estimated",
@@ -45,8 +46,8 @@ _GAME = (
     "One player chooses what is asked, a king and a rebel choose the model that answers. King and "
     "rebel want to win, the first player wants their answers to differ. At an equilibrium no "
     "player gains by deviating; a model's rating is what the king would gain by always playing it, "
-    "so that the best have 0 and others lose. Exact copies of prompts or models count once and "
-    "cannot move a rating. Models of equal rating stand in the order of how often they are king."
+    "which is never more than 0. Exact copies of prompts or models count once and cannot move a "
+    "rating. Models of equal rating stand in the order of how often they are king."
 )
 
 
@@ -56,7 +57,7 @@ def certificate_words(result: RatingResult) -> str:
     if certificate is None:
         return f"No equilibrium stands behind it. Computed, not sampled: {result.status}."
     words = (
-        f"Gap reached: {certificate.value:.3g}; together {_GAINS[certificate.quantity]}. "
+        f"Gap reached: {certificate.value:.3g}, {_GAINS[certificate.quantity]}. "
         f"This is {_METHODS[certificate.method]}."
     )
     if certificate.interval is not None:
@@ -64,6 +65,8 @@ def certificate_words(result: RatingResult) -> str:
         words += f" Its interval is {low:.3g} to {high:.3g}."
     if certificate.openspiel_value is not None:
         words += f" OpenSpiel measured {certificate.openspiel_value:.3g}."
+    if result.attribution is not None:
+        words += f" Above {MAX_GAP:g} of the payoff range there would be no ranking."
     return f"{words} Solver: {result.status}; {result.seconds:.2g} s."
 
 

@@ -1,6 +1,6 @@
 """The page of a rating: who leads and how sure that is, what made it so, and by which method."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -301,7 +301,7 @@ def _support(report: RatingReport, made: Attribution) -> str:
         ],
         rows,
     )
-    tables = [models, prompts]
+    tables = [prompts]
     categories = report.category_parts()
     if categories is not None:
         names, by_category, _ = categories
@@ -311,11 +311,13 @@ def _support(report: RatingReport, made: Attribution) -> str:
                 Cell(f"{by_category[c]:.5f}", by_category[c]),
                 Cell(bar(by_category[c] / by_category.max())),
             ]
-            for c in np.argsort(-by_category, kind="stable")
+            for c in np.argsort(-by_category, kind="stable")[:SUPPORT_PROMPTS]
         ]
+        of = f" The {SUPPORT_PROMPTS} drawn most often." if len(names) > SUPPORT_PROMPTS else ""
+        told = f"How often their prompts are asked.{of}"
         columns = [Column("Category", kind="text"), Column("Mass"), Column("Bar", kind="bar")]
-        tables.append(table("Categories drawn", "Summed over prompts.", columns, rows))
-    return f'{intro}<div class="columns">{"".join(tables)}</div>'
+        tables.append(table("Categories drawn", told, columns, rows))
+    return f'{intro}{models}<div class="columns">{"".join(tables)}</div>'
 
 
 def _win_rates(report: RatingReport, rates: Float64[np.ndarray, "n n"]) -> str:
@@ -358,9 +360,8 @@ def _data(report: RatingReport, files: Sequence[str]) -> str:
 
 
 def _source(report: RatingReport) -> str:
-    """The name of the data, without the folder that only its owner knows."""
-    source: Mapping[str, str] = dict(data_rows(report))
-    return source["Source"].replace("\\", "/").rsplit("/", 1)[-1]
+    """The name of the data without their folder."""
+    return dict(data_rows(report))["Source"].replace("\\", "/").rsplit("/", 1)[-1]
 
 
 def _rated_models(report: RatingReport) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Methods that stand beside the first one in a report, if none were asked for: those that take no
 # longer than reading the data.
-_COMPANIONS = ("bradley_terry", "win_rate", "nash_averaging", "copeland")
+COMPANIONS = ("bradley_terry", "win_rate", "nash_averaging", "copeland")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -187,7 +187,7 @@ def _companions(
 
     results = []
     # They rate battles and scores alone.
-    for method in () if isinstance(evaluation, NormalForm) else _COMPANIONS:
+    for method in () if isinstance(evaluation, NormalForm) else COMPANIONS:
         if method != first.method:
             try:
                 results.append(_rated(command, evaluation, method, options))

@@ -8,7 +8,7 @@ import pytest
 from evaluation.ratings import METHODS
 from evaluation.readers import FORMATS
 from neupl.cli import main
-from neupl.cli.rate import _COMPANIONS
+from neupl.cli.rate import COMPANIONS
 
 BATTLES = (
     "model_a,model_b,winner\n" + "a,b,model_a\nb,c,model_a\nc,a,tie\nc,b,model_a\nb,a,tie\n" * 9
@@ -146,7 +146,7 @@ def test_report_is_a_page_with_tables_and_pictures_beside_it(neupl, data):
     assert beside["ratings"] == content["ratings"]
     assert beside["attribution"]["prompts"] == [f"q{q}" for q in range(8)]
     # Without --method other methods stand beside the one that ranks.
-    assert [other["method"] for other in content["others"]] == list(_COMPANIONS)
+    assert [other["method"] for other in content["others"]] == list(COMPANIONS)
     page = (data / "out.html").read_text()
     assert "Ratings: pairs.csv" in page and "By category" in page and "t3" in page
 

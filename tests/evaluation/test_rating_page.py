@@ -17,6 +17,7 @@ from evaluation.pages.tables import csv_bytes
 from evaluation.ratings import rate
 from evaluation.types import Scores
 from evaluation.uncertainty import from_covariance, resample
+from games.normal_form import NormalForm
 from tests.evaluation.conftest import battles_of, scores_of
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
@@ -191,6 +192,7 @@ def test_heat_map_shows_mean_win_rates(small, page):
 
 def test_page_says_what_is_exact_and_what_is_estimated(small, page):
     words = re.sub(r"<[^>]+>", "", page)
+    assert "no ranking" in words
     assert f"Gap reached: {small.first.certificate.value:.3g}" in words
     assert "exact: computed over all strategies, not estimated" in words
     assert f"Intervals are estimated: {small.uncertainties[0].how}" in words
@@ -292,6 +294,18 @@ def test_ratings_without_equilibrium_or_interval_have_a_page_too():
     Document(page)
     assert "No equilibrium stands behind it" in page
     assert "No intervals" in page
+
+
+def test_strategies_of_a_payoff_tensor_are_attributed_to_their_opponents_strategies():
+    rock_paper_scissors = np.array([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]])
+    game = NormalForm(np.stack([rock_paper_scissors, -rock_paper_scissors], axis=-1), name="rps")
+    page = rating_page(report_of(game, "cce"))
+    document = Document(page)
+    assert "Strategies drawn" in page and "payoff tensor of 2 players" in page
+    # It has no battles, and no second player of the same models.
+    assert "Win rates" not in page
+    (support,) = (t for t in document.rows if "King mass" in [w for _, w in t[0]][1:2])
+    assert [float(row[1][0]["data-value"]) for row in support[1:]] == pytest.approx([1 / 3] * 3)
 
 
 def test_page_of_500_prompts_and_17_models_is_under_3_megabytes():
