@@ -84,8 +84,9 @@ def _games_part(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
         *parts,
         "![Gap over seconds](neupl_jpsro_gap.png)",
-        "Lines are the least gap so far, one per seed, over the seconds of training; dashed: exact "
-        "JPSRO with as many strategies; dotted: what is asked for.",
+        "Lines are the gap of the joint that is kept so far, one per seed, over the seconds of "
+        "training: it may rise where greater welfare decides; dashed: exact JPSRO with as many "
+        "strategies; dotted: what is asked for.",
         "## Drift",
         "How far the payoffs between earlier strategies had moved when an iteration ended, as a "
         "share of the payoff range: the median over the iterations, and the greatest, by seed. "
