@@ -34,7 +34,8 @@ from evaluation.uncertainty import resample
 UNIT = "CPU seconds"
 # Runs beyond so many seconds are not repeated.
 LONG_S = 10.0
-PARTS = ("correlated", "nash", "large", "bradley_terry", "deviation")
+PARTS = ("small", "correlated", "nash", "large", "bradley_terry", "deviation")
+NUM_FEW = 60
 
 Result = TypeVar("Result")
 
@@ -189,21 +190,26 @@ def measure(options: argparse.Namespace) -> tuple[list[dict[str, Any]], str]:
     table, source = arena_hard(options.data)
     if table is None:
         table = generated_scores(500, 17)
+    few = table.of_prompts(np.arange(NUM_FEW))
     if options.quick:
-        table = table.of_prompts(np.arange(60))
+        table = few
     quick, repeats = options.quick, 1 if options.quick else options.seeds
+    limits = {"cce": 1.0, "ce": 4.0}
     parts = {
-        "correlated": lambda: equilibria(
-            table, {"cce": 1.0, "ce": 4.0}, "ce_maxent", repeats=repeats
-        ),
+        "small": lambda: equilibria(few, limits, "ce_maxent", repeats=repeats),
+        "correlated": lambda: equilibria(table, limits, "ce_maxent", repeats=repeats),
         "nash": lambda: equilibria(table, {"nash": 5.0}, "lle", repeats=repeats),
         "large": lambda: large(quick=quick),
         "bradley_terry": lambda: bradley_terry(quick=quick, repeats=repeats),
         "deviation": lambda: deviation(table),
     }
+    if quick:
+        # These are the same prompts.
+        del parts["small"]
     rows = []
-    for name in PARTS if options.only is None else (options.only,):
-        rows += kept(options.runs, name, parts[name])
+    for name, make in parts.items():
+        if options.only in (None, name):
+            rows += kept(options.runs, f"{name}_quick" if quick else name, make)
     return rows, source
 
 
@@ -226,7 +232,7 @@ def main() -> None:
     options = bench_report.parse_options(
         "bench_ratings",
         description=__doc__,
-        quick="60 prompts, 100,000 battles, 100 rounds",
+        quick=f"{NUM_FEW} prompts, 100,000 battles, 100 rounds",
         seeds="runs per median",
         default_seeds=5,
         parts=PARTS,

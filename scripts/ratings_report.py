@@ -223,6 +223,7 @@ def _draw_noise(panel: "Axes", content: Mapping[str, Any]) -> None:
             color=COLOURS[rater],
             alpha=0.25,
         )
+    panel.axhline(content["grouped_limit"], color="0.5", linestyle=":", label="claim at 30 %")
     panel.set_yscale("log")
     panel.set_title(f"gpt-4o, {extra:,} noisy copies")
     panel.set_xlabel("share of cells judged anew")

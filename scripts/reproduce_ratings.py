@@ -111,7 +111,7 @@ def claims_of(exact: Sequence[StressCurve], noisy: Sequence[StressCurve]) -> lis
         {
             "claim": f"{NOISY_EXTRAS[0]:,} copies with {NOISES[-1]:.0%} of their cells judged "
             f"anew: no model moves by more than {GROUPED_LIMIT:g} under CCE with groups",
-            "measured": f"{min(changes):.4f} to {max(changes):.4f} over {len(changes)} seeds",
+            "measured": f"{min(changes):.4f} to {max(changes):.4f} over {len(changes)} draws",
             "holds": max(changes) <= GROUPED_LIMIT,
         }
     )
@@ -141,6 +141,7 @@ def measure(table: Scores, options: argparse.Namespace) -> dict[str, Any]:
         "machine": {"processor": processor(), "cores": usable_cores()},
         "cpu_s": time.process_time() - start,
         "claims": claims_of(exact, noisy),
+        "grouped_limit": GROUPED_LIMIT,
         "titles": {rater.name: rater.title for rater in RATERS},
         "exact": [dataclasses.asdict(curve) for curve in exact],
         "noisy": [dataclasses.asdict(curve) for curve in noisy],

@@ -1,11 +1,12 @@
 """The redundancy audit of an evaluation: what copies it has, and what copies would do to it."""
 
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from evaluation.evaluation_game import KING, PROMPT, EvaluationGame, evaluation_game
-from evaluation.outcomes import scores_against_baseline
+from evaluation.outcomes import scores_against_baseline, win_rates
 from evaluation.ratings import RatingOptions
 from evaluation.redundancy.clones import clone_stress
 from evaluation.redundancy.copy_stress import copy_stress, rate_with
@@ -18,6 +19,7 @@ from evaluation.redundancy.types import (
     RATERS,
     Audit,
     CopyClass,
+    NearCopies,
     Order,
     Rater,
 )
@@ -62,52 +64,35 @@ def audit(
     unknown = [name for name, _ in targets or () if name not in table.models]
     if unknown:
         raise DataError(f"{table.source}: there is no model named {unknown[0]!r}")
-    raters, order, left_out = _usable_raters(table, options)
+    raters, ranking, left_out = _usable_raters(table, options)
     if targets is None:
-        targets = _default_targets([table.models[k] for k in order])
-    copies, near, noise = (), (), measured_noise(evaluation)
-    try:
-        game = evaluation_game(table, form=options.form, missing=options.missing)
-    except DataError as error:
-        left_out.append(f"Copies were not looked for: {error}.")
-    else:
-        copies = exact_copies(game)
-        complete = _complete(table, game)
-        if complete is not None:
-            share = ASSUMED_NOISE if noise is None else noise
-            near = tuple(
-                near_copies(complete, kind, noise=share, seed=seed)
-                for kind in ("prompts", "models")
-            )
+        targets = _default_targets([table.models[k] for k in ranking])
+    noise = measured_noise(evaluation)
+    copies, near, unseen = _copies_in(
+        table, options, noise=ASSUMED_NOISE if noise is None else noise, seed=seed
+    )
     count = len(table.prompts)
     extras = [max(1, round(share * count)) for share in EXTRA_SHARES]
-    exact = [r for r in raters if not r.grouped]
-    noisy = [r for r in raters if r in (BRADLEY_TERRY, CCE, CCE_GROUPED)]
+    exact = [rater for rater in raters if not rater.grouped]
+    noisy = [rater for rater in raters if rater in (BRADLEY_TERRY, CCE, CCE_GROUPED)]
     steps = len(targets) * len(exact) * (len(extras) + 2) + len(NOISES) * len(noisy) * 2
     step = _counter(steps, progress_fn)
-    curves = [
-        copy_stress(
-            table, name, order=which, extras=extras, raters=exact, options=options, progress_fn=step
-        )
-        for name, which in targets
-    ]
-    name, which = targets[0]
+    stress = functools.partial(copy_stress, table, options=options, seed=seed, progress_fn=step)
+    curves = [stress(name, order=order, extras=extras, raters=exact) for name, order in targets]
+    name, order = targets[0]
     curves += [
-        copy_stress(
-            table, name, order=which, extras=[count], noise=share, raters=noisy, options=options,
-            seed=seed, progress_fn=step,
-        )
-        for share in NOISES
-    ]  # fmt: skip
+        stress(name, order=order, extras=[count], noise=share, raters=noisy) for share in NOISES
+    ]
     clones = [
         effect
-        for target, _ in targets
+        for name, _ in targets
         for effect in clone_stress(
-            table, target, clones=NUM_CLONES, raters=exact, options=options, progress_fn=step
+            table, name, clones=NUM_CLONES, raters=exact, options=options, progress_fn=step
         )
     ]
+    told = findings(copies, near, noise is not None, curves, clones)
     return Audit(
-        findings=(*findings(copies, near, noise is not None, curves, clones), *left_out),
+        findings=(*told, *unseen, *left_out),
         copies=copies,
         near=near,
         noise_measured=noise is not None,
@@ -149,13 +134,23 @@ def _default_targets(models: list[str]) -> list[tuple[str, Order]]:
     return [(models[0], "worst"), *((name, "best") for name in reversed(last))]
 
 
-def _complete(table: Battles | Scores, game: EvaluationGame) -> Battles | Scores | None:
-    """Scores on the prompts of the game; battles if none of their prompts was left out."""
-    kept = set(game.game.strategy_names[PROMPT])
+def _copies_in(
+    table: Battles | Scores, options: RatingOptions, *, noise: float, seed: int
+) -> tuple[tuple[CopyClass, ...], tuple[NearCopies, ...], tuple[str, ...]]:
+    """Exact copies and near ones, where prompts are complete, and a sentence where they are not."""
+    try:
+        game = evaluation_game(table, form=options.form, missing=options.missing)
+    except DataError as error:
+        return (), (), (f"Copies were not looked for: {error}.",)
+    copies = exact_copies(game)
     if isinstance(table, Scores):
-        return table.of_prompts(np.array([name in kept for name in table.prompts]))
-    rates = len(kept) == len(table.prompts)
-    return table if rates and "ties" not in " ".join(game.notes) else None
+        kept = set(game.game.strategy_names[PROMPT])
+        table = table.of_prompts(np.array([name in kept for name in table.prompts]))
+    elif np.isnan(win_rates(table)).any():
+        unseen = "Near-copies were not looked for: on some prompts not every pair met."
+        return copies, (), (unseen,)
+    kinds = ("prompts", "models")
+    return copies, tuple(near_copies(table, kind, noise=noise, seed=seed) for kind in kinds), ()
 
 
 def _counter(total: int, progress_fn: Callable[[int, int], None] | None) -> Callable[[], None]:

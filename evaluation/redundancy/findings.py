@@ -26,7 +26,7 @@ def findings(
 ) -> tuple[str, ...]:
     """Sentences on copies found, near-copies, copy stress, and clones, in this order."""
     return (
-        *(_copies(kind, copies) for kind in ("prompts", "models")),
+        *(_copies(kind, copies) for kind in (("prompts", "models") if near or copies else ())),
         *(_near(part, noise_measured) for part in near),
         *(_curve(curve) for curve in curves),
         *_clones(clones),
@@ -80,10 +80,10 @@ def _move(before: StressPoint, after: StressPoint) -> str:
     title = _TITLES[after.rater]
     if after.largest_change <= UNMOVED:
         return f"by {title} no rating moves by more than {UNMOVED:g}"
-    where = f"from rank {before.rank} to {after.rank}"
+    where = f"goes from rank {before.rank} to {after.rank}"
     if after.rank == before.rank:
-        where = f"nowhere from rank {after.rank}"
-    return f"by {title} it goes {where}, ratings move by up to {_size(after)}"
+        where = f"stays at rank {after.rank}"
+    return f"by {title} it {where}, ratings move by up to {_size(after)}"
 
 
 def _size(measured: StressPoint | CloneEffect) -> str:

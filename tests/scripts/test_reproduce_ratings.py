@@ -50,7 +50,7 @@ def test_claims_hold_or_not_by_what_was_measured(reproduce):
     claims = reproduce.claims_of(exact, [*noisy, curve("a", (1, 1), 0.1, 0.05)])
     assert [claim["holds"] for claim in claims] == [True, False, True, False]
     assert claims[1]["measured"] == "rank 16 to 2"
-    assert claims[3]["measured"] == "0.0040 to 0.0060 over 2 seeds"
+    assert claims[3]["measured"] == "0.0040 to 0.0060 over 2 draws"
     assert reproduce.claims_of(exact, noisy[:1])[3]["holds"]
 
 
