@@ -251,7 +251,7 @@ def _print(
         header.append("mass")
     header += [other.method for other in results[1:]]
     rows = []
-    for k in first.order():
+    for k in map(int, first.order()):
         row = [ranks[k], first.models[k], _number(first, k)]
         if uncertainty is not None:
             row += [
