@@ -300,7 +300,7 @@ def _print(
         header.append("mass")
     header += [other.method for other in results[1:]]
     rows = []
-    for k in first.order():
+    for k in map(int, first.order()):
         row = [ranks[k], first.models[k], rating_text(first, first.ratings[k])]
         if uncertainty is not None:
             ends = (rating_text(first, end[k]) for end in (uncertainty.low, uncertainty.high))
