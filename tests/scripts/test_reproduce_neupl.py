@@ -42,6 +42,7 @@ def simplex() -> ModuleType:
     return module
 
 
+@pytest.mark.slow
 def test_quick_run_measures_a_payoff_file(tmp_path):
     """Every number of the report is recomputed from the run folder that was kept."""
     out, runs = tmp_path / "report", tmp_path / "runs"
