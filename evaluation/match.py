@@ -6,6 +6,7 @@ or a move that took too long is a forfeit, recorded with its reason.
 
 import contextlib
 import dataclasses
+import functools
 import signal
 import threading
 import time
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pyspiel
 from jaxtyping import Float64, Int, UInt64
 
 from evaluation.players import Choice, Player, Turn
@@ -20,6 +22,7 @@ from evaluation.recorder import Recorder
 from evaluation.replay import Forfeit, Replay
 from games.lane_streams import make_streams
 from games.open_spiel_host import OpenSpielHost
+from games.open_spiel_tree import load_open_spiel
 from games.tree_lanes import TreeLanes
 from games.types import GameError, GameInfo, HostGame
 
@@ -61,7 +64,6 @@ def play_match(
     seeds: UInt64[np.ndarray, "B"],
     *,
     names: Sequence[str],
-    streams: Sequence[int] | None = None,
     move_limit_s: float | None = None,
     num_replays: int = 0,
 ) -> MatchResult:
@@ -72,8 +74,6 @@ def play_match(
       players: one per seat.
       seeds: of chance, and of what players draw.
       names: of the players, for replays.
-      streams: which random stream each seat's player draws from: an entrant that keeps its stream
-        in another seat meets the same luck there; by default the seat's own number.
       move_limit_s: seconds that a decision may take, times the number of lanes decided at once; the
         first decision of a match, in which a player may compile, is not timed.
       num_replays: of the first lanes, to be recorded.
@@ -84,8 +84,7 @@ def play_match(
     B, P = len(seeds), lanes.info.num_players
     states = lanes.init(seeds)
     now = lanes.restart(states)
-    own = range(P) if streams is None else streams
-    draws = [make_streams(seeds + np.uint64(_SEAT_STREAM * (s + 1) % 2**64)) for s in own]
+    draws = [make_streams(seeds + np.uint64(_SEAT_STREAM * (s + 1) % 2**64)) for s in range(P)]
     recorder = Recorder(lanes, states, seeds, names, min(num_replays, B))
     returns, length = np.zeros((B, P)), np.zeros(B, np.int64)
     lost: dict[int, Forfeit] = {}
@@ -169,13 +168,16 @@ def open_spiel_state(lanes: HostGame, states: object, lane: int) -> object:
     if isinstance(lanes, OpenSpielHost):
         return lanes.state_of(states, lane)
     if isinstance(lanes, TreeLanes):
-        from games.open_spiel_tree import load_open_spiel
-
-        state = load_open_spiel(lanes.tree.name).turn_based.new_initial_state()
+        state = _open_spiel_game(lanes.tree.name).new_initial_state()
         for _, action in lanes.history(states, lane):
             state.apply_action(action)
         return state
     raise TypeError(f"{lanes.info.name} is no game of OpenSpiel's")
+
+
+@functools.lru_cache(maxsize=4)
+def _open_spiel_game(name: str) -> pyspiel.Game:
+    return load_open_spiel(name).turn_based
 
 
 def _ask(

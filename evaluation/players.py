@@ -162,8 +162,12 @@ class OpenSpielPlayer:
 
     def choose(self, turn: Turn) -> Choice:
         """See `Player`."""
-        actions = [self._bots[lane].step(turn.state(lane)) for lane in turn.lanes.tolist()]
+        actions = [self.decide(lane, turn.state(lane)) for lane in turn.lanes.tolist()]
         return Choice(np.array(actions, np.int64), None)
+
+    def decide(self, lane: int, state: pyspiel.State) -> int:
+        """The action in one lane."""
+        return int(self._bots[lane].step(state))
 
     def _search(self, seed: int) -> pyspiel.Bot:
         evaluator = pyspiel.RandomRolloutEvaluator(1, seed)
@@ -180,5 +184,20 @@ class OpenSpielPlayer:
         )
 
     def _information_set_search(self, seed: int) -> pyspiel.Bot:
-        evaluator = pyspiel.RandomRolloutEvaluator(1, seed)
-        return pyspiel.ISMCTSBot(seed, evaluator, self._exploration, self._simulations)
+        # The one in C++ is faster, but its hash maps are ordered anew in every process.
+        from open_spiel.python.algorithms.ismcts import ISMCTSBot
+        from open_spiel.python.algorithms.mcts import RandomRolloutEvaluator
+
+        generator = np.random.RandomState(seed)
+        bot = ISMCTSBot(
+            game=self._game,
+            evaluator=RandomRolloutEvaluator(1, generator),
+            uct_c=self._exploration,
+            max_simulations=self._simulations,
+            random_state=generator,
+        )
+        # By default worlds are drawn from a stream that no seed reaches.
+        bot.set_resampler(
+            lambda state, player: state.resample_from_infostate(player, generator.uniform)
+        )
+        return bot
