@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Replay(OutputOptions):
-    """Shows replays as text, re-plays them to check that nothing differs, or writes a page.
+    """Shows replays as text, re-plays them to check that nothing differs, or makes a page or film.
 
     A file needs no trainer and no policies to be read: the game is enough.
     """
@@ -31,6 +31,9 @@ class Replay(OutputOptions):
     html: Annotated[Path | None, tyro.conf.arg(metavar="FILE.html")] = None
     """Write a page that plays the replays, without any other file or network."""
 
+    gif: Annotated[Path | None, tyro.conf.arg(metavar="FILE.gif")] = None
+    """Write a film of one replay."""
+
 
 def run(command: Replay) -> int:
     """Reads the files and does what was asked."""
@@ -44,6 +47,8 @@ def run(command: Replay) -> int:
         found = {str(path): check_replay(replay) for path, replay in replays.items()}
     if command.html is not None:
         write_page(command.html, replays)
+    if command.gif is not None:
+        write_film(command.gif, replays)
     report = {
         "replays": [
             {
@@ -58,6 +63,7 @@ def run(command: Replay) -> int:
             for path, replay in replays.items()
         ],
         "page": command.html and str(command.html),
+        "film": command.gif and str(command.gif),
     }
     wrong = {path: words for path, words in found.items() if words}
     if wrong:
@@ -71,11 +77,11 @@ def run(command: Replay) -> int:
     elif command.check:
         for path, replay in replays.items():
             print(f"{path}: {len(replay.steps)} steps re-played, nothing differs")
-    elif command.html is None:
+    elif command.html is None and command.gif is None:
         for path, replay in replays.items():
             print("\n".join(_told(path, replay)))
-    if command.html is not None and not command.json:
-        print(f"wrote {command.html}")
+    for written in filter(None, () if command.json else (command.html, command.gif)):
+        print(f"wrote {written}")
     return 0
 
 
@@ -117,6 +123,31 @@ def write_page(page: Path, replays: "dict[Path, Episode]") -> None:
         write_durably(page, content.encode())
     except OSError as error:
         raise UserError(f"--html {page}: {error.strerror or error}") from error
+
+
+def write_film(film: Path, replays: "dict[Path, Episode]") -> None:
+    """Writes the film of a replay.
+
+    Raises:
+      UserError: there are several, it is too long, or it cannot be written there.
+    """
+    from evaluation.replay_film import gif_bytes
+    from evaluation.types import DataError
+    from neupl.durable_files import write_durably
+    from neupl.errors import UserError
+
+    if film.suffix.lower() != ".gif":
+        raise UserError(f"--gif {film}: expected a name that ends in .gif")
+    if len(replays) != 1:
+        raise UserError(f"--gif films one replay, there are {len(replays)}", hint="name one file")
+    try:
+        write_durably(film, gif_bytes(next(iter(replays.values()))))
+    except DataError:
+        raise
+    except ValueError as error:
+        raise UserError(f"--gif {film}: {error}", hint="use --html") from error
+    except OSError as error:
+        raise UserError(f"--gif {film}: {error.strerror or error}") from error
 
 
 def _told(path: Path, replay: "Episode") -> Iterator[str]:

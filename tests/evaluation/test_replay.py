@@ -1,6 +1,7 @@
 """Replays: written and read to the bit, re-played by the game itself, and broken ones refused."""
 
 import dataclasses
+import io
 import json
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from evaluation.match import play_match
 from evaluation.players import Choice, OpenSpielPlayer, TablePlayer, UniformPlayer
 from evaluation.replay import CHANCE, Move, Replay, Step, parse_replay, replay_bytes
+from evaluation.replay_film import FRAME_MS, LAST_FRAME_MS, PICTURE_MS, gif_bytes
 from evaluation.replay_frames import frames
 from evaluation.replay_states import check_replay
 from evaluation.types import DataError
@@ -210,3 +212,19 @@ def test_tree_search_plays_by_its_seed_and_beats_random_play():
     first = returns()
     np.testing.assert_array_equal(first, returns())
     assert first[:, 0].mean() > 0.7
+
+
+@pytest.mark.parametrize("game", ["leduc_poker", "running_with_scissors(step_limit=3)"])
+def test_a_film_has_a_frame_for_every_position(game):
+    from PIL import Image
+
+    replay = recorded(game, number=1)[0]
+    film = Image.open(io.BytesIO(gif_bytes(replay)))
+    assert film.format == "GIF"
+    # Equal pictures, such as those before a chance event nobody sees, may be stored as one.
+    shown = 0
+    for number in range(film.n_frames):
+        film.seek(number)
+        shown += film.info["duration"]
+    each = FRAME_MS if game == "leduc_poker" else PICTURE_MS
+    assert shown == each * len(replay.steps) + LAST_FRAME_MS
