@@ -143,7 +143,7 @@ class EvaluationConfig:
     meta-strategy and selection are then exact too. `sampled`: mean returns of episodes; `learned`:
     a small network fitted to them; the process then never sees a tree. `auto`: `exact` for the
     exact learner, which allows nothing else, and where `graph.kind=jpsro` is given, which allows
-    `sampled` too; `sampled` for PPO otherwise.
+    the others too; `sampled` for PPO otherwise.
     """
     episodes: int = 4096
     """Episodes played at every evaluation besides those of training, where the meta-strategy hangs

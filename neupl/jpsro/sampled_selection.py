@@ -40,15 +40,14 @@ def gap_estimate(best: JointSnapshot) -> tuple[float, float]:
 
 
 def snapshot_of(
-    problem: "JointProblem",
     state: JointState,
-    statistics: PayoffStatistics,
+    payoffs: Float[np.ndarray, "... P"],
+    payoff_errors: Float[np.ndarray, "... P"],
     gains: Float[np.ndarray, "P"],
     errors: Float[np.ndarray, "P"],
     values: Float[np.ndarray, "P"],
 ) -> JointSnapshot:
     """The population whose joint was responded to in this iteration."""
-    payoffs, payoff_errors = payoffs_and_errors(statistics, problem.info.payoff_range)
     return JointSnapshot(
         params=state.frozen,
         sizes=state.sizes,

@@ -59,7 +59,7 @@ class SampledRun(NamedTuple):
     lines: list[dict[str, float]]
 
 
-def small_config(game=GAME, **jpsro):
+def small_config(game=GAME, payoffs="sampled", **jpsro):
     return dataclasses.replace(
         JPSRO_PPO_DEFAULTS,
         game=game,
@@ -70,7 +70,7 @@ def small_config(game=GAME, **jpsro):
             episodes=1024, minibatch=512, clip=0.5,
         ),
         evaluation=EvaluationConfig(
-            payoffs="sampled", episodes=1200, final_episodes=8000, window=2
+            payoffs=payoffs, episodes=1200, final_episodes=8000, window=2
         ),
         training=TrainingConfig(steps=4 * CAP, evaluate_every=2, max_steps_per_row=CAP),
         jpsro=dataclasses.replace(JPSRO_PPO_DEFAULTS.jpsro, **jpsro),
@@ -150,6 +150,44 @@ def test_payoffs_in_training_are_those_of_the_frozen_strategies(run, exact):
     apart = (state.payoffs - exact_payoffs(exact, state.frozen))[inside]
     spread = run.problem.info.payoff_range / 2 / np.sqrt(count)
     assert (np.abs(apart) < SURE * spread[..., None] + 0.05).all()
+
+
+def test_a_payoff_head_knows_the_payoffs_that_it_was_fitted_to(run, exact):
+    """About as well as the mean returns do, of strategies that it never heard of before."""
+    state, evaluator = run.states[-2], make_played_problem(small_config(payoffs="learned")).evaluator
+    head = evaluator.begin(run.problem)[0].head
+    statistics = state.estimates.statistics
+    inside = tuple(slice(size) for size in state.sizes)
+    expected = exact_payoffs(exact, state.frozen)[inside]
+    apart = [evaluator._head.predict(head, state.mixtures)[inside] - expected]
+    for _ in range(2):
+        payoffs, errors, head = evaluator._payoffs(state, statistics, head)
+        apart.append(payoffs[inside] - expected)
+    first, fitted, again = (np.sqrt((off**2).mean()) for off in apart)
+    means, _, _ = run.problem.evaluator._payoffs(state, statistics, ())
+    of_means = np.sqrt(((means[inside] - expected) ** 2).mean())
+    assert fitted < 0.5 * first
+    assert again < 1.5 * of_means
+    assert errors.shape == payoffs.shape
+
+
+@pytest.mark.slow
+def test_payoffs_from_a_head_train_a_population(exact):
+    """The head is carried through iterations and checkpoints, and its payoffs are solved."""
+    problem = make_played_problem(small_config(payoffs="learned"))
+    found = trained(problem, initial_state(problem))
+    state = found.states[-2]
+    payoffs = problem.evaluator._head.predict(state.estimates.head, state.mixtures)
+    np.testing.assert_array_equal(payoffs, state.payoffs)
+    inside = tuple(slice(size) for size in state.sizes)
+    apart = (state.payoffs - exact_payoffs(exact, state.frozen))[inside]
+    assert np.sqrt((apart**2).mean()) < 0.2
+    best = [line["eval/best_gap_estimate"] for line in found.lines if "eval/gap_estimate" in line]
+    assert best[0] > 1.0 > best[-1]
+    again = trained(problem, from_arrays(initial_state(problem), to_arrays(found.states[10])))
+    expected, continued = to_arrays(found.states[-1]), to_arrays(again.states[-1])
+    for name, array in expected.items():
+        np.testing.assert_array_equal(continued[name], array, err_msg=name)
 
 
 def test_gains_are_those_of_the_same_responses(deciding, exact):
