@@ -38,8 +38,8 @@ EXTRAS = {
 }
 
 CORE = (
-    "chex", "flax", "jax", "jaxtyping", "matplotlib", "numba", "numpy", "open_spiel", "optax", "pyyaml",
-    "rich", "safetensors", "scipy", "tensorboard", "tyro",
+    "chex", "flax", "jax", "jaxtyping", "matplotlib", "numba", "numpy", "open_spiel", "optax",
+    "pyyaml", "rich", "safetensors", "scipy", "tensorboard", "tyro",
 )  # fmt: skip
 
 

@@ -65,8 +65,8 @@ GAIN_SHARE, PAYOFF_SHARE = 8, 4
 # How often the payoff head is fitted to a meta-game: a strategy is new to it, and is asked for as
 # soon as it has been played.
 HEAD_FITS = 20
-# The streams of evaluations within an iteration, of their conclusion, of the meta-game, of the final
-# measurement, and of the payoff head's first parameters.
+# The streams of evaluations within an iteration, of their conclusion, of the meta-game, of the
+# final measurement, and of the payoff head's first parameters.
 INSPECTION_STREAM, GAIN_STREAM, PAYOFF_STREAM, FINAL_STREAM, HEAD_STREAM = range(
     2**32 - 4, 2**32 - 9, -1
 )

@@ -5,9 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from neupl.jpsro.profile_payoffs import payoffs_and_errors
 from neupl.jpsro.state import JointSnapshot, JointState, KeptEstimates
-from neupl.payoff_statistics import PayoffStatistics
 from neupl.training import SURE
 
 if TYPE_CHECKING:

@@ -154,7 +154,8 @@ def test_payoffs_in_training_are_those_of_the_frozen_strategies(run, exact):
 
 def test_a_payoff_head_knows_the_payoffs_that_it_was_fitted_to(run, exact):
     """About as well as the mean returns do, of strategies that it never heard of before."""
-    state, evaluator = run.states[-2], make_played_problem(small_config(payoffs="learned")).evaluator
+    evaluator = make_played_problem(small_config(payoffs="learned")).evaluator
+    state = run.states[-2]
     head = evaluator.begin(run.problem)[0].head
     statistics = state.estimates.statistics
     inside = tuple(slice(size) for size in state.sizes)
