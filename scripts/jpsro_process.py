@@ -1,5 +1,6 @@
 """A part of `jpsro_parts.py` as a process, and what it printed as a record that is kept."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -15,6 +16,13 @@ from neupl.durable_files import write_durably
 
 SCRIPTS = Path(__file__).resolve().parent
 ROOT = SCRIPTS.parent
+# What OpenSpiel's own JPSRO needs besides OpenSpiel.
+PEER_PACKAGES = ("cvxpy", "cvxopt", "ecos")
+
+
+def peer_installed() -> bool:
+    """Whether OpenSpiel's JPSRO can run here."""
+    return all(importlib.util.find_spec(name) for name in PEER_PACKAGES)
 
 
 def run_part(request: Mapping[str, Any], runs: Path) -> dict[str, Any]:

@@ -8,7 +8,6 @@ for. Exit code 1 if a full run misses a target.
 """
 
 import argparse
-import importlib.util
 import json
 import math
 import sys
@@ -20,10 +19,9 @@ from typing import Any
 import jpsro_report as report
 import jpsro_targets
 from jpsro_cases import CASES, PSRO_TOLERANCE, ZERO_SUM_CASES
-from jpsro_process import run_part
+from jpsro_process import PEER_PACKAGES, peer_installed, run_part
 
 ROOT = Path(__file__).resolve().parents[1]
-PEER_PACKAGES = ("cvxpy", "cvxopt", "ecos")
 VERSIONS = ("numpy", "scipy", "numba", "open_spiel", *PEER_PACKAGES)
 # More iterations than any process needs; the time limit is meant to end those that do not converge.
 MANY = 100_000
@@ -123,7 +121,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         elif not (value > 0 and math.isfinite(value)):
             flag = name.replace("_", "-")
             parser.error(f"--{flag} is {value:g}, expected a positive number of seconds")
-    options.peer = all(importlib.util.find_spec(name) for name in PEER_PACKAGES)
+    options.peer = peer_installed()
     return options
 
 

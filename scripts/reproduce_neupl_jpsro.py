@@ -24,7 +24,7 @@ import joint_report
 import reproduction_report as report
 from joint_adaptation import adaptation_of
 from joint_cases import ABLATED, ABLATIONS, ALLOWED, CASES, QUICK
-from jpsro_process import run_part
+from jpsro_process import PEER_PACKAGES, peer_installed, run_part
 from neupl_command import ROOT, CommandFailed, run_command
 
 from neupl.durable_files import write_durably
@@ -141,18 +141,25 @@ def reference_of(game: str, size: int, folder: Path) -> dict[str, Any]:
     return found
 
 
-def openspiel_of(game: str, folder: Path) -> dict[str, Any]:
+def openspiel_of(game: str, folder: Path, *, limit_s: float = PEER_S) -> dict[str, Any]:
     """How far OpenSpiel's own JPSRO comes with maximum-Gini CCEs, as its authors' example runs it.
 
     Returns:
       The gaps (`curve`) over CPU seconds once its libraries are loaded; how it ended (`status`).
     """
+    if not peer_installed():
+        needed = f"it needs {', '.join(PEER_PACKAGES)} (pip install 'neupl[bench]')"
+        return {
+            "curve": {"cpu_s": [], "gap": [], "sizes": []},
+            "status": "not run",
+            "error": needed,
+        }
     request = {
         "name": "openspiel-" + "".join(c if c.isalnum() else "_" for c in game),
         "game": game,
         "side": "openspiel",
         "process": "openspiel",
-        "limit_s": PEER_S,
+        "limit_s": limit_s,
         "max_iterations": 10_000,
     }
     found = run_part(request, folder)
@@ -196,8 +203,6 @@ def assess(name: str, own: Sequence[dict[str, Any]], *, runs: Path) -> dict[str,
         },
         "within_reference": row["gap"]["worst"] <= relative,
     }
-    if not ablation:
-        row["openspiel"] = openspiel_of(case.game, runs)
     row["met"] = (
         None
         if ablation
@@ -278,6 +283,9 @@ def main() -> int:
             own = [run for who, run in found if who == name and not isinstance(run, str)]
             if own:
                 rows.append(assess(name, own, runs=runs))
+        for row in rows:
+            if "/" not in row["name"] and not options.quick:
+                row["openspiel"] = openspiel_of(row["game"], runs)
     options.seeds = seeds
     content = report.described(_command(options), options) | {"rows": rows, "failures": failures}
     if options.out is not None:
