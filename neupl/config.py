@@ -235,7 +235,9 @@ class JPSROConfig:
     """
     magnet: float = 5.0
     """How strongly responses are drawn to the lowest actions (logit between neighbours), or to
-    those of a random policy (standard deviation of its logits).
+    those of a random policy (standard deviation of its logits). Logits count in temperatures: where
+    `ties` is `lowest` and there are many actions, the last of them must be worth `magnet` times
+    their number times the temperature more than the first.
     """
     break_ties: float = 0.0
     """PPO: what strategies are taught is the response times the policy that breaks ties to this
