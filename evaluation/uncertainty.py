@@ -63,7 +63,7 @@ def from_covariance(result: RatingResult) -> Uncertainty:
     return Uncertainty(
         low=result.ratings - width * errors,
         high=result.ratings + width * errors,
-        tied_group=_groups(result, apart),
+        tied_group=tied_groups(result, apart),
         how="95 % intervals from the sandwich covariance",
     )
 
@@ -147,13 +147,13 @@ def _from_draws(result, draws, what):
     return Uncertainty(
         low=low,
         high=high,
-        tied_group=_groups(result, (below > 0) | (above < 0)),
+        tied_group=tied_groups(result, (below > 0) | (above < 0)),
         how=how,
         draws=draws,
     )
 
 
-def _groups(result: RatingResult, apart: Bool[np.ndarray, "n n"]) -> Int[np.ndarray, "n"]:
+def tied_groups(result: RatingResult, apart: Bool[np.ndarray, "n n"]) -> Int[np.ndarray, "n"]:
     """Groups from best to worst, each led by the first model that is apart from the leader."""
     groups = np.empty(len(result.models), int)
     leader, group = result.order()[0], 0

@@ -25,6 +25,7 @@ _MODULE_OF = {
     "describe_game": "catalogue",
     "list_games": "catalogue",
     "load_game": "registry",
+    "load_lanes": "registry",
     "load_simulator": "registry",
     "load_tree": "registry",
 }

@@ -43,6 +43,13 @@ def read_payoffs(path: str | Path) -> NormalForm:
         raise GameError(f"{path}: not a readable {path.suffix} file: {error}") from error
 
 
+def payoffs_json(game: NormalForm) -> str:
+    """A normal-form game as the content of a `.json` file."""
+    fields = {name: getattr(game, name) for name in _FIELDS if getattr(game, name) is not None}
+    plain = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in fields.items()}
+    return json.dumps(plain, indent=1)
+
+
 def write_payoffs(game: NormalForm, path: str | Path) -> None:
     """Writes a normal-form game in the format of the suffix: `.nfg`, `.json`, `.npy` (payoffs
     alone) or `.npz`.
@@ -53,8 +60,7 @@ def write_payoffs(game: NormalForm, path: str | Path) -> None:
     if suffix == ".nfg":
         path.write_text(format_nfg(game))
     elif suffix == ".json":
-        plain = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in fields.items()}
-        path.write_text(json.dumps(plain, indent=1))
+        path.write_text(payoffs_json(game))
     elif suffix == ".npy":
         np.save(path, game.payoffs)
     elif suffix == ".npz":

@@ -86,6 +86,37 @@ def load_game(
             raise GameError(f"{error}; and it cannot be played uncompiled: {host_error}") from None
 
 
+def load_lanes(
+    name: str,
+    *,
+    max_nodes: int = DEFAULT_MAX_NODES,
+    progress: Callable[[int], None] | None = None,
+    cache: bool = True,
+) -> HostGame:
+    """Loads the game `name` to be played in many lanes by players of any kind: a `TreeLanes` where
+    it fits into a tree, a `JaxLanes` around a `Game`, else a host game.
+
+    Observations are those that policies see where the game is only played, also on a tree.
+    Arguments and errors are those of `load_tree`.
+    """
+    from games.jax_lanes import JaxLanes
+    from games.open_spiel_tree import UnknownGameError, observe_as_played
+    from games.tree_lanes import TreeLanes
+
+    try:
+        made = _make(name, max_nodes=max_nodes, progress=progress, cache=cache)
+    except UnknownGameError:
+        raise
+    except GameError:
+        if not _is_open_spiel(name):
+            raise
+        made = load_simulator(name)
+    if isinstance(made, GameTree):
+        return TreeLanes(observe_as_played(made))
+    # Protocols are told apart by names alone, and a host game has all those of a `Game`.
+    return made if isinstance(made, HostGame) else JaxLanes(made)
+
+
 def load_simulator(name: str) -> Game | HostGame:
     """Loads the game `name` to be played and never looked into: an OpenSpiel game becomes a
     turn-based `OpenSpielHost`, however small it is, so that no `GameTree` of it exists.

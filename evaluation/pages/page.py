@@ -35,7 +35,12 @@ class Section:
 
 
 def page(
-    title: str, sections: Sequence[Section], *, lead: str = "", embedded: Mapping[str, Any]
+    title: str,
+    sections: Sequence[Section],
+    *,
+    lead: str = "",
+    embedded: Mapping[str, Any],
+    assets: Sequence[str] = (),
 ) -> str:
     """A page of sections with contents, both themes, sortable tables, and its data.
 
@@ -44,19 +49,22 @@ def page(
       sections: in their order.
       lead: HTML under the title.
       embedded: what a program finds in the element `page-data`, as strict JSON.
+      assets: names of more style sheets (`.css`) and scripts (`.js`) of this package.
 
     Raises:
       ValueError: a number to be embedded is not finite.
     """
-    style, script = _asset("page.css"), _asset("page.js")
-    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    style = "\n".join(_asset(file) for file in ("page.css", *assets) if file.endswith(".css"))
+    scripts = [_asset(file) for file in ("page.js", *assets) if file.endswith(".js")]
+    allowed = " ".join(map(_hash_source, scripts))
     policy = (
-        f"default-src 'none'; script-src 'sha256-{allowed}'; style-src 'unsafe-inline'; "
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; "
         "base-uri 'none'; form-action 'none'"
     )
     contents = "".join(
         f'<li><a href="#{section.anchor}">{text(section.title)}</a></li>' for section in sections
     )
+    program = "\n".join(f"<script>{script}</script>" for script in scripts)
     parts = "\n".join(
         f'<section id="{section.anchor}" aria-labelledby="{section.anchor}-title">\n'
         f'<h2 id="{section.anchor}-title">{text(section.title)}</h2>\n{section.body}\n</section>'
@@ -85,7 +93,7 @@ def page(
 </main>
 <p id="announcement" class="unseen" role="status" aria-live="polite"></p>
 <script type="application/json" id="page-data">{embedded_json(embedded)}</script>
-<script>{script}</script>
+{program}
 </body>
 </html>
 """
@@ -116,6 +124,10 @@ def embedded_json(content: Mapping[str, Any]) -> str:
     for sign in "<>&":
         plain = plain.replace(sign, f"\\u{ord(sign):04x}")
     return plain
+
+
+def _hash_source(script: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
 def _asset(file: str) -> str:

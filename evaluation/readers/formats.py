@@ -22,6 +22,7 @@ from evaluation.readers.judgments import (
 )
 from evaluation.readers.score_tables import long_columns, read_long_scores, read_wide_scores
 from evaluation.readers.table import Table, read_content, read_table
+from evaluation.readers.tournaments import TOURNAMENT_FILE, read_tournament
 from evaluation.types import Battles, DataError, Scores
 from games.normal_form import NormalForm
 from games.payoff_files import read_payoffs
@@ -50,7 +51,8 @@ def read_evaluation(
     """Reads an evaluation from a file.
 
     Args:
-      path: CSV, TSV, JSON, JSON lines, Parquet (any of them gzipped), or payoffs.
+      path: CSV, TSV, JSON, JSON lines, Parquet (any of them gzipped), payoffs, or the folder of a
+        tournament.
       data_format: one of `FORMATS`; by default what the columns say.
       where: only rows in which these columns have these values.
       outcome: the column of outcomes or scores, where it is not `outcome` or `score`.
@@ -64,7 +66,11 @@ def read_evaluation(
         close = difflib.get_close_matches(data_format, FORMATS, n=1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         raise DataError(f"unknown format {data_format!r}{hint}; allowed: {', '.join(FORMATS)}")
+    if path.is_dir():
+        path = path / TOURNAMENT_FILE
     content = read_content(path)
+    if data_format is None and path.name == TOURNAMENT_FILE:
+        return read_tournament(path, content)
     if data_format == "payoffs" or (data_format is None and _is_payoffs(path, content)):
         try:
             return read_payoffs(path)

@@ -33,6 +33,8 @@ COMMANDS = {
     "export": "neupl.cli.export:Export",
     "games": "neupl.cli.games:Games",
     "rate": "neupl.cli.rate:Rate",
+    "tournament": "neupl.cli.tournament:Tournament",
+    "replay": "neupl.cli.replay:Replay",
     "info": "neupl.cli.info:Info",
     "doctor": "neupl.cli.doctor:Doctor",
 }

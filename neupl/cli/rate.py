@@ -30,7 +30,8 @@ class Rate(OutputOptions):
     and a rebel: exact copies of prompts or models cannot move its ratings. Data are CSV, TSV, JSON,
     JSON lines or Parquet, also gzipped: battles (`model_a,model_b,winner`, `left,right,winner`, or
     an `outcome` in [0, 1]), scores (`model,prompt,score` or a wide table), judgments of Arena-Hard
-    and AlpacaEval; or payoffs (`.npy`, `.npz`, `.json`, `.nfg`), whose first player is rated.
+    and AlpacaEval; payoffs (`.npy`, `.npz`, `.json`, `.nfg`), whose first player is rated; or the
+    folder of a tournament.
     """
 
     evaluation: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]

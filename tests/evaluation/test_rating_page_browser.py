@@ -1,8 +1,5 @@
 """The page of a rating in a real browser, where there is one."""
 
-import os
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +7,11 @@ import pytest
 
 from evaluation.pages import RatingReport, rating_page
 from evaluation.ratings import rate
+from tests.evaluation.browser import dom_and_complaints, needs_browser, with_script
 from tests.evaluation.conftest import scores_of
 from tests.evaluation.test_rating_page import Document
 
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no headless Chromium is installed")
+pytestmark = needs_browser
 
 # Sorts the leaderboard by its ratings, worst first, and asks for the other theme.
 CLICKS = """
@@ -35,29 +29,10 @@ def page() -> str:
     return rating_page(RatingReport(table, results, (None, None)))
 
 
-def dom(path: Path, *arguments: str) -> tuple[Document, str]:
+def dom(path: Path) -> tuple[Document, str]:
     """The page's elements after its script has run, and what the browser complained about."""
-    # A browser of the superuser, as in a container, has no sandbox of its own.
-    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-    done = subprocess.run(
-        [
-            BROWSER,
-            "--headless",
-            "--disable-gpu",
-            f"--user-data-dir={path.parent / 'profile'}",
-            "--enable-logging=stderr",
-            *sandbox,
-            *arguments,
-            "--dump-dom",
-            path.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=True,
-    )
-    complaints = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    return Document(done.stdout), "\n".join(complaints)
+    content, complaints = dom_and_complaints(path)
+    return Document(content), complaints
 
 
 def test_script_runs_under_its_own_policy_without_complaints(page, tmp_path):
@@ -80,11 +55,7 @@ def test_policy_lets_no_other_script_run(page, tmp_path):
 
 
 def test_a_click_on_a_head_sorts_and_says_so(page, tmp_path):
-    # Only the test may click by a script: the policy is taken out.
-    clicked = page.replace("Content-Security-Policy", "none").replace(
-        "</body>", f"<script>{CLICKS}</script></body>"
-    )
-    (tmp_path / "page.html").write_text(clicked)
+    (tmp_path / "page.html").write_text(with_script(page, CLICKS))
     document, complaints = dom(tmp_path / "page.html")
     assert complaints == ""
     head, *rows = document.rows[0]

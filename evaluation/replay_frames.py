@@ -1,0 +1,211 @@
+"""What a viewer shows of a replay: one frame per position, in words and as drawn scenes.
+
+A scene is plain JSON of a kind that the page's script can draw (`SCENES`): `cards`, or `board` and
+`grid`, whose rows are the first lines of the words. Any game has its words; the scene of a game is
+looked up by its short name, and games whose state is written as rows of equal length are boards.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from evaluation.replay import Move, Replay
+from evaluation.replay_states import Position, observed_text, positions
+
+SCENES = ("cards", "board", "grid")
+SUITS = "♠♥♦♣"
+
+
+@dataclasses.dataclass(frozen=True)
+class ShownMove:
+    """A move in words.
+
+    Attributes:
+      seat: who; `CHANCE` for a chance event.
+      action: the action's name.
+      options: name and probability of each legal action, where the seat tells; else their names
+        with `None`.
+    """
+
+    seat: int
+    action: str
+    options: tuple[tuple[str, float | None], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """A position and what is done in it.
+
+    Attributes:
+      text: the state in words.
+      known: what each seat to move knows, in words; empty where only the state is known.
+      moves: made in it; none at the end.
+      returns: paid so far, of each seat, in game points.
+      scene: to be drawn, `{"kind": one of SCENES, ...}`; `None` where there are words alone.
+    """
+
+    text: str
+    known: tuple[str, ...]
+    moves: tuple[ShownMove, ...]
+    returns: tuple[float, ...]
+    scene: dict[str, Any] | None
+
+
+def frames(replay: Replay) -> Iterator[Frame]:
+    """One frame per step, and one for the end.
+
+    Raises:
+      DataError: the steps are not those of the game.
+      GameError: the game cannot be loaded.
+    """
+    words = {"open_spiel": _open_spiel_words, "tree": _tree_words, "seed": _seed_words}
+    text, label = words[replay.driver](replay)
+    for number, position in enumerate(positions(replay)):
+        moves = replay.steps[number].moves if number < len(replay.steps) else ()
+        said = text(position)
+        known = ()
+        if replay.driver == "open_spiel":
+            known = tuple(observed_text(position.state, s) for s in position.to_move if s >= 0)
+        yield Frame(
+            text=said,
+            known=known,
+            moves=tuple(_shown(move, position, label) for move in moves),
+            returns=position.returns if moves or replay.forfeit is None else replay.returns,
+            scene=scene_of(replay.game, position.state, said),
+        )
+
+
+def scene_of(game: str, state: Any, said: str) -> dict[str, Any] | None:
+    """What can be drawn of a state: the game's own scene, else a board where its words are one."""
+    draw = _DRAWN.get(game.partition("(")[0])
+    if draw is not None:
+        return draw(state)
+    rows = said.strip("\n").split("\n")
+    if (
+        len(rows) > 1
+        and len({len(row) for row in rows}) == 1
+        and " " not in said
+        and len(rows) < 40
+    ):
+        return {"kind": "board", "rows": len(rows)}
+    return None
+
+
+def _shown(move: Move, position: Position, label: Callable[[Position, int, int], str]) -> ShownMove:
+    told = move.probabilities or (None,) * len(move.legal)
+    return ShownMove(
+        seat=move.seat,
+        action=label(position, move.seat, move.action),
+        options=tuple(
+            (label(position, move.seat, action), share)
+            for action, share in zip(move.legal, told, strict=True)
+        ),
+    )
+
+
+def _open_spiel_words(replay: Replay):
+    def text(position: Position) -> str:
+        return str(position.state)
+
+    def label(position: Position, seat: int, action: int) -> str:
+        return position.state.action_to_string(position.state.current_player(), action)
+
+    return text, label
+
+
+def _tree_words(replay: Replay):
+    from games.registry import load_tree
+
+    tree = load_tree(replay.game)
+
+    def text(position: Position) -> str:
+        infoset = int(tree.node_infoset[position.state])
+        return tree.infoset_name[infoset] if infoset >= 0 else f"node {position.state}"
+
+    return text, lambda position, seat, action: f"action {action}"
+
+
+def _seed_words(replay: Replay):
+    module = _WORDS.get(replay.game.partition("(")[0])
+    if module is not None:
+        return module()
+    return (
+        lambda position: "over" if not position.to_move else f"to move: {list(position.to_move)}",
+        lambda position, seat, action: f"action {action}",
+    )
+
+
+def _running_with_scissors_words():
+    from games.running_with_scissors.drawing import draw_text
+    from games.running_with_scissors.rules import Action
+
+    def label(position: Position, seat: int, action: int) -> str:
+        return Action(action).name.lower().replace("_", " ")
+
+    return lambda position: draw_text(position.state), label
+
+
+def _running_with_scissors_scene(state: Any) -> dict[str, Any]:
+    from games.running_with_scissors import rules
+
+    return {
+        "kind": "grid",
+        "rows": rules.HEIGHT,
+        "bars": [
+            {"seat": seat, "held": state.inventory[seat].tolist(), "of": "rps"} for seat in range(2)
+        ],
+    }
+
+
+def _kuhn_scene(state: Any) -> dict[str, Any]:
+    seats = state.num_players()
+    history = state.history()
+    cards: list[str] = [str(card) for card in history[:seats]]
+    names = ["J", "Q", "K"] if seats == 2 else [str(rank) for rank in range(seats + 1)]
+    chips = [1] * seats
+    for number, bet in enumerate(history[seats:]):
+        chips[number % seats] += int(bet)
+    return {
+        "kind": "cards",
+        "seats": [
+            {"card": names[int(cards[seat])] if seat < len(cards) else "", "chips": chips[seat]}
+            for seat in range(seats)
+        ],
+        "public": [],
+        "to_move": state.current_player(),
+    }
+
+
+def _leduc_scene(state: Any) -> dict[str, Any]:
+    seats = state.num_players()
+    chance = [int(move.action) for move in state.full_history() if move.player < 0]
+    told = state.information_state_string(0) if len(chance) >= seats else ""
+    money = re.search(r"\[Money: ([\d. ]+)\]", told)
+    left = [float(amount) for amount in money[1].split()] if money else [99.0] * seats
+    return {
+        "kind": "cards",
+        "seats": [
+            {
+                "card": _leduc_card(chance[seat]) if seat < len(chance) else "",
+                # Every player starts with 100 chips.
+                "chips": 100 - left[seat],
+            }
+            for seat in range(seats)
+        ],
+        "public": [_leduc_card(card) for card in chance[seats : seats + 1]],
+        "to_move": state.current_player(),
+    }
+
+
+def _leduc_card(card: int) -> str:
+    rank = card // 2
+    return ("JQK"[rank] if rank < 3 else str(rank)) + SUITS[card % 2]
+
+
+_DRAWN: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "kuhn_poker": _kuhn_scene,
+    "leduc_poker": _leduc_scene,
+    "running_with_scissors": _running_with_scissors_scene,
+}
+_WORDS = {"running_with_scissors": _running_with_scissors_words}
