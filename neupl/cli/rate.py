@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # Methods that stand beside the first one in a report, if none were asked for: those that take no
 # longer than reading the data.
 COMPANIONS = ("bradley_terry", "win_rate", "nash_averaging", "copeland")
+# Another one, for battles that say how long or how formatted the answers were.
+STYLE_CONTROL = "style_control"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,8 +41,9 @@ class Rate(OutputOptions):
     method: Annotated[str | None, tyro.conf.arg(metavar="NAME,...")] = None
     """One or more methods; the first one ranks, the others stand beside it. `cce`, `ce`, `nash` and
     `deviation` (equilibria), `nash_averaging`, `nash_averaging_tasks`, `alpha_rank`,
-    `bradley_terry`, `davidson`, `elo`, `win_rate`, `borda`, `copeland`, `ranked_pairs`, `schulze`,
-    `maximal_lotteries`. By default cce, or bradley_terry where battles leave most pairs out."""
+    `bradley_terry`, `style_control`, `davidson`, `elo`, `win_rate`, `borda`, `copeland`,
+    `ranked_pairs`, `schulze`, `maximal_lotteries`. By default cce, or bradley_terry where battles
+    leave most pairs out."""
 
     groups: Annotated[str | None, tyro.conf.arg(metavar="[FILE:]COLUMN")] = None
     """Prompts that belong together count once: the column that names each prompt's group, of DATA
@@ -69,6 +72,11 @@ class Rate(OutputOptions):
     affinity: Annotated[float | None, tyro.conf.arg(metavar="VARIANCE")] = None
     """Weigh prompts and models less that are nearly copies: whose payoffs differ by noise of this
     variance, in squared payoff."""
+
+    style: Annotated[str | None, tyro.conf.arg(metavar="NAME,...")] = None
+    """What `style_control` takes out of Bradley-Terry's ratings: differences of `length`, `tokens`,
+    `characters`, `words`, `headers`, `lists` or `bold`, from columns such as `length_a` and
+    `length_b`, LMArena's `conv_metadata`, or the answers themselves. By default all there are."""
 
     baseline: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """Whom Arena-Hard's models were compared with, where the file does not say."""
@@ -110,6 +118,8 @@ def run(command: Rate) -> int:
     if command.affinity is not None and not command.affinity > 0:
         raise UserError(f"--affinity {command.affinity}: expected a positive variance")
     _check_report(command)
+    if command.style is not None and STYLE_CONTROL not in _listed(command.method or ""):
+        raise UserError(f"--style {command.style} needs --method {STYLE_CONTROL}")
     where = _conditions(command.where)
     evaluation = read_evaluation(
         command.evaluation,
@@ -117,20 +127,22 @@ def run(command: Rate) -> int:
         where=where,
         outcome=command.outcome,
         baseline=command.baseline,
+        style=_wants_style(command),
     )
     options = RatingOptions(
         form=command.form,
         missing=command.missing,
         groups=_by_prompt(command.groups, command, where),
         affinity_variance=command.affinity,
+        styles=None if command.style is None else _listed(command.style),
     )
     categories = _by_prompt(command.categories, command, where) or options.groups
     if command.method is None:
         method, reason = default_method(evaluation, options)
         methods = [method]
     else:
-        methods, reason = command.method.split(","), ""
-    results = [_rated(command, evaluation, name.strip(), options) for name in methods]
+        methods, reason = list(_listed(command.method)), ""
+    results = [_rated(command, evaluation, name, options) for name in methods]
     uncertainty = _uncertainty(command, evaluation, results[0], options)
     audit = None
     if command.audit:
@@ -182,12 +194,15 @@ def _companions(
     notes: list[str],
 ) -> "list[RatingResult]":
     """What people know beside the first ratings; a method that cannot rate these data is noted."""
-    from evaluation.types import DataError
+    from evaluation.types import Battles, DataError
     from games.normal_form import NormalForm
 
     results = []
     # They rate battles and scores alone.
-    for method in () if isinstance(evaluation, NormalForm) else COMPANIONS:
+    methods = () if isinstance(evaluation, NormalForm) else COMPANIONS
+    if isinstance(evaluation, Battles) and evaluation.styles:
+        methods += (STYLE_CONTROL,)
+    for method in methods:
         if method != first.method:
             try:
                 results.append(_rated(command, evaluation, method, options))
@@ -228,6 +243,17 @@ def _write_report(path: Path, source: Path, report: "RatingReport") -> list[str]
     except OSError as error:
         raise UserError(f"--report {path}: {error.strerror or error}") from error
     return [str(path.with_name(name)) for name in contents]
+
+
+def _wants_style(command: Rate) -> bool:
+    """Whether a method needs to know how long or how formatted answers were."""
+    if command.method is None:
+        return command.report is not None
+    return STYLE_CONTROL in _listed(command.method)
+
+
+def _listed(names: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in names.split(","))
 
 
 def _conditions(where: tuple[str, ...]) -> dict[str, str]:

@@ -93,6 +93,19 @@ def test_battles_without_prompts_are_one_game(neupl, data):
     assert content["others"][1]["certificate"]["value"] <= 1e-6
 
 
+def test_style_control_stands_in_the_report_where_lengths_are_known(data, monkeypatch, capsys):
+    rows = BATTLES.splitlines()
+    lengths = [f"{rows[0]},length_a,length_b"]
+    lengths += [f"{row},{30 + 7 * k % 50},{20 + 5 * k % 60}" for k, row in enumerate(rows[1:])]
+    (data / "styled.csv").write_text("\n".join(lengths))
+    monkeypatch.chdir(data)
+    assert main(["rate", "styled.csv", "--method", "style_control", "--style", "length"]) == 0
+    assert "length " in capsys.readouterr().out
+    assert main(["rate", "styled.csv", "--report", "out.html", "--json", "--quiet"]) == 0
+    others = json.loads(capsys.readouterr().out)["others"]
+    assert [other["method"] for other in others] == [*COMPANIONS[:3], "copeland", "style_control"]
+
+
 def test_battles_that_leave_pairs_out_are_rated_by_bradley_terry_and_told_why(neupl, data):
     rows = PAIRS.splitlines(keepends=True)
     (data / "sparse.csv").write_text(rows[0] + "".join(rows[1::4] + rows[2::4] + rows[3::4]))
@@ -119,6 +132,8 @@ def test_battles_that_leave_pairs_out_are_rated_by_bradley_terry_and_told_why(ne
         (["pairs.csv", "--report", "out.txt"], "expected a name that ends in .html"),
         (["pairs.csv", "--report", "no/out.html"], "there is no folder no"),
         (["pairs.csv", "--categories", "topic"], "--categories topic needs --report FILE.html"),
+        (["pairs.csv", "--style", "length"], "--style length needs --method style_control"),
+        (["pairs.csv", "--method", "style_control"], "needs battles that say how long"),
         (["x.ratings.csv", "--report", "x.html"], "this would overwrite x.ratings.csv"),
     ],
 )
