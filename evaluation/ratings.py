@@ -47,6 +47,7 @@ class RatingOptions:
       groups: the group of each prompt by name, for the prior of equilibria.
       affinity_variance: of the soft kernel of that prior, in squared game points.
       styles: names of the styles of answers that style control takes out; by default all known.
+      seat: of payoff tensors, the player whose strategies are rated.
       progress_fn: told by methods that take long how much is done and how much there is to do.
     """
 
@@ -55,6 +56,7 @@ class RatingOptions:
     groups: dict[str, str] | None = None
     affinity_variance: float | None = None
     styles: tuple[str, ...] | None = None
+    seat: int = 0
     progress_fn: Callable[[int, int], None] | None = None
 
 
@@ -94,7 +96,9 @@ def default_method(evaluation: Evaluation, options: RatingOptions) -> tuple[str,
 
 
 def _equilibrium(concept: str, evaluation: Evaluation, options: RatingOptions) -> RatingResult:
-    game = evaluation_game(evaluation, form=options.form, missing=options.missing)
+    game = evaluation_game(
+        evaluation, form=options.form, missing=options.missing, seat=options.seat
+    )
     groups = None
     if options.groups is not None:
         prompts = game.game.strategy_names[game.prompts]

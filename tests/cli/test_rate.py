@@ -8,7 +8,7 @@ import pytest
 from evaluation.ratings import METHODS
 from evaluation.readers import FORMATS
 from neupl.cli import main
-from neupl.cli.rate import COMPANIONS
+from neupl.cli.rate import COMPANIONS, TENSOR_COMPANIONS
 
 BATTLES = (
     "model_a,model_b,winner\n" + "a,b,model_a\nb,c,model_a\nc,a,tie\nc,b,model_a\nb,a,tie\n" * 9
@@ -164,6 +164,28 @@ def test_report_is_a_page_with_tables_and_pictures_beside_it(neupl, data):
     assert [other["method"] for other in content["others"]] == list(COMPANIONS)
     page = (data / "out.html").read_text()
     assert "Ratings: pairs.csv" in page and "By category" in page and "t3" in page
+
+
+def test_strategies_of_a_solved_game_are_rated_with_the_same_page(data, monkeypatch, capsys):
+    monkeypatch.chdir(data)
+    solving = ["solve", "kuhn_poker", "--method", "psro", "--out", "run", "--quiet", "--json"]
+    assert main(solving) == 0
+    capsys.readouterr()
+    assert main(["rate", "run", "--report", "out.html", "--json", "--quiet"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["method"] == "cce" and content["certificate"]["value"] <= 1e-8
+    assert "psro" in content["notes"][0] and "exact" in content["notes"][1]
+    assert [other["method"] for other in content["others"]] == list(TENSOR_COMPANIONS)
+    page = (data / "out.html").read_text()
+    assert "<strong>Payoffs.</strong>" in page and "seat 0 #0" in page
+    for arguments, message in (
+        (["run", "--seat", "2"], "has seats 0 to 1, not 2"),
+        (["run", "--groups", "topic"], "--groups is for files; run is a folder"),
+        (["."], "there is no population at ."),
+        (["pairs.csv", "--seat", "1"], "seats are of payoff tensors"),
+    ):
+        assert main(["rate", *arguments]) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_help_names_every_method_and_format():
