@@ -116,6 +116,9 @@ def _with_clone_battles(battles: Battles, model: int, models: tuple[str, ...]) -
         second=np.concatenate(second),
         outcome=np.concatenate(outcome),
         prompt=np.concatenate(prompt).astype(np.int32),
+        # Clones have no answers of their own to compare with each other's.
+        styles=(),
+        style_differences=None,
     )
 
 

@@ -301,10 +301,11 @@ def test_strategies_of_a_payoff_tensor_are_attributed_to_their_opponents_strateg
     game = NormalForm(np.stack([rock_paper_scissors, -rock_paper_scissors], axis=-1), name="rps")
     page = rating_page(report_of(game, "cce"))
     document = Document(page)
-    assert "Strategies drawn" in page and "payoff tensor of 2 players" in page
+    assert "Strategies drawn" in page and "Opposing strategies drawn" in page
+    assert "payoff tensor of 2 players" in page and "<strong>Payoffs.</strong>" in page
     # It has no battles, and no second player of the same models.
     assert "Win rates" not in page
-    (support,) = (t for t in document.rows if "King mass" in [w for _, w in t[0]][1:2])
+    (support,) = (t for t in document.rows if "Seat 0 mass" in [w for _, w in t[0]][1:2])
     assert [float(row[1][0]["data-value"]) for row in support[1:]] == pytest.approx([1 / 3] * 3)
 
 
