@@ -31,13 +31,13 @@ STYLE_CONTROL = "style_control"
 class Rate(OutputOptions):
     """Rates models from battles, scores or payoffs, or the strategies of a run, with a certificate.
 
-        The primary method is an equilibrium of a game between a player that chooses prompts, a king
-        and a rebel: exact copies of prompts or models cannot move its ratings. Data are CSV, TSV, JSON,
-        JSON lines or Parquet, also gzipped: battles (`model_a,model_b,winner`, `left,right,winner`, or
-        an `outcome` in [0, 1]), scores (`model,prompt,score` or a wide table), judgments of Arena-Hard
+    The primary method is an equilibrium of a game between a player that chooses prompts, a king
+    and a rebel: exact copies of prompts or models cannot move its ratings. Data are CSV, TSV, JSON,
+    JSON lines or Parquet, also gzipped: battles (`model_a,model_b,winner`, `left,right,winner`, or
+    an `outcome` in [0, 1]), scores (`model,prompt,score` or a wide table), judgments of Arena-Hard
     and AlpacaEval; or payoffs (`.npy`, `.npz`, `.json`, `.nfg`). Of payoffs and of a run folder, or
-        of an exported population, the strategies of one seat are rated; of the folder of a tournament,
-        its entrants.
+    of an exported population, the strategies of one seat are rated; of the folder of a tournament,
+    its entrants.
     """
 
     evaluation: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA|RUN")]

@@ -7,6 +7,8 @@ from neupl.jpsro.joint_episodes import draw_pairs
 from neupl.jpsro.policy_change import mean_change
 from neupl.jpsro.profile_payoffs import joint_importance
 
+PLAYERS = 3
+
 
 def test_pairs_are_spread_over_the_joint():
     """Systematic draws: every profile is drawn as often as it should be, but for one lane."""
