@@ -20,6 +20,7 @@ from neupl.payoff_source import payoff_source
 from neupl.population_trainer import PopulationTrainer
 from neupl.progress import Progress
 from neupl.run import Run
+from neupl.run_report import PAGE_FILE, write_run_report
 from neupl.trainable import Trainable
 from neupl.training_state import from_arrays, to_arrays
 
@@ -107,7 +108,9 @@ def _train_and_certify(run: Run, trainer: Trainable, state: Any, *, quiet: bool)
         recorder.state = state
         recorder.save()
         recorder.draw(int(state.learner.step))
-        return trainer.certify(run, state, quiet=quiet)
+        verification = trainer.certify(run, state, quiet=quiet)
+        write_run_report([run.path], run.report_path / PAGE_FILE, quick=True)
+        return verification
     except KeyboardInterrupt:
         with interrupts_handled_by(signal.SIG_IGN):
             step = recorder.save()

@@ -33,6 +33,7 @@ COMMANDS = {
     "export": "neupl.cli.export:Export",
     "games": "neupl.cli.games:Games",
     "rate": "neupl.cli.rate:Rate",
+    "report": "neupl.cli.report:Report",
     "tournament": "neupl.cli.tournament:Tournament",
     "replay": "neupl.cli.replay:Replay",
     "info": "neupl.cli.info:Info",

@@ -115,7 +115,8 @@ def report(run: "Run", verification: "Verification | JointVerification", *, as_j
             ("per player", gains),
             *_worth(run.metrics(), verification),
             ("picture", content["picture"]),
-            ("run", f"{run.path}  (neupl verify, info, export; tensorboard --logdir)"),
+            ("page", content["page"]),
+            ("run", f"{run.path}  (neupl verify, report, info, export; tensorboard --logdir)"),
         ]
     )
 
@@ -129,6 +130,7 @@ def _content(run: "Run", verification: "Verification | JointVerification") -> di
         "final_nash_conv": last.get("eval/nash_conv"),
         "seconds": last["time/elapsed_s"],
         "picture": str(run.report_path / "summary.png"),
+        "page": str(run.report_path / "index.html"),
     }
 
 
