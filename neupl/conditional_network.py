@@ -46,7 +46,8 @@ class ConditionalNetwork(nn.Module):
         """Returns unmasked logits, and values in units of the payoff range.
 
         Either of all strategies at every observation, `[K, S, A]` and `[K, S]`, or of one strategy
-        at each, `[S, A]` and `[S]`.
+        at each, `[S, A]` and `[S]`. Where rows ask about mixtures these are strategies too, behind
+        the others.
 
         Args:
           observation: flat observations.
@@ -57,7 +58,8 @@ class ConditionalNetwork(nn.Module):
           profile: for one strategy at each observation: one-hot strategies, first of the observing
             seat, which acts, then of the others in ascending order, whom the value is against.
         """
-        marginals = coplayer_marginals(rows.joint)
+        num_strategies = rows.joint.shape[1]
+        marginals = coplayer_marginals(rows.every, num_strategies)
         # One entry of a row shrinks as the population grows; the factor keeps the signal at unit
         # size.
         gain = jnp.sqrt(jnp.float32(marginals.shape[-1]))
@@ -76,10 +78,12 @@ class ConditionalNetwork(nn.Module):
                 nn.initializers.normal(1.0),
                 (*rows.identity.shape, self.embedding_size),
             )
-            embedding = embedding + jnp.take_along_axis(table, rows.identity[..., None], axis=1)
+            index = jnp.take_along_axis(table, rows.identity[..., None], axis=1)
+            # Mixtures that are asked about have none.
+            embedding = embedding.at[:, :num_strategies].add(index)
         still = jax.lax.stop_gradient(embedding)
         if profile is None:
-            met = _embedding_met(still, coplayers)
+            met = _embedding_met(still[:, :num_strategies], coplayers)
         else:
             met = drawn_embeddings(still, seat, profile)
             # One strategy of one table at each observation.
@@ -134,14 +138,14 @@ def coplayer_marginals(
 
 
 def _embedding_met(
-    embedding: Float[Array, "P K E"], coplayers: Float[Array, "P K M"]
+    embedding: Float[Array, "P J E"], coplayers: Float[Array, "P K M"]
 ) -> Float[Array, "P K G"]:
     """Mean embeddings of the co-players, side by side in ascending seat order: `G = (P - 1) *
     E`.
     """
-    num_coplayers = _num_coplayers(coplayers.shape[-1], coplayers.shape[1])
-    others = _other_tables(embedding.shape[0], num_coplayers)
-    shares = jnp.split(coplayer_marginals(coplayers), len(others[0]), axis=-1)
+    num_strategies = embedding.shape[1]
+    others = _other_tables(embedding.shape[0], _num_coplayers(coplayers.shape[-1], num_strategies))
+    shares = jnp.split(coplayer_marginals(coplayers, num_strategies), len(others[0]), axis=-1)
     per_seat = [
         jnp.concatenate(
             [share[p] @ embedding[q] for share, q in zip(shares, seats, strict=True)], -1

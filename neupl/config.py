@@ -52,6 +52,13 @@ class GraphConfig:
     """Entropy regularisation of the meta-solver `nash`, as a fraction of the payoff range per nat;
     0 is none. Estimated payoffs determine a regularised equilibrium better. PPO: 0.005.
     """
+    simplex_share: float = 0.0
+    """Simplex-NeuPL: how much of what responds, in [0, 1), responds to mixtures of the strategies
+    drawn anew for every step instead of to its row, so that the population answers any mixture
+    afterwards; the paper's is 0.5. Two players, a conditional network.
+    """
+    simplex_mixtures: int = 16
+    """Simplex-NeuPL: mixtures per seat that are drawn for a step."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -321,6 +328,14 @@ class Config:
         _require(self.population.size >= least, "population.size", self.population.size, allowed)
         share = self.graph.exploration
         _require(0 <= share <= 1, "graph.exploration", share, "in [0, 1]")
+        share, conditional = self.graph.simplex_share, self.network.kind == "conditional"
+        _require(0 <= share < 1, "graph.simplex_share", share, "in [0, 1)")
+        _require(
+            share == 0 or (conditional and self.graph.kind != "jpsro"),
+            "graph.simplex_share",
+            share,
+            "0 unless network.kind is conditional and graph.kind is not jpsro",
+        )
         settle = self.training.settle
         _require(0 <= settle < 1, "training.settle", settle, "in [0, 1)")
         _require(bool(self.network.hidden_sizes), "network.hidden_sizes", (), "at least one layer")
@@ -336,6 +351,7 @@ class Config:
             ("training.evaluate_every", self.training.evaluate_every),
             ("training.max_steps_per_row", self.training.max_steps_per_row),
             ("network.embedding_size", self.network.embedding_size),
+            ("graph.simplex_mixtures", self.graph.simplex_mixtures),
             ("evaluation.episodes", self.evaluation.episodes),
             ("evaluation.final_episodes", self.evaluation.final_episodes),
             ("max_nodes", self.max_nodes),

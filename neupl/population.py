@@ -65,6 +65,8 @@ class Population:
       observation_kind: where the observations come from that the network was trained on; `None`
         where training only played.
       sink_table: for `sink == "table"`: `player [S]`, `observation [S, O]`, `probabilities [S, A]`.
+      simplex_share: how much of the training responded to random mixtures; see
+        `neupl.simplex_sampling`.
       method: how it was trained, in words; see `neupl.payoff_source`.
       estimates: how the payoffs were estimated; `None` where they are exact.
     """
@@ -84,6 +86,7 @@ class Population:
     max_nodes: int
     observation_kind: str | None = None
     sink_table: Mapping[str, np.ndarray] | None = None
+    simplex_share: float = 0.0
     method: str | None = None
     estimates: PayoffEstimates | None = None
 
@@ -101,13 +104,40 @@ class Population:
           ValueError: the seat, the size of the observation or of the mask is not the game's.
         """
         self._check_seat(seat)
-        size = observation_size(self.network, self.params, self._num_tables)
-        if observation.shape[1:] != (size,) or mask.shape[1:] != (self.num_actions,):
-            raise ValueError(
-                f"observation and mask have shapes {observation.shape} and {mask.shape}: "
-                f"{self.game} takes [B, {size}] and [B, {self.num_actions}]"
-            )
+        self._check_shapes(observation, mask)
         return np.asarray(self._forward(seat, jnp.asarray(observation), jnp.asarray(mask)))
+
+    def response_probabilities(
+        self,
+        mixture: Float[np.ndarray, "K"],
+        *,
+        seat: int,
+        observation: Float[np.ndarray, "B O"],
+        mask: Bool[np.ndarray, "B A"],
+    ) -> Float[np.ndarray, "B A"]:
+        """Action probabilities of `best_response_to`, float32; see there."""
+        every = self._responding(mixture, seat)
+        self._check_shapes(observation, mask)
+        return np.asarray(every(jnp.asarray(observation), jnp.asarray(mask)))[0]
+
+    def best_response_to(self, mixture: Float[np.ndarray, "K"], *, seat: int) -> Policy:
+        """What the network answers to any mixture of the opponent's strategies, without training
+        (Simplex-NeuPL, Liu et al. 2022, arXiv 2205.15879): the opponent draws one strategy, hidden,
+        for a whole episode.
+
+        A mixture that is nobody's row has no index. A population trained without
+        `graph.simplex_share` never saw one without: it lends the mixture the index of the strategy
+        that earns most against it by the population's payoffs, and promises little.
+
+        Args:
+          mixture: weights of the opponent's strategies.
+          seat: who responds.
+
+        Raises:
+          ValueError: there is no such seat, the mixture is none, or the population has not two
+            players or no conditional network.
+        """
+        return MemberPolicy(self._responding(mixture, seat), jnp.ones(1))
 
     def policy(self, member: Member, *, seat: int) -> Policy:
         """A strategy (or `"nash"`, the certified mixture) of a seat as a `games.Policy`.
@@ -163,6 +193,48 @@ class Population:
             policy.action_probability_array[policy.state_lookup[name]] = table[row]
         return policy
 
+    def _responding(self, mixture: Float[np.ndarray, "K"], seat: int) -> Any:
+        """`(observation, mask) -> [1, B, A]`: how the network answers a mixture."""
+        self._check_seat(seat)
+        weights = np.asarray(mixture, np.float64)
+        if self.num_players != 2 or self.network.kind != "conditional":
+            raise ValueError(
+                f"only a conditional network of two players answers mixtures; {self.game} has "
+                f"{self.num_players} players and the network is {self.network.kind}"
+            )
+        if weights.shape != (self.num_strategies,) or not np.isfinite(weights).all():
+            raise ValueError(
+                f"mixture must be {self.num_strategies} finite weights, one a strategy"
+            )
+        if weights.min() < 0 or abs(weights.sum() - 1) > 1e-6:
+            raise ValueError(f"mixture must be at least 0 and sum to 1, not to {weights.sum():g}")
+        if self.simplex_share > 0:
+            number = self.num_strategies
+
+            def answer(observation: Array, mask: Array) -> Array:
+                asked = jnp.asarray(weights, jnp.float32)
+                return self._forward(seat, observation, mask, asked)[number:]
+
+            return answer
+        table = 0 if self.symmetric else seat
+        earned = np.moveaxis(self.payoffs[..., seat], seat, 0) @ weights
+        trained = self.joint[table].sum(axis=-1) > 0
+        lent = int(np.argmax(np.where(trained, earned, -np.inf)))
+
+        def answer_by_index(observation: Array, mask: Array) -> Array:
+            row = jnp.asarray(weights, jnp.float32)
+            return self._forward(seat, observation, mask, row, lent)[lent : lent + 1]
+
+        return answer_by_index
+
+    def _check_shapes(self, observation: np.ndarray, mask: np.ndarray) -> None:
+        size = observation_size(self.network, self.params, self._num_tables)
+        if observation.shape[1:] != (size,) or mask.shape[1:] != (self.num_actions,):
+            raise ValueError(
+                f"observation and mask have shapes {observation.shape} and {mask.shape}: "
+                f"{self.game} takes [B, {size}] and [B, {self.num_actions}]"
+            )
+
     @property
     def _num_tables(self) -> int:
         return 1 if self.symmetric else self.num_players
@@ -184,12 +256,27 @@ class Population:
         first_equal = first_equal_row(joint)
         table_of = np.eye(self._num_tables, dtype=np.float32)
 
-        @functools.partial(jax.jit, static_argnums=0)
-        def forward(seat: int, observation: Array, mask: Array) -> Array:
+        @functools.partial(jax.jit, static_argnums=(0, 4))
+        def forward(
+            seat: int,
+            observation: Array,
+            mask: Array,
+            mixture: Array | None = None,
+            slot: int | None = None,
+        ) -> Array:
+            """All strategies; a mixture as one more of them, or in the place of row `slot`."""
             # Made in here: the first call may come from a program that JAX is tracing.
             rows = Rows(jnp.asarray(joint, jnp.float32), jnp.asarray(first_equal))
-            one_hot = jnp.tile(table_of[0 if self.symmetric else seat], (len(observation), 1))
-            logits, _ = module.apply(self.params, observation, one_hot, rows, rows.joint)
+            table = 0 if self.symmetric else seat
+            if slot is not None:
+                rows = rows._replace(
+                    joint=rows.joint.at[table, slot].set(mixture),
+                    identity=rows.identity.at[table, slot].set(slot),
+                )
+            elif mixture is not None:
+                rows = rows._replace(asked=jnp.tile(mixture, (self._num_tables, 1, 1)))
+            one_hot = jnp.tile(table_of[table], (len(observation), 1))
+            logits, _ = module.apply(self.params, observation, one_hot, rows, rows.every)
             probabilities = jnp.where(mask, jnp.exp(masked_log_probs(logits, mask)), 0.0)
             if self.sink == "none":
                 return probabilities
@@ -268,6 +355,7 @@ def _assemble(manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
         max_nodes=manifest["max_nodes"],
         observation_kind=manifest.get("observation_kind"),
         sink_table=sink_table or None,
+        simplex_share=manifest.get("simplex_share", 0.0),
         method=manifest.get("method"),
         estimates=_estimates(manifest, arrays),
     )

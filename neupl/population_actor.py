@@ -79,9 +79,10 @@ def apply_network(
 ) -> tuple[Float[Array, "N A"], Float[Array, "N"]]:
     """Log-probabilities of the legal actions, and values in payoff ranges."""
     seat = jax.nn.one_hot(seen.seat if num_tables > 1 else jnp.zeros_like(seen.seat), num_tables)
-    profile = jax.nn.one_hot(seen.profile, rows.joint.shape[1])
-    tables = Rows(rows.joint[:num_tables], rows.identity[:num_tables])
-    logits, value = network.apply(params, seen.observation, seat, tables, profile=profile)
+    profile = jax.nn.one_hot(seen.profile, rows.every.shape[1])
+    logits, value = network.apply(
+        params, seen.observation, seat, rows.tables(num_tables), profile=profile
+    )
     return masked_log_probs(logits, seen.legal_mask), value
 
 

@@ -125,8 +125,11 @@ class SampledEvaluator:
     def observe(self, carried: SampledEstimates, experience: PPOExperience) -> SampledEstimates:
         """See `Evaluator`."""
         seat, profile = experience.matches
+        # Responses to mixtures that were asked about are no strategies: nobody meets them.
+        known = (profile < carried.focal_count.shape[1]).all(axis=1)
+        seat, profile, returns = seat[known], profile[known], experience.returns[known]
         lanes = np.arange(len(seat))
-        mine = experience.returns[lanes, seat].astype(np.float64)
+        mine = returns[lanes, seat].astype(np.float64)
         cells = np.ravel_multi_index((seat, profile[lanes, seat]), carried.focal_count.shape)
 
         def summed(weights: np.ndarray) -> np.ndarray:
@@ -134,7 +137,7 @@ class SampledEvaluator:
             return np.bincount(cells, weights, minlength=size).reshape(carried.focal_count.shape)
 
         return carried._replace(
-            statistics=add(carried.statistics, profile, experience.returns),
+            statistics=add(carried.statistics, profile, returns),
             focal_count=carried.focal_count + summed(np.ones_like(mine)),
             focal_total=carried.focal_total + summed(mine),
             focal_square=carried.focal_square + summed(mine**2),

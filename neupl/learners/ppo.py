@@ -113,7 +113,7 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
             key,
             jnp.zeros((1, observation_size)),
             jnp.zeros((1, num_tables)),
-            Rows(rows.joint[:num_tables], rows.identity[:num_tables]),
+            rows.tables(num_tables),
             profile=jnp.zeros((1, players, size)),
         )
         return LearnerState(params, optimizer.init(params), jnp.zeros((), jnp.int32))
@@ -121,8 +121,14 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
     def collect(params: Any, objective: Objective, key: Any) -> PPOExperience:
         match_key, play_key = jax.random.split(key)
         rng = np.random.default_rng(np.asarray(jax.random.key_data(match_key)))
-        rows = Rows(np.asarray(objective.rows.joint), np.asarray(objective.rows.identity))
-        matches = draw_matches(rng, rows.joint, lane_weights(objective), lanes=settings.episodes)
+        rows = jax.tree.map(np.asarray, objective.rows)
+        matches = draw_matches(
+            rng,
+            np.asarray(rows.every),
+            lane_weights(objective),
+            lanes=settings.episodes,
+            num_strategies=rows.joint.shape[1],
+        )
         episodes = play(settings.episodes, play_key, Playing(params, rows, matches.profile))
         decisions = focal_decisions(
             jax.tree.map(np.asarray, episodes.trajectory),
@@ -205,8 +211,7 @@ def lane_weights(objective: Objective) -> Float[np.ndarray, "P K"]:
     of all and those that respond the rest, where there are both; every strategy with a row alike
     where there is neither.
     """
-    joint = np.asarray(objective.rows.joint)
-    met = joint.sum(axis=-1) > 0
+    met = np.asarray(objective.rows.every).sum(axis=-1) > 0
     shares = ((objective.respond, 1 - HELD_SHARE), (objective.hold, HELD_SHARE))
     parts = [(np.asarray(part) * met, share) for part, share in shares]
     parts = [(part / part.sum(), share) for part, share in parts if part.sum() > 0]
