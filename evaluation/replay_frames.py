@@ -6,7 +6,6 @@ looked up by its short name, and games whose state is written as rows of equal l
 """
 
 import dataclasses
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +14,7 @@ from evaluation.replay_states import Position, observed_text, positions
 
 SCENES = ("cards", "board", "grid")
 SUITS = "♠♥♦♣"
+_LEDUC_RAISE = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,21 +179,21 @@ def _kuhn_scene(state: Any) -> dict[str, Any]:
 
 def _leduc_scene(state: Any) -> dict[str, Any]:
     seats = state.num_players()
-    chance = [int(move.action) for move in state.full_history() if move.player < 0]
-    told = state.information_state_string(0) if len(chance) >= seats else ""
-    money = re.search(r"\[Money: ([\d. ]+)\]", told)
-    left = [float(amount) for amount in money[1].split()] if money else [99.0] * seats
+    # What each seat has put in, by the rules: antes of 1, raises of 2 and then of 4.
+    chips, stake, cards = [1] * seats, 1, []
+    for move in state.full_history():
+        if move.player < 0:
+            cards.append(int(move.action))
+        elif move.action:
+            stake += (2 if len(cards) <= seats else 4) * (move.action == _LEDUC_RAISE)
+            chips[move.player] = stake
     return {
         "kind": "cards",
         "seats": [
-            {
-                "card": _leduc_card(chance[seat]) if seat < len(chance) else "",
-                # Every player starts with 100 chips.
-                "chips": 100 - left[seat],
-            }
+            {"card": _leduc_card(cards[seat]) if seat < len(cards) else "", "chips": chips[seat]}
             for seat in range(seats)
         ],
-        "public": [_leduc_card(card) for card in chance[seats : seats + 1]],
+        "public": [_leduc_card(card) for card in cards[seats : seats + 1]],
         "to_move": state.current_player(),
     }
 

@@ -36,6 +36,7 @@ COMMANDS = {
     "report": "neupl.cli.report:Report",
     "tournament": "neupl.cli.tournament:Tournament",
     "replay": "neupl.cli.replay:Replay",
+    "play": "neupl.cli.play:Play",
     "info": "neupl.cli.info:Info",
     "doctor": "neupl.cli.doctor:Doctor",
 }
