@@ -94,21 +94,22 @@ def play_match(
         playing[list(lost)] = False
         if not playing.any():
             break
-        seen, legal = np.asarray(lanes.observe(states)), np.asarray(now.legal_mask)
-        # Lanes that are lost go on with any legal actions; nobody looks at them.
-        actions = legal.argmax(axis=-1).astype(np.int32)
+        legal, to_move = np.asarray(now.legal_mask), np.asarray(now.to_move)
+        actions = np.zeros((B, P), np.int32)
+        observed = functools.lru_cache(functools.partial(_observed, lanes, states))
+        infoset = lanes.infosets(states) if isinstance(lanes, TreeLanes) else None
         told: list[Choice | None] = [None] * P
         deciding: list[np.ndarray] = []
         for seat, player in enumerate(players):
-            asked = np.flatnonzero(np.asarray(now.to_move)[:, seat] & playing)
+            asked = np.flatnonzero(to_move[:, seat] & playing)
             deciding.append(asked)
             if not len(asked):
                 continue
             turn = Turn(
                 lanes=asked,
-                observation=seen[asked, seat],
+                observe=lambda asked=asked, seat=seat, seen=observed: seen()[asked, seat],
                 legal=legal[asked, seat],
-                infoset=lanes.infosets(states)[asked] if isinstance(lanes, TreeLanes) else None,
+                infoset=None if infoset is None else infoset[asked],
                 uniform=draws[seat].uniform(asked),
                 state=lambda lane, states=states: open_spiel_state(lanes, states, lane),
             )
@@ -119,9 +120,12 @@ def play_match(
             lost |= {int(asked[row]): forfeit for row, forfeit in failures.items()}
             told[seat] = choice
             if choice is not None:
-                right = np.array([row not in failures for row in range(len(asked))], bool)
-                actions[asked[right], seat] = choice.action[right]
-        playing[list(lost)] = False
+                actions[asked, seat] = choice.action
+        if lost:
+            # Lanes that are lost go on with any legal actions; nobody looks at them.
+            own = list(lost)
+            playing[own] = False
+            actions[own] = legal[own].argmax(axis=-1)
         recorder.decided(states, deciding, legal, told, playing)
         for asked in deciding:
             length[asked] += 1
@@ -175,6 +179,10 @@ def open_spiel_state(lanes: HostGame, states: object, lane: int) -> object:
     raise TypeError(f"{lanes.info.name} is no game of OpenSpiel's")
 
 
+def _observed(lanes: HostGame, states: object) -> np.ndarray:
+    return np.asarray(lanes.observe(states))
+
+
 @functools.lru_cache(maxsize=4)
 def _open_spiel_game(name: str) -> pyspiel.Game:
     return load_open_spiel(name).turn_based
@@ -201,7 +209,7 @@ def _ask(
         detail = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         return None, dict.fromkeys(everywhere, Forfeit(seat, "crash", detail))
     inside = (action >= 0) & (action < turn.legal.shape[1])
-    legal = inside & turn.legal[everywhere, np.where(inside, action, 0)]
+    legal = inside & turn.legal[np.arange(len(action)), np.where(inside, action, 0)]
     return Choice(action, choice.probabilities), {
         int(row): Forfeit(
             seat,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import jax
 import numpy as np
 import pyspiel
-from jaxtyping import Bool, Float, Float32, Float64, Int, UInt64
+from jaxtyping import Bool, Float, Float64, Int, UInt64
 
 from games.types import Policy
 
@@ -21,7 +21,7 @@ class Turn(NamedTuple):
 
     Attributes:
       lanes: their numbers.
-      observation: what the seat sees in them.
+      observe: returns what the seat sees in them, `[n, O]` float32; asked for by who looks.
       legal: its legal actions.
       infoset: its information states; `None` where the game is no tree.
       uniform: a random number in [0, 1) of each lane, the same whoever decides.
@@ -29,7 +29,7 @@ class Turn(NamedTuple):
     """
 
     lanes: Int[np.ndarray, "n"]
-    observation: Float32[np.ndarray, "n O"]
+    observe: Callable[[], np.ndarray]
     legal: Bool[np.ndarray, "n A"]
     infoset: Int[np.ndarray, "n"] | None
     uniform: Float64[np.ndarray, "n"]
@@ -116,8 +116,9 @@ class PolicyPlayer:
         legal = np.zeros((self._batch, turn.legal.shape[1]), bool)
         legal[:, 0] = True
         legal[turn.lanes] = turn.legal
-        observation = np.zeros((self._batch, turn.observation.shape[1]), np.float32)
-        observation[turn.lanes] = turn.observation
+        seen = turn.observe()
+        observation = np.zeros((self._batch, seen.shape[1]), np.float32)
+        observation[turn.lanes] = seen
         action, probabilities, after = self._policy.act(self._memory, observation, legal, own_key)
         asked = np.zeros(self._batch, bool)
         asked[turn.lanes] = True

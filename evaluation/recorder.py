@@ -76,6 +76,8 @@ class Recorder:
         self, states: Any, returns: np.ndarray, lost: Mapping[int, Forfeit]
     ) -> tuple[Replay, ...]:
         """The replays at the end of a match."""
+        if not self._steps:
+            return ()
         versions = {
             name: importlib.metadata.version(name) for name in ("open_spiel", "jax", "numpy")
         }
