@@ -1,5 +1,6 @@
 """The network that a configuration describes, and what its outputs mean."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -44,6 +45,18 @@ def make_network(config: NetworkConfig, num_actions: int) -> PopulationNetwork:
         use_index=config.use_index,
         critic_hidden_size=config.critic_hidden_size,
     )
+
+
+def network_config(manifest: Mapping[str, Any]) -> NetworkConfig:
+    """The network that the manifest of a population describes.
+
+    Raises:
+      KeyError, TypeError: something is missing, or unknown.
+    """
+    content = dict(manifest["network"])
+    # JSON has no tuples.
+    tuples = {name: tuple(value) for name, value in content.items() if isinstance(value, list)}
+    return NetworkConfig(**content | tuples)
 
 
 def memory_size(config: NetworkConfig) -> int | None:

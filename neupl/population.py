@@ -32,7 +32,13 @@ from neupl.jpsro.played_population import (
 )
 from neupl.jpsro.population import JOINT, assemble_joint
 from neupl.member_policy import MemberPolicy, RecurrentMemberPolicy
-from neupl.networks import make_network, masked_log_probs, memory_size, observation_size
+from neupl.networks import (
+    make_network,
+    masked_log_probs,
+    memory_size,
+    network_config,
+    observation_size,
+)
 from neupl.payoff_calibration import PayoffEstimates
 from neupl.population_files import find_folder, network_params, read_files
 from neupl.recurrent_network import Recall
@@ -383,10 +389,6 @@ def load_policy(path: str, member: str) -> Policy:
 
 
 def _assemble(manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Population:
-    network = dict(manifest["network"])
-    for name in ("hidden_sizes", "encoder_sizes"):
-        if name in network:
-            network[name] = tuple(network[name])
     sink_table = {
         name.removeprefix("sink/"): array
         for name, array in arrays.items()
@@ -398,7 +400,7 @@ def _assemble(manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
         num_actions=manifest["num_actions"],
         symmetric=manifest["symmetric"],
         sink=manifest["sink"],
-        network=NetworkConfig(**network),
+        network=network_config(manifest),
         params=network_params(arrays),
         joint=arrays["joint"],
         meta_strategy=arrays["meta_strategy"],
