@@ -26,6 +26,8 @@ class ConditionalNetwork(nn.Module):
       embedding_size: width `E` of the strategy embedding.
       use_index: whether the identity of a strategy is embedded beside its row.
       critic_hidden_size: width of the critic's hidden layer.
+      critic_shapes: whether the critic reads what the policy reads, and shapes it, or the policy's
+        features, which it leaves alone.
     """
 
     num_actions: int
@@ -33,6 +35,7 @@ class ConditionalNetwork(nn.Module):
     embedding_size: int
     use_index: bool
     critic_hidden_size: int
+    critic_shapes: bool = False
 
     @nn.compact
     def __call__(
@@ -96,7 +99,8 @@ class ConditionalNetwork(nn.Module):
                 return jnp.einsum("sp,pkh->ksh", seat, of_strategy)
             return acts @ of_strategy.reshape(acts.shape[-1], -1)
 
-        hidden = jnp.concatenate([observation, seat], axis=-1)
+        seen = jnp.concatenate([observation, seat], axis=-1)
+        hidden = seen
         for layer, size in enumerate(self.hidden_sizes):
             condition = nn.Dense(size, use_bias=False, name=f"inject_{layer}")(embedding)
             hidden = nn.Dense(size, name=f"hidden_{layer}")(hidden)
@@ -107,13 +111,12 @@ class ConditionalNetwork(nn.Module):
             name="policy",
         )(hidden)
 
-        # The critic reads the policy's features and embeddings without shaping them.
+        # Embeddings are the policy's, and so are features unless the critic has its own.
+        read = seen if self.critic_shapes else jax.lax.stop_gradient(hidden)
         against = nn.Dense(self.critic_hidden_size, use_bias=False, name="inject_critic")(met)
         if profile is None:
             against = spread(against)
-        features = nn.Dense(self.critic_hidden_size, name="critic_hidden")(
-            jax.lax.stop_gradient(hidden)
-        )
+        features = nn.Dense(self.critic_hidden_size, name="critic_hidden")(read)
         value = nn.Dense(1, name="critic")(nn.relu(features + against))[..., 0]
         return logits, value
 

@@ -71,7 +71,16 @@ class NetworkConfig:
     its predecessor is (`graph.kind=jpsro`: as the response before it ended).
     """
     hidden_sizes: tuple[int, ...] = (128, 128)
-    """Widths of the hidden layers of the policy."""
+    """Widths of the hidden layers of the policy; with a memory, of those behind it."""
+    memory: Literal["none", "gru"] = "none"
+    """`gru`: the network remembers the episode so far in a gated recurrent unit, for games whose
+    observations do not tell it; strategies are told apart behind the memory. Conditional networks,
+    PPO, payoffs from episodes.
+    """
+    memory_size: int = 128
+    """Width of the memory."""
+    encoder_sizes: tuple[int, ...] = (64,)
+    """Widths of the layers between observation and memory."""
     embedding_size: int = 64
     """Conditional: width of the strategy embedding, the floats that each table gains with a
     strategy.
@@ -125,6 +134,10 @@ class LearnerConfig:
     """PPO: episodes of one step."""
     epochs: int = 2
     """PPO: how often each step goes over its episodes."""
+    unroll: int = 64
+    """PPO with a memory: most steps through which gradients reach back in time; longer episodes are
+    cut into parts that start from the memory as it was when they were played.
+    """
     minibatch: int = 1024
     """PPO: decisions of one gradient step."""
     clip: float = 0.2
@@ -336,6 +349,15 @@ class Config:
             share,
             "0 unless network.kind is conditional and graph.kind is not jpsro",
         )
+        remembers = self.network.memory != "none"
+        sampled = self.learner.kind == "ppo" and self.evaluation.payoffs != "exact"
+        _require(
+            not remembers or (conditional and sampled and self.graph.kind != "jpsro"),
+            "network.memory",
+            self.network.memory,
+            "none unless network.kind is conditional, learner.kind ppo, evaluation.payoffs sampled "
+            "or learned, and graph.kind not jpsro",
+        )
         settle = self.training.settle
         _require(0 <= settle < 1, "training.settle", settle, "in [0, 1)")
         _require(bool(self.network.hidden_sizes), "network.hidden_sizes", (), "at least one layer")
@@ -351,6 +373,8 @@ class Config:
             ("training.evaluate_every", self.training.evaluate_every),
             ("training.max_steps_per_row", self.training.max_steps_per_row),
             ("network.embedding_size", self.network.embedding_size),
+            ("network.memory_size", self.network.memory_size),
+            ("learner.unroll", self.learner.unroll),
             ("graph.simplex_mixtures", self.graph.simplex_mixtures),
             ("evaluation.episodes", self.evaluation.episodes),
             ("evaluation.final_episodes", self.evaluation.final_episodes),
