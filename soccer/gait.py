@@ -100,7 +100,7 @@ def gait_targets(
         leg, arm = _RIGHT_LEG * is_right, _RIGHT_ARM * is_right
         # Of the right leg, mirror images have opposite angles; hips roll and turn the same way.
         angles[:, np.array(_PITCH) + leg] = sign * pitch
-        roll = sway + sign * gait.spread
+        roll = sway - sign * gait.spread
         angles[:, np.array(_ROLL) + leg] = roll[:, None]
         angles[:, _YAW + leg] = turn / 2 * np.cos(own)
         shoulder = robot.HOME[_ARM[0]] + gait.arm_swing * np.cos(own)

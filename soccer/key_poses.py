@@ -1,8 +1,8 @@
-"""Getting up by key poses, from the face and from the back.
+"""Scripted movements by key poses: getting up from the face and from the back, and a kick.
 
-Both scripts are sequences of left-right symmetric poses between which targets move linearly, as
-those of the OP3 that Haarnoja et al. 2024 (arXiv 2304.13653) use. The poses were found by
-`scripts/search_scripted_soccer.py`.
+Targets move linearly from pose to pose, as in the get-up scripts of the OP3 that Haarnoja et al.
+2024 (arXiv 2304.13653) use. The numbers below were found by hand and by random search in
+simulation.
 """
 
 from typing import NamedTuple
@@ -12,41 +12,97 @@ from jaxtyping import Float64
 
 from soccer import robot
 
-# What a key pose sets on the left side; the right side mirrors it, the rest stays at home.
-POSED = ("sho_pitch", "sho_roll", "el", "hip_roll", "hip_pitch", "knee", "ank_pitch")
-_POSED = [robot.JOINTS.index(f"l_{joint}") for joint in POSED]
-
 
 class KeyPoses(NamedTuple):
     """A script; leading axes are of lanes.
 
     Attributes:
-      angles: of the joints `POSED`, radians.
-      seconds: to move from the pose before.
+      angles: of all joints, radians.
+      seconds: to move there from the pose before.
     """
 
-    angles: Float64[np.ndarray, "*n poses 7"]
+    angles: Float64[np.ndarray, "*n poses 20"]
     seconds: Float64[np.ndarray, "*n poses"]
 
 
-def pose_targets(
-    script: KeyPoses, start: Float64[np.ndarray, "n 20"], time: Float64[np.ndarray, "n"]
-) -> Float64[np.ndarray, "n 20"]:
-    """Wanted joint angles of a script that began `time` seconds ago, at its end the home pose.
+def mirrored(script: KeyPoses) -> KeyPoses:
+    """The same with left and right exchanged."""
+    return script._replace(angles=robot.mirror_joints(script.angles))
 
-    Args:
-      script: of `n` lanes.
-      start: angles at which it began.
-      time: seconds.
+
+def pose_targets(script: KeyPoses, time: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n 20"]:
+    """Wanted angles of a script of one lane that began `time` seconds ago at home; its last pose
+    after its end.
     """
-    n, poses = script.seconds.shape
-    angles = np.tile(robot.HOME, (n, poses + 1, 1))
-    angles[:, 0] = start
-    angles[:, 1:, _POSED] = script.angles
-    angles[:, 1:, robot.MIRROR_JOINT[_POSED]] = -script.angles
-    ends = np.cumsum(script.seconds, axis=1)
-    current = (time[:, None] >= ends).sum(axis=1).clip(max=poses - 1)
-    lanes = np.arange(n)
-    length = script.seconds[lanes, current]
-    part = np.clip((time - ends[lanes, current]) / length + 1, 0, 1)[:, None]
-    return (1 - part) * angles[lanes, current] + part * angles[lanes, current + 1]
+    angles = np.concatenate([robot.HOME[None], script.angles])
+    moments = np.concatenate([[0.0], np.cumsum(script.seconds)])
+    last = len(moments) - 2
+    current = np.clip(np.searchsorted(moments, time, side="right") - 1, 0, last)
+    part = np.clip((time - moments[current]) / script.seconds[current], 0, 1)[:, None]
+    return (1 - part) * angles[current] + part * angles[current + 1]
+
+
+def _symmetric(rows: list[tuple[float, ...]]) -> Float64[np.ndarray, "poses 20"]:
+    """Poses of both sides alike, from (shoulder pitch, shoulder roll, elbow; hip roll, hip pitch,
+    knee, ankle pitch), with home at the end.
+    """
+    head = robot.HOME[:2].tolist()
+    poses = [
+        robot.symmetric_pose(head=head, arm=row[:3], leg=(0.0, *row[3:], 0.0)) for row in rows
+    ]
+    return np.stack([*poses, robot.HOME])
+
+
+def _kicking(rows: list[tuple[float, ...]]) -> Float64[np.ndarray, "poses 20"]:
+    """Poses of a kick with the left leg, from (hip roll, hip pitch, knee, ankle pitch, ankle roll)
+    of the left leg and of the right one as if it were the left, with home at the end.
+    """
+    poses = np.tile(robot.HOME, (len(rows) + 1, 1))
+    for pose, row in zip(poses, rows, strict=False):
+        pose[9:14] = row[:5]
+        pose[15:20] = -np.array(row[5:])
+    return poses
+
+
+# Arms aside, forward, down; hands and feet towards each other until the legs are upright; the torso
+# up; home.
+FROM_FACE = KeyPoses(
+    angles=_symmetric(
+        [
+            (-0.5, 0.0, 0.0, 0.0, 0.2, 0.0, 0.8),
+            (-2.2, 0.0, 0.0, 0.0, 0.2, 0.0, 0.8),
+            (-2.2, 1.5, 0.0, 0.0, -0.3, 0.0, 0.8),
+            (-2.0, 1.5, 0.0, -0.03, -1.57, 0.02, 0.43),
+            (-1.6, 1.47, -0.03, -0.03, -1.57, -0.19, -0.33),
+            (-0.79, 1.34, -0.07, 0.0, -0.8, 0.16, -0.16),
+            (-0.24, 0.88, -0.52, 0.0, -0.13, 0.13, 0.09),
+        ]
+    ),
+    seconds=np.array([0.31, 0.23, 0.4, 0.56, 0.44, 0.48, 0.5, 0.49]),
+)
+
+# Arms push the legs overhead and over onto the face; from there it goes on by `FROM_FACE`.
+FROM_BACK = KeyPoses(
+    angles=_symmetric(
+        [
+            (1.8, 1.5, 0.0, 0.0, -0.5, 2.0, 0.6),
+            (1.8, 1.3, 0.0, -0.03, -1.6, 2.2, 0.6),
+            (2.2, 1.3, 0.0, -0.03, -1.6, 0.0, 0.6),
+            (2.2, 1.3, -0.2, -0.03, -1.6, 0.0, 0.4),
+        ]
+    ),
+    seconds=np.array([0.5, 0.5, 0.3, 0.5, 0.8]),
+)
+
+# The weight on the right foot, the left leg back, the left leg forward; home.
+KICK_LEFT = KeyPoses(
+    angles=_kicking(
+        [
+            (-0.3, -0.82, 0.97, 0.47, -0.05, 0.13, -0.63, 1.18, 0.56, 0.05),
+            (-0.27, 0.1, 1.81, 0.88, -0.24, 0.12, -0.5, 1.16, 0.9, -0.03),
+            (-0.12, -0.82, 0.25, 0.89, 0.02, 0.34, -0.72, 0.96, 0.56, 0.05),
+        ]
+    ),
+    seconds=np.array([0.28, 0.07, 0.13, 0.59]),
+)
+KICK_RIGHT = mirrored(KICK_LEFT)

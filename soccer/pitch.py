@@ -124,7 +124,7 @@ def _add_floor(world: ElementTree.Element) -> None:
         ("side", "0 -5.2 3.2", "1 0 0 0 0.55 0.83"),
         ("behind", "-5.5 0 2.4", "0 -1 0 0.45 0 0.9"),
     ):
-        ElementTree.SubElement(world, "camera", name=name, pos=place, xyaxes=look, fovy="48")
+        ElementTree.SubElement(world, "camera", name=name, pos=place, xyaxes=look, fovy="36")
     # The floor decides the friction under the robots, and the ball that of the ball.
     ElementTree.SubElement(
         world, "geom", name="floor", type="plane", size="6 6 1", material="grass",
