@@ -47,9 +47,7 @@ def _symmetric(rows: list[tuple[float, ...]]) -> Float64[np.ndarray, "poses 20"]
     knee, ankle pitch), with home at the end.
     """
     head = robot.HOME[:2].tolist()
-    poses = [
-        robot.symmetric_pose(head=head, arm=row[:3], leg=(0.0, *row[3:], 0.0)) for row in rows
-    ]
+    poses = [robot.symmetric_pose(head=head, arm=row[:3], leg=(0.0, *row[3:], 0.0)) for row in rows]
     return np.stack([*poses, robot.HOME])
 
 
