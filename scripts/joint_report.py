@@ -95,6 +95,19 @@ def _games_part(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             "and no process of the run sees a tree. Gap and welfare are exact all the same, found "
             "afterwards by the process that certifies.",
             _gaps(sampled),
+            "What the run knew of these gaps, by seed: what the responses gained that it had "
+            "trained against the joint, a lower bound up to noise.",
+            table(
+                ("game", "CCE gap", "estimated"),
+                [
+                    (
+                        row["name"],
+                        ", ".join(number(run["gap"]) for run in row["runs"]),
+                        ", ".join(number(run["curve"]["best"][-1]) for run in row["runs"]),
+                    )
+                    for row in sampled
+                ],
+            ),
         ]
     return [
         *parts,
