@@ -161,5 +161,10 @@
     option.value = number;
     choice.append(option);
   });
-  choose(0);
+  // A link may open an episode at a step: page.html#episode=2&step=5.
+  const wanted = new URLSearchParams(location.hash.slice(1));
+  const number = Number(wanted.get("episode"));
+  if (replays[number]) choice.value = number;
+  choose(replays[number] ? number : 0);
+  if (wanted.has("step")) go(Number(wanted.get("step")) || 0, false);
 })();

@@ -86,6 +86,12 @@ def test_controls_keyboard_and_playing_work_without_complaints(page, tmp_path):
     dom, complaints = dom_and_complaints(file)
     assert complaints == "" and "taken" not in re.search(r"<title>(.*?)</title>", dom)[1][:5]
 
+    (tmp_path / "linked.html").write_text(page.replace("location.hash", '"#episode=1&step=2"'))
+    linked = (tmp_path / "linked.html").read_text()
+    (tmp_path / "linked.html").write_text(with_script(linked, ""))
+    dom, complaints = dom_and_complaints(tmp_path / "linked.html")
+    assert complaints == "" and "2 / 3</span>" in dom
+
     file.write_text(with_script(page, WATCH))
     dom, complaints = dom_and_complaints(file, "--virtual-time-budget=20000")
     assert complaints == ""
