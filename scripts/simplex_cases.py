@@ -30,8 +30,18 @@ FULL = (
         "goofspiel_5",
         ("--game", GOOFSPIEL, "--set", "training.steps=2000", "--set", "graph.simplex_mixtures=8"),
     ),
+    Case(
+        "goofspiel_4",
+        (
+            "configs/goofspiel_4.yaml",
+            "--set",
+            "training.steps=2000",
+            "--set",
+            "graph.simplex_mixtures=8",
+        ),
+    ),
     Case("leduc_poker", ("configs/leduc_poker.yaml", "--set", "graph.simplex_mixtures=8")),
-    Case("kuhn_poker", ("configs/kuhn_poker.yaml",)),
+    Case("kuhn_poker", ("configs/kuhn_poker.yaml", "--set", "training.steps=4000")),
 )
 QUICK = (
     Case("kuhn_poker", ("configs/kuhn_poker.yaml", "--set", "training.steps=240"), per_seat=10),
