@@ -47,9 +47,7 @@ def _symmetric(rows: list[tuple[float, ...]]) -> Float64[np.ndarray, "poses 20"]
     knee, ankle pitch), with home at the end.
     """
     head = robot.HOME[:2].tolist()
-    poses = [
-        robot.symmetric_pose(head=head, arm=row[:3], leg=(0.0, *row[3:], 0.0)) for row in rows
-    ]
+    poses = [robot.symmetric_pose(head=head, arm=row[:3], leg=(0.0, *row[3:], 0.0)) for row in rows]
     return np.stack([*poses, robot.HOME])
 
 
@@ -98,11 +96,11 @@ FROM_BACK = KeyPoses(
 KICK_LEFT = KeyPoses(
     angles=_kicking(
         [
-            (-0.3, -0.82, 0.97, 0.47, -0.05, 0.13, -0.63, 1.18, 0.56, 0.05),
-            (-0.27, 0.1, 1.81, 0.88, -0.24, 0.12, -0.5, 1.16, 0.9, -0.03),
-            (-0.12, -0.82, 0.25, 0.89, 0.02, 0.34, -0.72, 0.96, 0.56, 0.05),
+            (-0.24, -1.07, 1.13, 0.21, -0.2, 0.31, -0.52, 1.17, 0.51, 0.24),
+            (-0.21, -0.1, 1.76, 0.61, -0.23, 0.11, -0.45, 1.03, 0.66, 0.26),
+            (-0.34, -1.01, 1.44, 0.32, -0.22, 0.13, -0.81, 1.21, 0.6, 0.09),
         ]
     ),
-    seconds=np.array([0.28, 0.07, 0.13, 0.59]),
+    seconds=np.array([0.48, 0.09, 0.09, 0.53]),
 )
 KICK_RIGHT = mirrored(KICK_LEFT)
