@@ -161,13 +161,17 @@ class Chaser(ScriptedRobot):
     """Goes behind the ball and kicks it towards the goal."""
 
     # Metres behind the ball to come from and to kick from, to the side of the ball to pass it, and
-    # of the ball to the side of the middle of the robot when it is kicked.
-    behind, strike, beside, foot = 0.3, 0.14, 0.35, 0.035
+    # of the ball to the side of the middle of the robot when it is kicked; the aim is so far behind
+    # the goal line.
+    behind, strike, beside, foot, depth = 0.4, 0.12, 0.35, 0.02, 0.5
 
     def wish(self, observation: Float32[np.ndarray, "B O"]) -> Wish:
         """A place behind the ball, beside it on the way there, or right at it to kick it."""
         ball = observation[:, _PLACE["ball"]].astype(np.float64)
-        shot = _unit(observation[:, _PLACE["opponent_goal"]].astype(np.float64) - ball)
+        goal = observation[:, _PLACE["opponent_goal"]].astype(np.float64)
+        upfield = _unit(goal - observation[:, _PLACE["own_goal"]].astype(np.float64))
+        # Into the goal, not onto its line, where the ball would be turned aside.
+        shot = _unit(goal + self.depth * upfield - ball)
         left = np.stack([-shot[:, 1], shot[:, 0]], axis=1)
         # The robot in the frame of the shot: how far it is behind the ball, and to the left of it.
         back = (ball * shot).sum(axis=1)
@@ -177,12 +181,13 @@ class Chaser(ScriptedRobot):
         side = np.where(aside >= 0, 1.0, -1.0)[:, None]
         start = ball - self.behind * shot
         place = np.where(passes[:, None], start + side * self.beside * left, start)
-        at_ball = ball - self.strike * shot + side * self.foot * left
-        place = np.where(runs[:, None], at_ball, place)
-        aimed = (np.abs(np.arctan2(shot[:, 1], shot[:, 0])) < 0.3) & (ball[:, 0] > 0.08)
-        reach = aimed & (ball[:, 0] < 0.18) & (np.abs(ball[:, 1]) < 0.09)
+        # Onto the line of the shot well before the ball.
+        carrot = np.maximum(back - 0.15, self.strike)[:, None]
+        place = np.where(runs[:, None], ball - carrot * shot + side * self.foot * left, place)
+        aimed = (np.abs(np.arctan2(shot[:, 1], shot[:, 0])) < 0.35) & (ball[:, 0] > 0.08)
+        reach = aimed & (ball[:, 0] < 0.15) & (np.abs(ball[:, 1]) < 0.07)
         kick = np.stack([reach & (ball[:, 1] >= 0), reach & (ball[:, 1] < 0)], axis=1)
-        return Wish(place, shot, 0.04, kick)
+        return Wish(place, shot, 0.02, kick)
 
 
 class Keeper(ScriptedRobot):
@@ -212,7 +217,7 @@ def _steer(wish: Wish) -> tuple[Float64[np.ndarray, "B"], Float64[np.ndarray, "B
     turn = np.where(rests, 0.0, 0.6 * angle)
     stride = np.where(np.abs(angle) < STRAIGHT_ANGLE, STRAIGHT_STRIDE, TURNING_STRIDE)
     # Slower near the place, and nowhere once there or while turning on the spot.
-    stride = np.minimum(stride, 0.02 + 0.4 * distance) * ~(there | turns)
+    stride = np.minimum(stride, 0.012 + 0.3 * distance) * ~(there | turns)
     return stride, turn
 
 
@@ -228,7 +233,7 @@ def _choose_script(
     falls = (tilt > DOWN_TILT) & ((script == _WALKS) | (script >= _KICK_LEFT))
     begun = np.where(falls, np.where(gravity[:, 0] < 0, _FROM_BACK, _FROM_FACE), script)
     if kick is not None:
-        still = (begun == _WALKS) & (memory.stride < 0.01) & (np.abs(memory.turn) < 0.02)
+        still = (begun == _WALKS) & (memory.stride < 0.03) & (np.abs(memory.turn) < 0.1)
         begun = np.where(still & kick[:, 0], _KICK_LEFT, begun)
         begun = np.where(still & ~kick[:, 0] & kick[:, 1], _KICK_RIGHT, begun)
     return memory._replace(script=begun, time=np.where(begun != memory.script, 0.0, memory.time))

@@ -3,7 +3,7 @@
 The counterpart of the OP3's own walking controller, which Haarnoja et al. 2024 (arXiv 2304.13653)
 measure their learned robots against. A foot swings forward in an arc while the other pushes back;
 inverse kinematics of the two links of a leg keep its sole level. The parameters in `soccer.bots`
-were found by `scripts/search_scripted_soccer.py`.
+were found by random search in simulation.
 """
 
 from typing import NamedTuple

@@ -21,6 +21,9 @@ from soccer.observations import Before, Item, Sensors
 from soccer.randomisation import Push
 from soccer.scene import Scene, read_scene
 
+# A target counts as reached within this distance, metres.
+TARGET_REACHED = 0.2
+
 End = Literal["goal", "down", "off_pitch", "goal_area"]
 
 
@@ -383,10 +386,6 @@ class SoccerTask:
             for part, new in zip(memory.push, fresh, strict=True):
                 mask = ended[some].reshape(*ended[some].shape, *(1,) * (new.ndim - 2))
                 part[numbers[some]] = np.where(mask, new, part[numbers[some]])
-
-
-# A target counts as reached within this distance, metres.
-TARGET_REACHED = 0.2
 
 
 def _info(scenario: Scenario, *, randomise: bool, shaped: bool) -> GameInfo:

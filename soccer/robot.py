@@ -28,13 +28,12 @@ JOINT_DAMPING = 1.084
 JOINT_ARMATURE = 0.045
 JOINT_FRICTION = 0.03
 
-# Height of the torso's origin above the floor, standing with straight and with bent knees.
-STRAIGHT_HEIGHT = 0.2789
+# Height of the torso's origin above the floor, standing in the home pose.
 HOME_HEIGHT = 0.2436
 # The marker on the shoulders, above the torso's origin: what get-up times are measured by.
 SHOULDER_HEIGHT = 0.131
 
-# The head camera in the frame of the torso at zero head angles, and its vertical field of view.
+# Vertical field of view of the camera in the head, degrees.
 CAMERA_FIELD_OF_VIEW = 43.3
 
 

@@ -21,9 +21,10 @@ from soccer.scene import Scene
 # A robot is down when its torso is lower than this (it stands at 0.24 to 0.28 m) or tilts more.
 DOWN_HEIGHT = 0.17
 DOWN_TILT = 1.0
-# A goal area reaches so far into the pitch and to either side of the goal's middle, metres.
-GOAL_AREA_DEPTH = 0.3
-GOAL_AREA_HALF_WIDTH = 0.6
+# A goal area reaches so far into the pitch and to either side of the goal's middle, metres: so
+# little that a ball can be walked in.
+GOAL_AREA_DEPTH = 0.05
+GOAL_AREA_HALF_WIDTH = 0.5
 # A ball outside the boards, or so high, comes back to rest so far inside the lines.
 BALL_TOO_HIGH = 2.0
 THROW_IN = 0.3

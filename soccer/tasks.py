@@ -116,7 +116,7 @@ def get_up(*, randomise: int = 0, shaped: int = 0, num_threads: int = 0) -> Mujo
 
 
 def score(*, randomise: int = 0, shaped: int = 0, num_threads: int = 0) -> MujocoHost:
-    """One robot and a ball 0.3 to 1.5 m away: 1 for a goal within 15 s.
+    """One robot and a ball 0.3 to 1.5 m away: 1 for a goal within 50 s.
 
     The episode ends with a goal on either side, a fall, and outside the pitch or in a goal area, as
     that of the paper's soccer teacher.
@@ -126,7 +126,7 @@ def score(*, randomise: int = 0, shaped: int = 0, num_threads: int = 0) -> Mujoc
             name="soccer/score",
             teams=(0,),
             ball=True,
-            seconds=15.0,
+            seconds=50.0,
             start=_take_penalty,
             start_numbers=5,
             payoff={"scoring": 1.0},

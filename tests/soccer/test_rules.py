@@ -44,7 +44,7 @@ def test_fouls():
     """Down by height, down by tilt, over the side line, behind the end line, in a goal area."""
     scene = scene_of(
         (0, 0, 0.24, 0.0), (0, 0, 0.16, 0.0), (0, 0, 0.24, 1.1), (0, 2.1, 0.24, 0.9),
-        (-2.6, 1.0, 0.24, 0.0), (2.3, -0.5, 0.24, 0.0), (2.3, 0.7, 0.24, 0.0),
+        (-2.6, 1.0, 0.24, 0.0), (2.46, -0.4, 0.24, 0.0), (2.44, 0.0, 0.24, 0.0),
     )  # fmt: skip
     np.testing.assert_array_equal(rules.down(scene)[0], [0, 1, 1, 0, 0, 0, 0])
     np.testing.assert_array_equal(rules.off_pitch(scene)[0], [0, 0, 0, 1, 1, 0, 0])
