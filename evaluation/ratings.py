@@ -8,7 +8,7 @@ import dataclasses
 import difflib
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -19,9 +19,11 @@ from evaluation.bradley_terry import (
     fit_bradley_terry,
     fit_davidson,
 )
+from evaluation.copy_groups import copies_in_groups, find_copies
 from evaluation.elo import elo_ratings
 from evaluation.equilibrium_ratings import rate_by_equilibrium
-from evaluation.evaluation_game import Form, evaluation_game
+from evaluation.evaluation_game import EvaluationGame, Form, evaluation_game
+from evaluation.merged_copies import MergedCopies, merge_copies, of_all_copies
 from evaluation.nash_averaging import average_over_agents, average_over_tasks
 from evaluation.outcomes import Missing, scores_against_baseline, win_counts, win_rates
 from evaluation.sandwich import bradley_terry_covariance
@@ -45,6 +47,9 @@ class RatingOptions:
       missing: what becomes of prompts on which not everything was measured, in methods that need
         complete ones.
       groups: the group of each prompt by name, for the prior of equilibria.
+      find_groups: whether copies of prompts, judged again, are looked for, and each of their groups
+        counts as one prompt.
+      texts: the text of each prompt by name, for the same; by default only outcomes are compared.
       affinity_variance: of the soft kernel of that prior, in squared game points.
       styles: names of the styles of answers that style control takes out; by default all known.
       seat: of payoff tensors, the player whose strategies are rated.
@@ -54,6 +59,8 @@ class RatingOptions:
     form: Form = "winrate"
     missing: Missing = "drop"
     groups: dict[str, str] | None = None
+    find_groups: bool = False
+    texts: dict[str, str] | None = None
     affinity_variance: float | None = None
     styles: tuple[str, ...] | None = None
     seat: int = 0
@@ -96,26 +103,65 @@ def default_method(evaluation: Evaluation, options: RatingOptions) -> tuple[str,
 
 
 def _equilibrium(concept: str, evaluation: Evaluation, options: RatingOptions) -> RatingResult:
-    game = evaluation_game(
-        evaluation, form=options.form, missing=options.missing, seat=options.seat
-    )
-    groups = None
-    if options.groups is not None:
-        prompts = game.game.strategy_names[game.prompts]
-        lacking = [name for name in prompts if name not in options.groups]
-        if lacking:
-            raise DataError(
-                f"{len(lacking):,} of {len(prompts):,} prompts have no group, such as "
-                f"{lacking[0]!r}"
-            )
-        groups = [options.groups[name] for name in prompts]
-    return rate_by_equilibrium(
+    if isinstance(evaluation, NormalForm) or not (options.groups or options.find_groups):
+        game = evaluation_game(
+            evaluation, form=options.form, missing=options.missing, seat=options.seat
+        )
+        merged, groups, distinct = None, None, None
+        if options.groups is not None:
+            groups = _groups_of(game, options.groups)
+    else:
+        merged = _without_judged_again(evaluation, options)
+        game = evaluation_game(merged.table, form=options.form, missing=options.missing)
+        groups, distinct = None, None
+        if options.groups is not None:
+            groups = _groups_of(game, options.groups)
+            distinct = [merged.distinct[name] for name in game.game.strategy_names[game.prompts]]
+    result = rate_by_equilibrium(
         game,
         concept,
         groups=groups,
+        distinct=distinct,
         affinity_variance=options.affinity_variance,
         progress_fn=options.progress_fn,
     )
+    if merged is None or result.attribution is None:
+        return result
+    notes = (*result.notes, merged.note) if merged.note else result.notes
+    made = of_all_copies(result.attribution, merged.copies)
+    return dataclasses.replace(result, attribution=made, notes=notes)
+
+
+def _without_judged_again(evaluation: Battles | Scores, options: RatingOptions) -> MergedCopies:
+    """The evaluation in which prompts that were judged again are one: those of a group that are
+    copies, or those that are found to be.
+    """
+    table = scores_against_baseline(evaluation, missing=options.missing)
+    if options.groups is not None:
+        if options.find_groups:
+            raise DataError("groups of prompts are given or found, not both")
+        _check_named(table.prompts, options.groups, "group")
+        groups = [options.groups[name] for name in table.prompts]
+        return merge_copies(table, copies_in_groups(table, groups))
+    texts = None
+    if options.texts is not None:
+        _check_named(table.prompts, options.texts, "text")
+        texts = [options.texts[name] for name in table.prompts]
+    return merge_copies(table, find_copies(table, texts))
+
+
+def _groups_of(game: EvaluationGame, groups: dict[str, str]) -> list[str]:
+    prompts = game.game.strategy_names[game.prompts]
+    _check_named(prompts, groups, "group")
+    return [groups[name] for name in prompts]
+
+
+def _check_named(prompts: Sequence[str], named: dict[str, str], what: str) -> None:
+    lacking = [name for name in prompts if name not in named]
+    if lacking:
+        raise DataError(
+            f"{len(lacking):,} of {len(prompts):,} prompts have no {what}, such as {lacking[0]!r}"
+        )
 
 
 def _bradley_terry(evaluation: Evaluation, options: RatingOptions) -> RatingResult:

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from evaluation.pages.page import Section, name, page, text
+from evaluation.pages.rating_audit import audit_section
 from evaluation.pages.rating_figures import MAX_DRAWN, ratings_svg
 from evaluation.pages.rating_heat import payoffs_table, win_rates_table
 from evaluation.pages.rating_methods import methods_section
@@ -55,6 +56,8 @@ def rating_page(report: RatingReport, *, files: Sequence[str] = ()) -> str:
     payoffs = report.payoffs()
     if payoffs is not None:
         sections.append(Section("payoffs", "Payoffs", payoffs_table(report, payoffs)))
+    if report.audit is not None:
+        sections.append(Section("redundancy", "Redundancy audit", audit_section(report.audit)))
     sections.append(Section("data", "Data", _data(report, files)))
     sections.append(Section("methods", "Methods and certificates", methods_section(report)))
     return page(

@@ -10,6 +10,7 @@ from jaxtyping import Float64
 
 from evaluation.outcomes import Missing, scores_against_baseline, win_counts
 from evaluation.ratings import Evaluation
+from evaluation.redundancy.types import Audit
 from evaluation.types import Battles, DataError, RatingResult
 from evaluation.uncertainty import Uncertainty
 from games.normal_form import NormalForm
@@ -27,6 +28,7 @@ class RatingReport:
       categories: of each prompt by name, to add attributions up by; `None` if there are none.
       missing: what became of battles that were not fought.
       seat: of a payoff tensor, the player whose strategies are rated.
+      audit: of redundancy; `None` where none was asked for.
     """
 
     evaluation: Evaluation
@@ -36,6 +38,7 @@ class RatingReport:
     categories: Mapping[str, str] | None = None
     missing: Missing = "drop"
     seat: int = 0
+    audit: Audit | None = None
 
     @property
     def first(self) -> RatingResult:
@@ -161,6 +164,7 @@ def rating_content(report: RatingReport) -> dict[str, Any]:
     if made is not None:
         masses = map(number, made.prompt_masses)
         content["prompt_masses"] = dict(zip(made.prompts, masses, strict=True))
+    content["redundancy"] = report.audit and dataclasses.asdict(report.audit)
     return content
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # Methods that stand beside the first one in a report, if none were asked for: those that take no
 # longer than reading the data.
 COMPANIONS = ("bradley_terry", "win_rate", "nash_averaging", "copeland")
+# Instead of a column: copies of prompts are looked for.
+FOUND = "found"
 # The same for payoffs of so many entries at most: other equilibria.
 TENSOR_COMPANIONS, SMALL_TENSOR = ("nash", "deviation"), 30_000
 # Another one, for battles that say how long or how formatted the answers were.
@@ -50,9 +52,14 @@ class Rate(OutputOptions):
     `ranked_pairs`, `schulze`, `maximal_lotteries`. By default cce, or bradley_terry where battles
     leave most pairs out."""
 
-    groups: Annotated[str | None, tyro.conf.arg(metavar="[FILE:]COLUMN")] = None
+    groups: Annotated[str | None, tyro.conf.arg(metavar="[FILE:]COLUMN|found")] = None
     """Prompts that belong together count once: the column that names each prompt's group, of DATA
-    or of another file with a column of prompts."""
+    or of another file with a column of prompts. Copies within a group that were judged again count
+    with their median. `found`: look for such copies in the outcomes, and in --texts."""
+
+    texts: Annotated[str | None, tyro.conf.arg(metavar="[FILE:]COLUMN")] = None
+    """The column with each prompt's text, or its beginning, for `--groups found`: copies may be
+    reworded."""
 
     where: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="COLUMN=VALUE"), tyro.conf.UseAppendAction
@@ -100,7 +107,7 @@ class Rate(OutputOptions):
 
     audit: bool = False
     """Audit redundancy: copies among prompts and models, and what copies would do to each method.
-    Rates the evaluation some fifty times."""
+    Rates the evaluation some eighty times; stands in the --report too."""
 
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """Seed of the resampling, and of the audit's judge noise."""
@@ -128,6 +135,9 @@ def run(command: Rate) -> int:
     _check_report(command)
     if command.style is not None and STYLE_CONTROL not in _listed(command.method or ""):
         raise UserError(f"--style {command.style} needs --method {STYLE_CONTROL}")
+    finds = command.groups == FOUND
+    if command.texts is not None and not finds:
+        raise UserError(f"--texts {command.texts} needs --groups {FOUND}")
     where = _conditions(command.where)
     told: tuple[str, ...] = ()
     if command.evaluation.is_dir() and not is_tournament(command.evaluation):
@@ -146,7 +156,9 @@ def run(command: Rate) -> int:
         seat=command.seat,
         form=command.form,
         missing=command.missing,
-        groups=_by_prompt(command.groups, command, where),
+        groups=None if finds else _by_prompt(command.groups, command, where),
+        find_groups=finds,
+        texts=_by_prompt(command.texts, command, where),
         affinity_variance=command.affinity,
         styles=None if command.style is None else _listed(command.style),
     )
@@ -173,13 +185,13 @@ def run(command: Rate) -> int:
         categories=categories,
         missing=command.missing,
         seat=command.seat,
+        audit=audit,
     )
     files = []
     if command.report is not None:
         files = _write_report(command.report, command.evaluation, report)
     if command.json:
         content = rating_content(report)
-        content["redundancy"] = audit and dataclasses.asdict(audit)
         if files:
             content["files"] = files
         print_json(content)
@@ -266,7 +278,7 @@ def _refuse_of_population(command: Rate) -> None:
     """Refuses options that are about files of battles or scores."""
     from neupl.errors import UserError
 
-    names = ("groups", "categories", "where", "outcome", "format", "baseline", "style")
+    names = ("groups", "texts", "categories", "where", "outcome", "format", "baseline", "style")
     given = next((name for name in names if getattr(command, name)), None)
     if given is not None:
         raise UserError(f"--{given} is for files; {command.evaluation} is a folder")

@@ -65,6 +65,19 @@ def test_json_is_one_object_best_first(neupl, data):
     assert sum(content["prompt_masses"].values()) == pytest.approx(1)
 
 
+def test_copies_are_looked_for_in_outcomes_and_texts(data, monkeypatch, capsys):
+    monkeypatch.chdir(data)
+    common = "sort these forty numbers by size and say which of them are prime please now"
+    rows = "prompt,text,model_a,model_b,outcome\n" + "".join(
+        f"q{q},{common if q > 5 else ' '.join(f'w{17 * q + k}' for k in range(14))},"
+        f"m{i},m{j},{(q * q + 5 * q * i + i * 3 + j * 5) % 7 / 6}\n"
+        for q in range(12) for i in range(5) for j in range(i)
+    )  # fmt: skip
+    (data / "texts.csv").write_text(rows)
+    assert main(["rate", "texts.csv", "--groups", "found", "--texts", "text", "--quiet"]) == 0
+    assert "6 prompts are taken for 1 prompts that were judged again" in capsys.readouterr().out
+
+
 def test_audit_is_in_the_json_and_under_the_table(data, monkeypatch, capsys):
     monkeypatch.chdir(data)
     arguments = ["rate", "pairs.csv", "--audit", "--quiet"]
@@ -76,6 +89,7 @@ def test_audit_is_in_the_json_and_under_the_table(data, monkeypatch, capsys):
         "win_rate",
         "cce",
         "cce_grouped",
+        "cce_found",
     }
     assert main(arguments) == 0
     shown = capsys.readouterr().out
@@ -132,6 +146,7 @@ def test_battles_that_leave_pairs_out_are_rated_by_bradley_terry_and_told_why(ne
         (["pairs.csv", "--report", "out.txt"], "expected a name that ends in .html"),
         (["pairs.csv", "--report", "no/out.html"], "there is no folder no"),
         (["pairs.csv", "--categories", "topic"], "--categories topic needs --report FILE.html"),
+        (["pairs.csv", "--texts", "topic"], "--texts topic needs --groups found"),
         (["pairs.csv", "--style", "length"], "--style length needs --method style_control"),
         (["pairs.csv", "--method", "style_control"], "needs battles that say how long"),
         (["x.ratings.csv", "--report", "x.html"], "this would overwrite x.ratings.csv"),
