@@ -41,6 +41,7 @@ def rate_by_equilibrium(
     concept: str = "cce",
     *,
     groups: Sequence[str] | None = None,
+    distinct: Sequence[int] | None = None,
     affinity_variance: float | None = None,
     progress_fn: Callable[[int, int], None] | None = None,
 ) -> RatingResult:
@@ -52,6 +53,7 @@ def rate_by_equilibrium(
         prior; `"nash"`: the limit of logit equilibria that start at the prior; `"deviation"`: the
         CCE in which deviating loses as much as possible (deviation ratings; no prior).
       groups: the group of each prompt, for the prior; see `class_prior`.
+      distinct: how many prompts each one stands for, for the same.
       affinity_variance: of the soft kernel of the prior; see `class_prior`.
       progress_fn: told how much is done and how much there is to do, where that is known.
 
@@ -64,7 +66,9 @@ def rate_by_equilibrium(
     if concept not in CONCEPTS:
         raise ValueError(f"concept {concept!r} is none of {', '.join(CONCEPTS)}")
     start = time.perf_counter()
-    prior = class_prior(evaluation, groups=groups, affinity_variance=affinity_variance)
+    prior = class_prior(
+        evaluation, groups=groups, distinct=distinct, affinity_variance=affinity_variance
+    )
     joint, status, residual = _equilibrium(prior, concept, evaluation.rated, progress_fn)
     gains = swap_gains if concept == "ce" else deviation_gains
     per_player = gains(prior.payoffs, joint)

@@ -48,12 +48,13 @@ def evaluation_game(
     *,
     form: Form = "winrate",
     missing: Missing = "drop",
+    seat: int = 0,
 ) -> EvaluationGame:
     """The game of an evaluation.
 
     Battles that all have one model in them are scores against it: the models' own duels follow from
-    those, prompt by prompt. A payoff tensor is a game already: its first player is rated, and
-    ratings are attributed to the strategies of the last.
+    those, prompt by prompt. A payoff tensor is a game already: one player is rated, and ratings are
+    attributed to the strategies of the last of the others.
 
     Args:
       evaluation: what was measured.
@@ -62,13 +63,20 @@ def evaluation_game(
         each prompt, for prompts with different units.
       missing: `"drop"` leaves prompts out on which not everything was measured; `"tie"` counts what
         is missing as ties.
+      seat: of a payoff tensor, the player who is rated.
 
     Raises:
-      DataError: no prompt is complete, the form needs scores that are not there, or the game is too
-        large.
+      DataError: there is no such seat, no prompt is complete, the form needs scores that are not
+        there, or the game is too large.
     """
     if isinstance(evaluation, NormalForm):
-        return EvaluationGame(evaluation, rated=0, prompts=evaluation.num_players - 1)
+        num_players = evaluation.num_players
+        if not 0 <= seat < num_players:
+            raise DataError(f"{evaluation.name} has seats 0 to {num_players - 1}, not {seat}")
+        others = [player for player in range(num_players) if player != seat]
+        return EvaluationGame(evaluation, rated=seat, prompts=(others or [seat])[-1])
+    if seat:
+        raise DataError("seats are of payoff tensors; battles and scores have models alone")
     table = scores_against_baseline(evaluation, missing=missing)
     if isinstance(table, Battles) and form != "winrate":
         raise DataError(

@@ -10,6 +10,8 @@ from evaluation.types import Battles, DataError, Scores
 
 Missing = Literal["drop", "tie"]
 
+# A judge's scale has no more levels; scores with more are measurements.
+MAX_LEVELS = 20
 # Tables of duels beyond this take more memory than a workstation has.
 MAX_CELLS = 100_000_000
 # Standard deviations below this share of a difference leave no doubt about its sign.

@@ -1,8 +1,8 @@
 """Priors on the strategies of an evaluation game that copies cannot move.
 
 The equilibrium nearest to a prior inherits what the prior counts twice. Here a prior counts exact
-classes of strategies, not strategies; where prompts come in groups (rewordings of one question,
-re-judged copies, topics) every group weighs alike first; and a soft kernel of payoffs may weigh
+classes of strategies, not strategies; where prompts come in groups (topics, rewordings of
+one question) every group weighs alike first; and a soft kernel of payoffs may weigh
 near-copies less.
 """
 
@@ -42,6 +42,7 @@ def class_prior(
     evaluation: EvaluationGame,
     *,
     groups: Sequence[str] | None = None,
+    distinct: Sequence[int] | None = None,
     affinity_variance: float | None = None,
 ) -> ClassPrior:
     """The prior of an evaluation game.
@@ -53,6 +54,8 @@ def class_prior(
       evaluation: the game.
       groups: the group of each strategy of the player that chooses prompts: groups weigh alike, in
         a group its classes, in a class its members.
+      distinct: how many different prompts of its group each of these strategies stands for, by
+        which classes weigh in their group; by default one.
       affinity_variance: of the soft kernel, in squared game points: then the weights of classes are
         of greatest affinity entropy, with distances that copies of opponents do not move.
 
@@ -78,18 +81,23 @@ def class_prior(
             raise DataError(
                 f"{len(groups)} groups for {len(own.member)} prompts; allowed is one each"
             )
-        members = _grouped(own, groups)
+        members = _grouped(own, groups, np.ones(len(groups)) if distinct is None else distinct)
         weights[player] = own.totals(members)
         shares[player] = members / weights[player][own.member]
     return ClassPrior(reduced, classes, tuple(weights), tuple(shares))
 
 
-def _grouped(classes: StrategicClasses, groups: Sequence[str]) -> Float64[np.ndarray, "K"]:
+def _grouped(
+    classes: StrategicClasses, groups: Sequence[str], distinct: Sequence[int]
+) -> Float64[np.ndarray, "K"]:
     """The weight of each strategy."""
     _, group = np.unique(np.array(groups, str), return_inverse=True)
     cell = group * len(classes.first) + classes.member
     _, cell, size = np.unique(cell, return_inverse=True, return_counts=True)
     group_of_cell = np.zeros(len(size), int)
     group_of_cell[cell] = group
-    cells_in_group = np.bincount(group_of_cell)
-    return 1 / (len(cells_in_group) * cells_in_group[group] * size[cell])
+    # Strategies of one class are one prompt, however many there are.
+    weight = np.zeros(len(size))
+    np.maximum.at(weight, cell, np.asarray(distinct, float))
+    in_group = np.bincount(group_of_cell, weights=weight)
+    return weight[cell] / (len(in_group) * in_group[group] * size[cell])

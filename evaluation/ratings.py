@@ -8,7 +8,7 @@ import dataclasses
 import difflib
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -19,12 +19,15 @@ from evaluation.bradley_terry import (
     fit_bradley_terry,
     fit_davidson,
 )
+from evaluation.copy_groups import copies_in_groups, find_copies
 from evaluation.elo import elo_ratings
 from evaluation.equilibrium_ratings import rate_by_equilibrium
-from evaluation.evaluation_game import Form, evaluation_game
+from evaluation.evaluation_game import EvaluationGame, Form, evaluation_game
+from evaluation.merged_copies import MergedCopies, merge_copies, of_all_copies
 from evaluation.nash_averaging import average_over_agents, average_over_tasks
 from evaluation.outcomes import Missing, scores_against_baseline, win_counts, win_rates
 from evaluation.sandwich import bradley_terry_covariance
+from evaluation.style_control import fit_style_control
 from evaluation.types import Battles, DataError, RatingResult, Scores
 from evaluation.voting import RULES, elect, maximal_lottery
 from games.normal_form import NormalForm
@@ -44,14 +47,23 @@ class RatingOptions:
       missing: what becomes of prompts on which not everything was measured, in methods that need
         complete ones.
       groups: the group of each prompt by name, for the prior of equilibria.
+      find_groups: whether copies of prompts, judged again, are looked for, and each of their groups
+        counts as one prompt.
+      texts: the text of each prompt by name, for the same; by default only outcomes are compared.
       affinity_variance: of the soft kernel of that prior, in squared game points.
+      styles: names of the styles of answers that style control takes out; by default all known.
+      seat: of payoff tensors, the player whose strategies are rated.
       progress_fn: told by methods that take long how much is done and how much there is to do.
     """
 
     form: Form = "winrate"
     missing: Missing = "drop"
     groups: dict[str, str] | None = None
+    find_groups: bool = False
+    texts: dict[str, str] | None = None
     affinity_variance: float | None = None
+    styles: tuple[str, ...] | None = None
+    seat: int = 0
     progress_fn: Callable[[int, int], None] | None = None
 
 
@@ -91,24 +103,65 @@ def default_method(evaluation: Evaluation, options: RatingOptions) -> tuple[str,
 
 
 def _equilibrium(concept: str, evaluation: Evaluation, options: RatingOptions) -> RatingResult:
-    game = evaluation_game(evaluation, form=options.form, missing=options.missing)
-    groups = None
-    if options.groups is not None:
-        prompts = game.game.strategy_names[game.prompts]
-        lacking = [name for name in prompts if name not in options.groups]
-        if lacking:
-            raise DataError(
-                f"{len(lacking):,} of {len(prompts):,} prompts have no group, such as "
-                f"{lacking[0]!r}"
-            )
-        groups = [options.groups[name] for name in prompts]
-    return rate_by_equilibrium(
+    if isinstance(evaluation, NormalForm) or not (options.groups or options.find_groups):
+        game = evaluation_game(
+            evaluation, form=options.form, missing=options.missing, seat=options.seat
+        )
+        merged, groups, distinct = None, None, None
+        if options.groups is not None:
+            groups = _groups_of(game, options.groups)
+    else:
+        merged = _without_judged_again(evaluation, options)
+        game = evaluation_game(merged.table, form=options.form, missing=options.missing)
+        groups, distinct = None, None
+        if options.groups is not None:
+            groups = _groups_of(game, options.groups)
+            distinct = [merged.distinct[name] for name in game.game.strategy_names[game.prompts]]
+    result = rate_by_equilibrium(
         game,
         concept,
         groups=groups,
+        distinct=distinct,
         affinity_variance=options.affinity_variance,
         progress_fn=options.progress_fn,
     )
+    if merged is None or result.attribution is None:
+        return result
+    notes = (*result.notes, merged.note) if merged.note else result.notes
+    made = of_all_copies(result.attribution, merged.copies)
+    return dataclasses.replace(result, attribution=made, notes=notes)
+
+
+def _without_judged_again(evaluation: Battles | Scores, options: RatingOptions) -> MergedCopies:
+    """The evaluation in which prompts that were judged again are one: those of a group that are
+    copies, or those that are found to be.
+    """
+    table = scores_against_baseline(evaluation, missing=options.missing)
+    if options.groups is not None:
+        if options.find_groups:
+            raise DataError("groups of prompts are given or found, not both")
+        _check_named(table.prompts, options.groups, "group")
+        groups = [options.groups[name] for name in table.prompts]
+        return merge_copies(table, copies_in_groups(table, groups))
+    texts = None
+    if options.texts is not None:
+        _check_named(table.prompts, options.texts, "text")
+        texts = [options.texts[name] for name in table.prompts]
+    return merge_copies(table, find_copies(table, texts))
+
+
+def _groups_of(game: EvaluationGame, groups: dict[str, str]) -> list[str]:
+    prompts = game.game.strategy_names[game.prompts]
+    _check_named(prompts, groups, "group")
+    return [groups[name] for name in prompts]
+
+
+def _check_named(prompts: Sequence[str], named: dict[str, str], what: str) -> None:
+    lacking = [name for name in prompts if name not in named]
+    if lacking:
+        raise DataError(
+            f"{len(lacking):,} of {len(prompts):,} prompts have no {what}, such as {lacking[0]!r}"
+        )
 
 
 def _bradley_terry(evaluation: Evaluation, options: RatingOptions) -> RatingResult:
@@ -120,6 +173,48 @@ def _bradley_terry(evaluation: Evaluation, options: RatingOptions) -> RatingResu
     result = _result("bradley_terry", table, elo_points(fit.strengths), ELO, _met(fit), start)
     covariance = ELO_SCALE**2 * bradley_terry_covariance(table, wins, fit)
     return dataclasses.replace(result, covariance=covariance)
+
+
+def _style_control(evaluation: Evaluation, options: RatingOptions) -> RatingResult:
+    start = time.perf_counter()
+    # Battles against one baseline stay battles: duels that follow from them have no answers.
+    if not isinstance(evaluation, Battles) or evaluation.style_differences is None:
+        raise DataError(
+            "style_control needs battles that say how long or how formatted both answers were, in "
+            "columns such as length_a and length_b, or conv_metadata"
+        )
+    styles = evaluation.styles if options.styles is None else options.styles
+    unknown = [name for name in styles if name not in evaluation.styles]
+    if unknown or not styles:
+        what = f"no style {unknown[0]!r}" if unknown else "no style is named"
+        raise DataError(f"{evaluation.source}: {what}; known: {', '.join(evaluation.styles)}")
+    differences = evaluation.style_differences[:, [evaluation.styles.index(s) for s in styles]]
+    known = ~np.isnan(differences).any(axis=1)
+    if not known.any():
+        raise DataError(f"{evaluation.source}: no battle has all of {', '.join(styles)}")
+    battles = evaluation.of_rows(np.flatnonzero(known))
+    notes = battles.notes
+    if not known.all():
+        left_out = np.count_nonzero(~known)
+        notes = (*notes, f"{left_out:,} battles without {', '.join(styles)} are left out")
+    check_comparable(win_counts(battles), battles.models)
+    fit = fit_style_control(
+        battles.first,
+        battles.second,
+        battles.outcome,
+        differences[known],
+        num_models=len(battles.models),
+    )
+    covariance = ELO_SCALE**2 * fit.covariance
+    errors = np.sqrt(np.diagonal(covariance))[len(battles.models) :]
+    effects = ", ".join(
+        f"{name} {effect:+.1f} +- {error:.1f}"
+        for name, effect, error in zip(styles, ELO_SCALE * fit.effects, errors, strict=True)
+    )
+    status = f"{_met(fit)}; Elo points for a typical difference (and standard error): {effects}"
+    result = _result("style_control", battles, elo_points(fit.strengths), ELO, status, start)
+    own = covariance[: len(battles.models), : len(battles.models)]
+    return dataclasses.replace(result, covariance=own, notes=notes)
 
 
 def _davidson(evaluation: Evaluation, options: RatingOptions) -> RatingResult:
@@ -212,6 +307,10 @@ _ENTRIES: dict[str, tuple[Method, str]] = {
     ),
     "alpha_rank": (_alpha_rank, "how long an evolving population stays at each model"),
     "bradley_terry": (_bradley_terry, "strengths that make the outcomes most likely"),
+    "style_control": (
+        _style_control,
+        "Bradley-Terry strengths at equal length and formatting of the answers",
+    ),
     "davidson": (_davidson, "Bradley-Terry with ties as an outcome of their own"),
     "elo": (_elo, "one update per battle, in the order of the battles"),
     "win_rate": (_win_rate, "mean outcome"),

@@ -30,6 +30,9 @@ class Battles:
       prompt: index of the prompt, `[N]`.
       source: the file, or what else a message should call it.
       notes: what a reader of ratings should know about the data, one sentence each.
+      styles: what is known of the style of the answers, such as their length.
+      style_differences: `(a - b) / (a + b + 1)` of each style, from the side of the first answer,
+        in (-1, 1), NaN where it is not known, `[N, F]`; `None` if nothing is known.
     """
 
     models: tuple[str, ...]
@@ -40,6 +43,8 @@ class Battles:
     prompt: Int32[np.ndarray, "N"]
     source: str = "battles"
     notes: tuple[str, ...] = ()
+    styles: tuple[str, ...] = ()
+    style_differences: Float64[np.ndarray, "N F"] | None = None
 
     def __post_init__(self) -> None:
         """Refuses what no method can rate.
@@ -72,6 +77,9 @@ class Battles:
             second=self.second[rows],
             outcome=self.outcome[rows],
             prompt=self.prompt[rows],
+            style_differences=(
+                None if self.style_differences is None else self.style_differences[rows]
+            ),
         )
 
     def baseline(self) -> int | None:

@@ -98,7 +98,10 @@ def resample(
     if num_draws < 2:
         raise DataError(f"{num_draws} draws; at least 2 are needed")
     options = options or RatingOptions()
-    table = scores_against_baseline(evaluation, missing=options.missing)
+    table = evaluation
+    if result.method != "style_control":
+        # Duels that follow from battles against a baseline have no answers to be styled.
+        table = scores_against_baseline(evaluation, missing=options.missing)
     equilibrium = result.attribution is not None
     if what is None:
         what = "battles" if isinstance(table, Battles) else "prompts"

@@ -18,6 +18,8 @@ _MODULE_OF = {
     "PolicySpec": "types",
     "TimeStep": "types",
     "GameTree": "game_tree",
+    "MujocoHost": "mujoco_host",
+    "MujocoTask": "mujoco_host",
     "NormalForm": "normal_form",
     "OpenSpielHost": "open_spiel_host",
     "TreeGame": "tree_game",

@@ -48,6 +48,8 @@ class GameDescription:
       num_infosets: information states of each player.
       num_terminals: terminal histories.
       exact: None where exact verification is possible, else why not.
+      continuous: whether actions are vectors of `num_actions` numbers from -1 to 1.
+      missing: what has to be installed to play it; None where nothing is missing.
     """
 
     name: str
@@ -62,6 +64,8 @@ class GameDescription:
     num_infosets: tuple[int, ...] | None
     num_terminals: int | None
     exact: str | None
+    continuous: bool = False
+    missing: str | None = None
 
     @property
     def payoff_range(self) -> float:
@@ -118,7 +122,8 @@ def describe_game(
     except GameError as error:
         game = load_game(name, **options)
         kind = getattr(game, "observation_kind", None)
-        return _description(game.info, observation_kind=kind, exact=str(error))
+        described = _description(game.info, observation_kind=kind, exact=str(error))
+        return dataclasses.replace(described, missing=getattr(game, "missing", None))
     return _description(tree.info(), observation_kind=tree.observation_kind, exact=None, tree=tree)
 
 
@@ -138,25 +143,28 @@ def _description(
         num_infosets=tree.infosets_per_player if tree else None,
         num_terminals=tree.num_terminals if tree else None,
         exact=exact,
+        continuous=info.continuous,
     )
 
 
 def _simulated() -> list[GameSummary]:
     from games.registry import SIMULATED_GAMES, load_game
 
-    infos = [load_game(name).info for name in SIMULATED_GAMES]
-    return [
-        GameSummary(
-            name=info.name,
-            min_players=info.num_players,
-            max_players=info.num_players,
-            utility=info.utility,
-            dynamics="sequential" if info.turn_based else "simultaneous",
-            chance="sampled",
-            exact="has no game tree",
+    summaries = []
+    for game in map(load_game, SIMULATED_GAMES):
+        missing = getattr(game, "missing", None)
+        summaries.append(
+            GameSummary(
+                name=game.info.name,
+                min_players=game.info.num_players,
+                max_players=game.info.num_players,
+                utility=game.info.utility,
+                dynamics="sequential" if game.info.turn_based else "simultaneous",
+                chance="sampled",
+                exact="has no game tree" + (f" and {missing}" if missing else ""),
+            )
         )
-        for info in infos
-    ]
+    return summaries
 
 
 def _obstacle(kind, max_nodes: int) -> str | None:

@@ -31,13 +31,22 @@ class LaneStreams(NamedTuple):
         self.position[lanes] = position
         return (_mix(position) >> np.uint64(11)) * 2.0**-53
 
+    def uniforms(self, lanes: Int[np.ndarray, "n"], count: int) -> Float64[np.ndarray, "n count"]:
+        """Draws `count` numbers in [0, 1) for each of some different lanes: those of as many calls
+        of `uniform`.
+        """
+        steps = np.arange(1, count + 1, dtype=np.uint64) * _INCREMENT
+        position = self.position[lanes][:, None] + steps
+        self.position[lanes] = position[:, -1]
+        return (_mix(position) >> np.uint64(11)) * 2.0**-53
+
 
 def make_streams(seeds: UInt64[np.ndarray, "B"]) -> LaneStreams:
     """Starts one stream per seed; neighbouring seeds start at unrelated counters."""
     return LaneStreams(_mix(seeds))
 
 
-def _mix(bits: UInt64[np.ndarray, "n"]) -> UInt64[np.ndarray, "n"]:
+def _mix(bits: UInt64[np.ndarray, "..."]) -> UInt64[np.ndarray, "..."]:
     bits = (bits ^ (bits >> np.uint64(30))) * _FIRST_FACTOR
     bits = (bits ^ (bits >> np.uint64(27))) * _SECOND_FACTOR
     return bits ^ (bits >> np.uint64(31))

@@ -14,9 +14,15 @@ from games.types import Game, GameError, HostGame
 
 PAYOFF_SUFFIXES = (".nfg", ".json", ".npz", ".npy")
 
-# Games written in JAX, by the class that makes them; its arguments are the game's parameters.
+# Games written in JAX or played in MuJoCo, by what makes them; its arguments are the game's
+# parameters.
 SIMULATED_GAMES = {
     "running_with_scissors": "games.running_with_scissors.game:RunningWithScissors",
+    "soccer/walk_to_target": "soccer.tasks:walk_to_target",
+    "soccer/get_up": "soccer.tasks:get_up",
+    "soccer/score": "soccer.tasks:score",
+    "soccer/duel": "soccer.tasks:duel",
+    "soccer/team": "soccer.tasks:team",
 }
 
 ALLOWED = (
@@ -124,10 +130,17 @@ def load_simulator(name: str) -> Game | HostGame:
     Any other game is what `load_game` gives.
 
     Raises:
-      GameError: nothing of that name, or OpenSpiel's game cannot be stepped reproducibly.
+      GameError: nothing of that name, OpenSpiel's game cannot be stepped reproducibly, or actions
+        are continuous, which what is trained on simulators does not take.
     """
     if not _is_open_spiel(name):
-        return load_game(name)
+        game = load_game(name)
+        if game.info.continuous:
+            raise GameError(
+                f"{name} has continuous actions: populations are trained on games with a list of "
+                "actions alone; `games.load_game` loads it to be played"
+            )
+        return game
     from games.open_spiel_host import OpenSpielHost
     from games.open_spiel_tree import UnknownGameError
 
@@ -191,14 +204,14 @@ def _make_own(name: str) -> GameTree | Game | HostGame:
     raise GameError(f"{name} returned a {type(made).__name__}; {ALLOWED}")
 
 
-def _make_simulated(name: str) -> Game:
+def _make_simulated(name: str) -> Game | HostGame:
     """Makes a simulated game of the parameters in its name, written as OpenSpiel writes them."""
     short_name = name.partition("(")[0]
     module, _, maker = SIMULATED_GAMES[short_name].partition(":")
     make = getattr(importlib.import_module(module), maker)
     allowed = inspect.signature(make).parameters
     given = {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", name)}
-    well_formed = re.fullmatch(r"\w+(\((\w+=\d+(,\w+=\d+)*)?\))?", name)
+    well_formed = re.fullmatch(r"[\w/]+(\((\w+=\d+(,\w+=\d+)*)?\))?", name)
     if not well_formed or not given.keys() <= allowed.keys():
         defaults = ", ".join(f"{key}={parameter.default}" for key, parameter in allowed.items())
         raise GameError(

@@ -46,7 +46,7 @@ class GameInfo(NamedTuple):
     Attributes:
       name: what `games.load_game` accepts to load it again.
       num_players: number of seats `P`.
-      num_actions: per seat, the number of action ids.
+      num_actions: per seat, the number of action ids; of `continuous` actions, the length.
       observation_size: per seat, the length of the flat observation.
       utility: how the players' returns relate.
       symmetric: whether all seats are interchangeable, so that one table of strategies serves all
@@ -55,6 +55,8 @@ class GameInfo(NamedTuple):
       max_return: greatest return of any player, in game points.
       max_steps: upper bound on the number of `step` calls in an episode.
       turn_based: whether at most one seat is to move at a time.
+      continuous: whether an action is a vector of `num_actions` numbers from -1 to 1, instead of
+        one id; legal masks are then all true for seats to move.
     """
 
     name: str
@@ -67,6 +69,7 @@ class GameInfo(NamedTuple):
     max_return: float
     max_steps: int
     turn_based: bool = False
+    continuous: bool = False
 
     @property
     def payoff_range(self) -> float:
@@ -119,7 +122,9 @@ class HostGame(Protocol):
         ...
 
     def step(self, states: Any, actions: np.ndarray) -> tuple[Any, TimeStep]:
-        """Applies `actions` `[B, P]` int32 and resolves chance from each lane's own stream."""
+        """Applies `actions`, `[B, P]` int32 or, where they are continuous, `[B, P, A]` float32, and
+        resolves chance from each lane's own stream.
+        """
         ...
 
     def reset_where(self, states: Any, done: np.ndarray) -> tuple[Any, TimeStep]:
@@ -151,7 +156,9 @@ class Policy(Protocol):
           key: a JAX random key.
 
         Returns:
-          `(action [B] int32, probabilities [B, A] float32, memory)`.
+          `(action [B] int32, probabilities [B, A] float32, memory)`; for continuous actions
+          `(action [B, A] float32, log-density [B] float32, memory)`, the density of a policy that
+          does not sample being 1.
         """
         ...
 

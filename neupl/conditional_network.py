@@ -26,6 +26,8 @@ class ConditionalNetwork(nn.Module):
       embedding_size: width `E` of the strategy embedding.
       use_index: whether the identity of a strategy is embedded beside its row.
       critic_hidden_size: width of the critic's hidden layer.
+      critic_shapes: whether the critic reads what the policy reads, and shapes it, or the policy's
+        features, which it leaves alone.
     """
 
     num_actions: int
@@ -33,6 +35,7 @@ class ConditionalNetwork(nn.Module):
     embedding_size: int
     use_index: bool
     critic_hidden_size: int
+    critic_shapes: bool = False
 
     @nn.compact
     def __call__(
@@ -46,7 +49,8 @@ class ConditionalNetwork(nn.Module):
         """Returns unmasked logits, and values in units of the payoff range.
 
         Either of all strategies at every observation, `[K, S, A]` and `[K, S]`, or of one strategy
-        at each, `[S, A]` and `[S]`.
+        at each, `[S, A]` and `[S]`. Where rows ask about mixtures these are strategies too, behind
+        the others.
 
         Args:
           observation: flat observations.
@@ -57,7 +61,8 @@ class ConditionalNetwork(nn.Module):
           profile: for one strategy at each observation: one-hot strategies, first of the observing
             seat, which acts, then of the others in ascending order, whom the value is against.
         """
-        marginals = coplayer_marginals(rows.joint)
+        num_strategies = rows.joint.shape[1]
+        marginals = coplayer_marginals(rows.every, num_strategies)
         # One entry of a row shrinks as the population grows; the factor keeps the signal at unit
         # size.
         gain = jnp.sqrt(jnp.float32(marginals.shape[-1]))
@@ -76,10 +81,12 @@ class ConditionalNetwork(nn.Module):
                 nn.initializers.normal(1.0),
                 (*rows.identity.shape, self.embedding_size),
             )
-            embedding = embedding + jnp.take_along_axis(table, rows.identity[..., None], axis=1)
+            index = jnp.take_along_axis(table, rows.identity[..., None], axis=1)
+            # Mixtures that are asked about have none.
+            embedding = embedding.at[:, :num_strategies].add(index)
         still = jax.lax.stop_gradient(embedding)
         if profile is None:
-            met = _embedding_met(still, coplayers)
+            met = _embedding_met(still[:, :num_strategies], coplayers)
         else:
             met = drawn_embeddings(still, seat, profile)
             # One strategy of one table at each observation.
@@ -92,7 +99,8 @@ class ConditionalNetwork(nn.Module):
                 return jnp.einsum("sp,pkh->ksh", seat, of_strategy)
             return acts @ of_strategy.reshape(acts.shape[-1], -1)
 
-        hidden = jnp.concatenate([observation, seat], axis=-1)
+        seen = jnp.concatenate([observation, seat], axis=-1)
+        hidden = seen
         for layer, size in enumerate(self.hidden_sizes):
             condition = nn.Dense(size, use_bias=False, name=f"inject_{layer}")(embedding)
             hidden = nn.Dense(size, name=f"hidden_{layer}")(hidden)
@@ -103,13 +111,12 @@ class ConditionalNetwork(nn.Module):
             name="policy",
         )(hidden)
 
-        # The critic reads the policy's features and embeddings without shaping them.
+        # Embeddings are the policy's, and so are features unless the critic has its own.
+        read = seen if self.critic_shapes else jax.lax.stop_gradient(hidden)
         against = nn.Dense(self.critic_hidden_size, use_bias=False, name="inject_critic")(met)
         if profile is None:
             against = spread(against)
-        features = nn.Dense(self.critic_hidden_size, name="critic_hidden")(
-            jax.lax.stop_gradient(hidden)
-        )
+        features = nn.Dense(self.critic_hidden_size, name="critic_hidden")(read)
         value = nn.Dense(1, name="critic")(nn.relu(features + against))[..., 0]
         return logits, value
 
@@ -134,14 +141,14 @@ def coplayer_marginals(
 
 
 def _embedding_met(
-    embedding: Float[Array, "P K E"], coplayers: Float[Array, "P K M"]
+    embedding: Float[Array, "P J E"], coplayers: Float[Array, "P K M"]
 ) -> Float[Array, "P K G"]:
     """Mean embeddings of the co-players, side by side in ascending seat order: `G = (P - 1) *
     E`.
     """
-    num_coplayers = _num_coplayers(coplayers.shape[-1], coplayers.shape[1])
-    others = _other_tables(embedding.shape[0], num_coplayers)
-    shares = jnp.split(coplayer_marginals(coplayers), len(others[0]), axis=-1)
+    num_strategies = embedding.shape[1]
+    others = _other_tables(embedding.shape[0], _num_coplayers(coplayers.shape[-1], num_strategies))
+    shares = jnp.split(coplayer_marginals(coplayers, num_strategies), len(others[0]), axis=-1)
     per_seat = [
         jnp.concatenate(
             [share[p] @ embedding[q] for share, q in zip(shares, seats, strict=True)], -1

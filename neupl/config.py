@@ -52,6 +52,13 @@ class GraphConfig:
     """Entropy regularisation of the meta-solver `nash`, as a fraction of the payoff range per nat;
     0 is none. Estimated payoffs determine a regularised equilibrium better. PPO: 0.005.
     """
+    simplex_share: float = 0.0
+    """Simplex-NeuPL: how much of what responds, in [0, 1), responds to mixtures of the strategies
+    drawn anew for every step instead of to its row, so that the population answers any mixture
+    afterwards; the paper's is 0.5. Two players, a conditional network.
+    """
+    simplex_mixtures: int = 16
+    """Simplex-NeuPL: mixtures per seat that are drawn for a step."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +71,16 @@ class NetworkConfig:
     its predecessor is (`graph.kind=jpsro`: as the response before it ended).
     """
     hidden_sizes: tuple[int, ...] = (128, 128)
-    """Widths of the hidden layers of the policy."""
+    """Widths of the hidden layers of the policy; with a memory, of those behind it."""
+    memory: Literal["none", "gru"] = "none"
+    """`gru`: the network remembers the episode so far in a gated recurrent unit, for games whose
+    observations do not tell it; strategies are told apart behind the memory. Conditional networks,
+    PPO, payoffs from episodes.
+    """
+    memory_size: int = 128
+    """Width of the memory."""
+    encoder_sizes: tuple[int, ...] = (64,)
+    """Widths of the layers between observation and memory."""
     embedding_size: int = 64
     """Conditional: width of the strategy embedding, the floats that each table gains with a
     strategy.
@@ -118,6 +134,10 @@ class LearnerConfig:
     """PPO: episodes of one step."""
     epochs: int = 2
     """PPO: how often each step goes over its episodes."""
+    unroll: int = 64
+    """PPO with a memory: most steps through which gradients reach back in time; longer episodes are
+    cut into parts that start from the memory as it was when they were played.
+    """
     minibatch: int = 1024
     """PPO: decisions of one gradient step."""
     clip: float = 0.2
@@ -143,7 +163,7 @@ class EvaluationConfig:
     meta-strategy and selection are then exact too. `sampled`: mean returns of episodes; `learned`:
     a small network fitted to them; the process then never sees a tree. `auto`: `exact` for the
     exact learner, which allows nothing else, and where `graph.kind=jpsro` is given, which allows
-    `sampled` too; `sampled` for PPO otherwise.
+    the others too; `sampled` for PPO otherwise.
     """
     episodes: int = 4096
     """Episodes played at every evaluation besides those of training, where the meta-strategy hangs
@@ -235,7 +255,9 @@ class JPSROConfig:
     """
     magnet: float = 5.0
     """How strongly responses are drawn to the lowest actions (logit between neighbours), or to
-    those of a random policy (standard deviation of its logits).
+    those of a random policy (standard deviation of its logits). Logits count in temperatures: where
+    `ties` is `lowest` and there are many actions, the last of them must be worth `magnet` times
+    their number times the temperature more than the first.
     """
     break_ties: float = 0.0
     """PPO: what strategies are taught is the response times the policy that breaks ties to this
@@ -319,6 +341,23 @@ class Config:
         _require(self.population.size >= least, "population.size", self.population.size, allowed)
         share = self.graph.exploration
         _require(0 <= share <= 1, "graph.exploration", share, "in [0, 1]")
+        share, conditional = self.graph.simplex_share, self.network.kind == "conditional"
+        _require(0 <= share < 1, "graph.simplex_share", share, "in [0, 1)")
+        _require(
+            share == 0 or (conditional and self.graph.kind != "jpsro"),
+            "graph.simplex_share",
+            share,
+            "0 unless network.kind is conditional and graph.kind is not jpsro",
+        )
+        remembers = self.network.memory != "none"
+        sampled = self.learner.kind == "ppo" and self.evaluation.payoffs != "exact"
+        _require(
+            not remembers or (conditional and sampled and self.graph.kind != "jpsro"),
+            "network.memory",
+            self.network.memory,
+            "none unless network.kind is conditional, learner.kind ppo, evaluation.payoffs sampled "
+            "or learned, and graph.kind not jpsro",
+        )
         settle = self.training.settle
         _require(0 <= settle < 1, "training.settle", settle, "in [0, 1)")
         _require(bool(self.network.hidden_sizes), "network.hidden_sizes", (), "at least one layer")
@@ -334,6 +373,9 @@ class Config:
             ("training.evaluate_every", self.training.evaluate_every),
             ("training.max_steps_per_row", self.training.max_steps_per_row),
             ("network.embedding_size", self.network.embedding_size),
+            ("network.memory_size", self.network.memory_size),
+            ("learner.unroll", self.learner.unroll),
+            ("graph.simplex_mixtures", self.graph.simplex_mixtures),
             ("evaluation.episodes", self.evaluation.episodes),
             ("evaluation.final_episodes", self.evaluation.final_episodes),
             ("max_nodes", self.max_nodes),

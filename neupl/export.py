@@ -74,6 +74,7 @@ def export_population(
         "symmetric": config.population.symmetric,
         "sink": config.population.sink,
         "network": dataclasses.asdict(config.network),
+        "simplex_share": config.graph.simplex_share,
         "num_admitted": num_admitted,
         "effective_size": effective_size(best.joint, num_admitted),
         "step": int(best.step),
@@ -175,7 +176,7 @@ def _model_card(
 | --- | --- |
 | Game | `{config.game}`, {info.num_players} players, {info.utility.replace("_", "-")}, {size} |
 | Method | {NETWORKS[config.network.kind]}, graph `{config.graph.kind}`, \
-{config.training.admission} admission, {learner} |
+{config.training.admission} admission{_simplex(config)}, {learner} |
 | Network | {num_parameters:,} parameters; strategy 0 is the sink (`{sink}`) |
 | Effective size | {effective_size(best.joint, num_admitted)} distinct strategies per seat |
 | Trained for | {int(best.step)} of {config.training.steps} {steps}, seed {config.seed} |
@@ -194,6 +195,11 @@ Limits: the certificate is about the mixture, not about any single strategy; str
 those with weight in the mixture may be far from optimal on their own. Nothing is claimed for other
 games or other rules of this one.
 """
+
+
+def _simplex(config: Config) -> str:
+    share = config.graph.simplex_share
+    return f", {share:.0%} simplex sampling (`best_response_to`)" if share else ""
 
 
 def _calibration_row(agreement: Calibration | None) -> str:

@@ -18,7 +18,8 @@ from neupl.jpsro.played_population import PlayedJointPopulation
 from neupl.jpsro.response_actor import DecidingNetwork
 from neupl.networks import PopulationNetwork, make_network
 from neupl.population import Population
-from neupl.population_actor import DrawnSink, Seen, apply_network, uniform_sink
+from neupl.population_actor import DrawnSink, Seen, apply_network, remember, uniform_sink
+from neupl.recurrent_network import Recall
 from neupl.tabular_population import TabularPopulation
 from neupl.types import Rows
 
@@ -42,13 +43,16 @@ def frozen_mixture(
                 population.policy(0, seat=seat).every for seat in range(population.num_players)
             ),
         )
-    joint = np.asarray(population.joint)
-    return NetworkMixture(
-        population=population,
-        network=make_network(population.network, population.num_actions),
-        rows=Rows(jnp.asarray(joint, jnp.float32), jnp.asarray(first_equal_row(joint))),
-        cumulative=_cumulative(population.meta_strategy),
-    )
+    joint, network = np.asarray(population.joint), population.network
+    parts = {
+        "population": population,
+        "network": make_network(network, population.num_actions),
+        "rows": Rows(jnp.asarray(joint, jnp.float32), jnp.asarray(first_equal_row(joint))),
+        "cumulative": _cumulative(population.meta_strategy),
+    }
+    if network.memory == "none":
+        return NetworkMixture(**parts)
+    return RecurrentMixture(**parts, memory_size=network.memory_size)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -91,11 +95,29 @@ class NetworkMixture:
             return uniform_sink(seen)
         probabilities = jnp.zeros(seen.legal_mask.shape)
         for seat in range(self.population.num_players):
-            every = self.population.policy(0, seat=seat).every
             own = (jnp.asarray(seen.seat) == seat)[:, None]
-            of_seat = every(jnp.asarray(seen.observation), jnp.asarray(seen.legal_mask))[0]
+            of_seat = self.population.sink_probabilities(
+                seat, jnp.asarray(seen.observation), jnp.asarray(seen.legal_mask)
+            )
             probabilities = jnp.where(own, of_seat, probabilities)
         return probabilities
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RecurrentMixture(NetworkMixture):
+    """The same of a network with a memory; see `RememberingSink`.
+
+    Attributes:
+      memory_size: width of the memory.
+    """
+
+    memory_size: int
+
+    def remember(self, seen: Seen, recall: Recall) -> Float[Array, "N G"]:
+        """See `RememberingSink`."""
+        num_tables = 1 if self.population.symmetric else self.population.num_players
+        params = self.population.params
+        return remember(self.network, params, seen, recall, num_tables=num_tables)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

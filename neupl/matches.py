@@ -28,6 +28,7 @@ def draw_matches(
     weight: Float[np.ndarray, "P K"],
     *,
     lanes: int,
+    num_strategies: int | None = None,
 ) -> Matches:
     """Draws the lanes of one batch.
 
@@ -41,11 +42,14 @@ def draw_matches(
         order, last fastest.
       weight: how many lanes each strategy gets, relative to the others.
       lanes: `B`.
+      num_strategies: strategies of a co-player; by default as many as there are rows. Rows behind
+        those of strategies are of mixtures that are asked about.
 
     Raises:
       ValueError: no strategy with a row has weight.
     """
-    num_players, num_strategies, _ = joint.shape
+    num_players, num_rows, _ = joint.shape
+    met_size = num_rows if num_strategies is None else num_strategies
     # In float64, and only where there is somebody to meet.
     share = (weight[:, :, None] * np.asarray(joint, np.float64)).reshape(-1)
     total = share.sum()
@@ -57,7 +61,7 @@ def draw_matches(
     # Rounding at the end of the sum may point behind the last cell of positive share.
     cell = np.minimum(cell, np.flatnonzero(share)[-1])
     seat, strategy, met = np.unravel_index(cell, joint.shape)
-    others = np.stack(np.unravel_index(met, (num_strategies,) * (num_players - 1)), axis=1)
+    others = np.stack(np.unravel_index(met, (met_size,) * (num_players - 1)), axis=1)
     profile = np.empty((lanes, num_players), np.int32)
     order = seat_order(num_players)[seat]
     np.put_along_axis(profile, order, np.column_stack([strategy, others]), axis=1)

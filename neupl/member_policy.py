@@ -2,12 +2,14 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
+
+from neupl.recurrent_network import Recall, no_recall
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -44,3 +46,51 @@ class MemberPolicy:
 
     def member(self, memory: Int[Array, "B"]) -> Int[Array, "B"]:
         return memory
+
+
+class MemberMemory(NamedTuple):
+    """What a seat carries through an episode.
+
+    Attributes:
+      member: the strategy drawn, -1 before the first move.
+      recall: what the network remembers.
+    """
+
+    member: Int[Array, "B"]
+    recall: Recall
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RecurrentMemberPolicy:
+    """The same of a network with a memory, which all strategies share.
+
+    Attributes:
+      every: `(observation [B, O], mask [B, A], remembered [B, H]) -> [K, B, A]`, action
+        probabilities of all strategies of the seat.
+      remember: `(observation, recall) -> [B, H]` what is remembered after an observation.
+      memory_size: `H`.
+      weights: probabilities of the strategies.
+    """
+
+    every: Callable[[Any, Any, Any], Any]
+    remember: Callable[[Any, Recall], Any]
+    memory_size: int
+    weights: Float[Array, "K"]
+
+    def initial_memory(self, batch: int) -> MemberMemory:
+        return MemberMemory(jnp.full((batch,), -1, jnp.int32), no_recall(batch, self.memory_size))
+
+    def act(
+        self,
+        memory: MemberMemory,
+        observation: Float[Array | np.ndarray, "B O"],
+        mask: Bool[Array | np.ndarray, "B A"],
+        key: Any,
+    ) -> tuple[Int[Array, "B"], Float[Array, "B A"], MemberMemory]:
+        remembered = self.remember(jnp.asarray(observation), memory.recall)
+        chooser = MemberPolicy(lambda *seen: self.every(*seen, remembered), self.weights)
+        action, probabilities, member = chooser.act(memory.member, observation, mask, key)
+        return action, probabilities, MemberMemory(member, Recall(remembered, action))
+
+    def member(self, memory: MemberMemory) -> Int[Array, "B"]:
+        return memory.member

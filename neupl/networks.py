@@ -1,5 +1,6 @@
 """The network that a configuration describes, and what its outputs mean."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -9,13 +10,14 @@ from jaxtyping import Array, Bool, Float
 
 from neupl.conditional_network import ConditionalNetwork
 from neupl.config import NetworkConfig
+from neupl.recurrent_network import RecurrentNetwork
 from neupl.separate_networks import SeparateNetworks
 
 # Large enough to silence an illegal action in float32, small enough that differences stay finite.
 ILLEGAL_LOGIT = -1e9
 
 # Called alike: all strategies at every observation, or one strategy at each.
-PopulationNetwork = ConditionalNetwork | SeparateNetworks
+PopulationNetwork = ConditionalNetwork | RecurrentNetwork | SeparateNetworks
 
 
 def make_network(config: NetworkConfig, num_actions: int) -> PopulationNetwork:
@@ -24,6 +26,16 @@ def make_network(config: NetworkConfig, num_actions: int) -> PopulationNetwork:
         return SeparateNetworks(
             num_actions=num_actions,
             hidden_sizes=config.hidden_sizes,
+            critic_hidden_size=config.critic_hidden_size,
+        )
+    if config.memory == "gru":
+        return RecurrentNetwork(
+            num_actions=num_actions,
+            encoder_sizes=config.encoder_sizes,
+            memory_size=config.memory_size,
+            hidden_sizes=config.hidden_sizes,
+            embedding_size=config.embedding_size,
+            use_index=config.use_index,
             critic_hidden_size=config.critic_hidden_size,
         )
     return ConditionalNetwork(
@@ -35,8 +47,31 @@ def make_network(config: NetworkConfig, num_actions: int) -> PopulationNetwork:
     )
 
 
-def observation_size(config: NetworkConfig, params: Any, num_tables: int) -> int:
+def network_config(manifest: Mapping[str, Any]) -> NetworkConfig:
+    """The network that the manifest of a population describes.
+
+    Raises:
+      KeyError, TypeError: something is missing, or unknown.
+    """
+    content = dict(manifest["network"])
+    # JSON has no tuples.
+    tuples = {name: tuple(value) for name, value in content.items() if isinstance(value, list)}
+    return NetworkConfig(**content | tuples)
+
+
+def memory_size(config: NetworkConfig) -> int | None:
+    """Width of the memory; `None` for networks without one."""
+    return config.memory_size if config.memory == "gru" else None
+
+
+def observation_size(
+    config: NetworkConfig, params: Any, num_tables: int, *, num_actions: int
+) -> int:
     """Numbers in an observation of a network with these parameters."""
+    if config.memory == "gru":
+        first = "encoder_0" if config.encoder_sizes else "core_input"
+        # The encoder is told the table and the last action too.
+        return np.shape(params["params"][first]["kernel"])[0] - num_tables - num_actions
     if config.kind != "conditional":
         return np.shape(params["params"]["networks"]["hidden_0"]["kernel"])[1]
     # The conditional network is told the table too.

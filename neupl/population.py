@@ -31,10 +31,17 @@ from neupl.jpsro.played_population import (
     assemble_played_joint,
 )
 from neupl.jpsro.population import JOINT, assemble_joint
-from neupl.member_policy import MemberPolicy
-from neupl.networks import make_network, masked_log_probs, observation_size
+from neupl.member_policy import MemberPolicy, RecurrentMemberPolicy
+from neupl.networks import (
+    make_network,
+    masked_log_probs,
+    memory_size,
+    network_config,
+    observation_size,
+)
 from neupl.payoff_calibration import PayoffEstimates
 from neupl.population_files import find_folder, network_params, read_files
+from neupl.recurrent_network import Recall
 from neupl.tabular_population import TABULAR, TabularPopulation, assemble_tabular
 from neupl.types import Rows
 from solvers.sequence_form import mix
@@ -65,6 +72,8 @@ class Population:
       observation_kind: where the observations come from that the network was trained on; `None`
         where training only played.
       sink_table: for `sink == "table"`: `player [S]`, `observation [S, O]`, `probabilities [S, A]`.
+      simplex_share: how much of the training responded to random mixtures; see
+        `neupl.simplex_sampling`.
       method: how it was trained, in words; see `neupl.payoff_source`.
       estimates: how the payoffs were estimated; `None` where they are exact.
     """
@@ -84,6 +93,7 @@ class Population:
     max_nodes: int
     observation_kind: str | None = None
     sink_table: Mapping[str, np.ndarray] | None = None
+    simplex_share: float = 0.0
     method: str | None = None
     estimates: PayoffEstimates | None = None
 
@@ -98,16 +108,46 @@ class Population:
         """Action probabilities of all strategies of a seat, float32.
 
         Raises:
-          ValueError: the seat, the size of the observation or of the mask is not the game's.
+          ValueError: the seat, the size of the observation or of the mask is not the game's, or the
+            network has a memory: what it does does not follow from one observation.
         """
+        self._check_memoryless("probabilities")
         self._check_seat(seat)
-        size = observation_size(self.network, self.params, self._num_tables)
-        if observation.shape[1:] != (size,) or mask.shape[1:] != (self.num_actions,):
-            raise ValueError(
-                f"observation and mask have shapes {observation.shape} and {mask.shape}: "
-                f"{self.game} takes [B, {size}] and [B, {self.num_actions}]"
-            )
+        self._check_shapes(observation, mask)
         return np.asarray(self._forward(seat, jnp.asarray(observation), jnp.asarray(mask)))
+
+    def response_probabilities(
+        self,
+        mixture: Float[np.ndarray, "K"],
+        *,
+        seat: int,
+        observation: Float[np.ndarray, "B O"],
+        mask: Bool[np.ndarray, "B A"],
+    ) -> Float[np.ndarray, "B A"]:
+        """Action probabilities of `best_response_to`, float32; see there."""
+        every = self._responding(mixture, seat)
+        self._check_memoryless("response_probabilities")
+        self._check_shapes(observation, mask)
+        return np.asarray(every(jnp.asarray(observation), jnp.asarray(mask)))[0]
+
+    def best_response_to(self, mixture: Float[np.ndarray, "K"], *, seat: int) -> Policy:
+        """What the network answers to any mixture of the opponent's strategies, without training
+        (Simplex-NeuPL, Liu et al. 2022, arXiv 2205.15879): the opponent draws one strategy, hidden,
+        for a whole episode.
+
+        A mixture that is nobody's row has no index. A population trained without
+        `graph.simplex_share` never saw one without: it lends the mixture the index of the strategy
+        that earns most against it by the population's payoffs, and promises little.
+
+        Args:
+          mixture: weights of the opponent's strategies.
+          seat: who responds.
+
+        Raises:
+          ValueError: there is no such seat, the mixture is none, or the population has not two
+            players or no conditional network.
+        """
+        return self._policy(self._responding(mixture, seat), np.ones(1), seat)
 
     def policy(self, member: Member, *, seat: int) -> Policy:
         """A strategy (or `"nash"`, the certified mixture) of a seat as a `games.Policy`.
@@ -121,8 +161,7 @@ class Population:
             weights = self.meta_strategy[seat]
         else:
             weights = np.eye(self.num_strategies)[member]
-        every = functools.partial(self._forward, seat)
-        return MemberPolicy(every, jnp.asarray(weights, jnp.float32))
+        return self._policy(functools.partial(self._forward, seat), weights, seat)
 
     def tree(self, progress: Callable[[int], None] | None = None) -> GameTree:
         """The compiled game, with the observations that the network was trained on.
@@ -136,7 +175,17 @@ class Population:
         return observe_as_played(tree)
 
     def tabulate(self) -> Float[np.ndarray, "K S A"]:
-        """All strategies at all information states of the compiled game, normalised in float64."""
+        """All strategies at all information states of the compiled game, normalised in float64.
+
+        Raises:
+          UserError: the network has a memory; we have no tables of what it does.
+        """
+        if self.network.memory != "none":
+            raise UserError(
+                f"the population of {self.game} has a memory, and only networks without one are "
+                "written as tables of the game tree",
+                hint="`neupl verify --method trained-br` bounds what it can lose from below",
+            )
         tree = self.tree()
         tables = np.zeros((self.num_strategies, tree.num_infosets, tree.num_actions))
         for seat in range(self.num_players):
@@ -163,6 +212,70 @@ class Population:
             policy.action_probability_array[policy.state_lookup[name]] = table[row]
         return policy
 
+    def _responding(self, mixture: Float[np.ndarray, "K"], seat: int) -> Any:
+        """`(observation, mask) -> [1, B, A]`: how the network answers a mixture."""
+        self._check_seat(seat)
+        weights = np.asarray(mixture, np.float64)
+        if self.num_players != 2 or self.network.kind != "conditional":
+            raise ValueError(
+                f"only a conditional network of two players answers mixtures; {self.game} has "
+                f"{self.num_players} players and the network is {self.network.kind}"
+            )
+        if weights.shape != (self.num_strategies,) or not np.isfinite(weights).all():
+            raise ValueError(
+                f"mixture must be {self.num_strategies} finite weights, one a strategy"
+            )
+        if weights.min() < 0 or abs(weights.sum() - 1) > 1e-6:
+            raise ValueError(f"mixture must be at least 0 and sum to 1, not to {weights.sum():g}")
+        if self.simplex_share > 0:
+            number = self.num_strategies
+
+            def answer(*seen: Array) -> Array:
+                asked = jnp.asarray(weights, jnp.float32)
+                return self._forward(seat, *seen, mixture=asked)[number:]
+
+            return answer
+        table = 0 if self.symmetric else seat
+        earned = np.moveaxis(self.payoffs[..., seat], seat, 0) @ weights
+        trained = self.joint[table].sum(axis=-1) > 0
+        lent = int(np.argmax(np.where(trained, earned, -np.inf)))
+
+        def answer_by_index(*seen: Array) -> Array:
+            row = jnp.asarray(weights, jnp.float32)
+            return self._forward(seat, *seen, mixture=row, slot=lent)[lent : lent + 1]
+
+        return answer_by_index
+
+    def _policy(self, every: Any, weights: Float[np.ndarray, "N"], seat: int) -> Policy:
+        """Draws one of `every` by the weights, and remembers where the network does."""
+        weights = jnp.asarray(weights, jnp.float32)
+        size = memory_size(self.network)
+        if size is None:
+            return MemberPolicy(every, weights)
+        return RecurrentMemberPolicy(every, functools.partial(self._remember, seat), size, weights)
+
+    def sink_probabilities(
+        self, seat: int, observation: Float[Array, "B O"], mask: Bool[Array, "B A"]
+    ) -> Float[Array, "B A"]:
+        """What a fixed strategy 0 does; not where `sink` is `"none"`."""
+        return jnp.asarray(self._sink_rows(seat, observation, mask))
+
+    def _check_memoryless(self, what: str) -> None:
+        if self.network.memory != "none":
+            raise ValueError(
+                f"{what} of one observation are asked of a network with a memory: play its policy"
+            )
+
+    def _check_shapes(self, observation: np.ndarray, mask: np.ndarray) -> None:
+        size = observation_size(
+            self.network, self.params, self._num_tables, num_actions=self.num_actions
+        )
+        if observation.shape[1:] != (size,) or mask.shape[1:] != (self.num_actions,):
+            raise ValueError(
+                f"observation and mask have shapes {observation.shape} and {mask.shape}: "
+                f"{self.game} takes [B, {size}] and [B, {self.num_actions}]"
+            )
+
     @property
     def _num_tables(self) -> int:
         return 1 if self.symmetric else self.num_players
@@ -184,18 +297,49 @@ class Population:
         first_equal = first_equal_row(joint)
         table_of = np.eye(self._num_tables, dtype=np.float32)
 
-        @functools.partial(jax.jit, static_argnums=0)
-        def forward(seat: int, observation: Array, mask: Array) -> Array:
+        @functools.partial(jax.jit, static_argnums=0, static_argnames="slot")
+        def forward(
+            seat: int,
+            observation: Array,
+            mask: Array,
+            remembered: Array | None = None,
+            *,
+            mixture: Array | None = None,
+            slot: int | None = None,
+        ) -> Array:
+            """All strategies; a mixture as one more of them, or in the place of row `slot`."""
             # Made in here: the first call may come from a program that JAX is tracing.
             rows = Rows(jnp.asarray(joint, jnp.float32), jnp.asarray(first_equal))
-            one_hot = jnp.tile(table_of[0 if self.symmetric else seat], (len(observation), 1))
-            logits, _ = module.apply(self.params, observation, one_hot, rows, rows.joint)
+            table = 0 if self.symmetric else seat
+            if slot is not None:
+                rows = rows._replace(
+                    joint=rows.joint.at[table, slot].set(mixture),
+                    identity=rows.identity.at[table, slot].set(slot),
+                )
+            elif mixture is not None:
+                rows = rows._replace(asked=jnp.tile(mixture, (self._num_tables, 1, 1)))
+            one_hot = jnp.tile(table_of[table], (len(observation), 1))
+            told = observation if remembered is None else remembered
+            logits, _ = module.apply(self.params, told, one_hot, rows, rows.every)
             probabilities = jnp.where(mask, jnp.exp(masked_log_probs(logits, mask)), 0.0)
             if self.sink == "none":
                 return probabilities
             return probabilities.at[0].set(self._sink_rows(seat, observation, mask))
 
         return forward
+
+    @functools.cached_property
+    def _remember(self) -> Any:
+        module = make_network(self.network, self.num_actions)
+        table_of = np.eye(self._num_tables, dtype=np.float32)
+
+        @functools.partial(jax.jit, static_argnums=0)
+        def remember(seat: int, observation: Array, recall: Recall) -> Array:
+            table = table_of[0 if self.symmetric else seat]
+            one_hot = jnp.tile(table, (len(observation), 1))
+            return module.apply(self.params, observation, one_hot, recall, method="remember")
+
+        return remember
 
     def _sink_rows(self, seat: int, observation: Array, mask: Array) -> Array:
         if self.sink == "uniform":
@@ -245,8 +389,6 @@ def load_policy(path: str, member: str) -> Policy:
 
 
 def _assemble(manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Population:
-    network = dict(manifest["network"])
-    network["hidden_sizes"] = tuple(network["hidden_sizes"])
     sink_table = {
         name.removeprefix("sink/"): array
         for name, array in arrays.items()
@@ -258,7 +400,7 @@ def _assemble(manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
         num_actions=manifest["num_actions"],
         symmetric=manifest["symmetric"],
         sink=manifest["sink"],
-        network=NetworkConfig(**network),
+        network=network_config(manifest),
         params=network_params(arrays),
         joint=arrays["joint"],
         meta_strategy=arrays["meta_strategy"],
@@ -268,6 +410,7 @@ def _assemble(manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
         max_nodes=manifest["max_nodes"],
         observation_kind=manifest.get("observation_kind"),
         sink_table=sink_table or None,
+        simplex_share=manifest.get("simplex_share", 0.0),
         method=manifest.get("method"),
         estimates=_estimates(manifest, arrays),
     )

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Int32
 from games.types import GameInfo, TimeStep
 from neupl.matches import seat_order
 from neupl.networks import PopulationNetwork, masked_log_probs
+from neupl.recurrent_network import Recall, RecurrentNetwork
 from neupl.rollout import Decision
 from neupl.types import Rows
 
@@ -41,12 +42,30 @@ class Seen(NamedTuple):
       legal_mask: legal actions.
       seat: who decides.
       profile: `[N, P]` strategies, first the deciding seat's, then the others' in ascending order.
+      remembered: memory after the observation, of networks that have one: what they decide by.
     """
 
     observation: Float[Array | np.ndarray, "N O"]
     legal_mask: Bool[Array | np.ndarray, "N A"]
     seat: Int[Array | np.ndarray, "N"]
     profile: Int[Array | np.ndarray, "N P"]
+    remembered: Float[Array | np.ndarray, "N H"] | None = None
+
+
+class ActorMemory(NamedTuple):
+    """What the seats of `B` lanes carry through an episode; empty where there is nothing to carry.
+
+    Attributes:
+      member: `[B, P]` what a `DrawnSink` drew, -1 until it has.
+      action: `[B, P]` last own actions, -1 before the first, for networks with a memory.
+      hidden: `[B, P, H]` memory of the network.
+      sink: `[B, P, G]` memory of the `DrawnSink`'s network.
+    """
+
+    member: Any = ()
+    action: Any = ()
+    hidden: Any = ()
+    sink: Any = ()
 
 
 # `(seen) -> [N, A]` probabilities of a fixed strategy 0.
@@ -64,7 +83,22 @@ class DrawnSink(Protocol):
         ...
 
     def probabilities(self, seen: Seen, member: Int32[Array, "N"]) -> Float[Array, "N A"]:
-        """What a member of each deciding seat does."""
+        """What a member of each deciding seat does; `seen.remembered` is of its own network."""
+        ...
+
+
+@runtime_checkable
+class RememberingSink(DrawnSink, Protocol):
+    """A `DrawnSink` whose network has a memory.
+
+    Attributes:
+      memory_size: its width.
+    """
+
+    memory_size: int
+
+    def remember(self, seen: Seen, recall: Recall) -> Float[Array, "N G"]:
+        """What its network remembers after the observations."""
         ...
 
 
@@ -79,10 +113,19 @@ def apply_network(
 ) -> tuple[Float[Array, "N A"], Float[Array, "N"]]:
     """Log-probabilities of the legal actions, and values in payoff ranges."""
     seat = jax.nn.one_hot(seen.seat if num_tables > 1 else jnp.zeros_like(seen.seat), num_tables)
-    profile = jax.nn.one_hot(seen.profile, rows.joint.shape[1])
-    tables = Rows(rows.joint[:num_tables], rows.identity[:num_tables])
-    logits, value = network.apply(params, seen.observation, seat, tables, profile=profile)
+    profile = jax.nn.one_hot(seen.profile, rows.every.shape[1])
+    told = seen.observation if seen.remembered is None else seen.remembered
+    logits, value = network.apply(params, told, seat, rows.tables(num_tables), profile=profile)
     return masked_log_probs(logits, seen.legal_mask), value
+
+
+def remember(
+    network: RecurrentNetwork, params: Any, seen: Seen, recall: Recall, *, num_tables: int
+) -> Float[Array, "N H"]:
+    """What the network remembers after the observations of decisions."""
+    seat = jax.nn.one_hot(seen.seat if num_tables > 1 else jnp.zeros_like(seen.seat), num_tables)
+    observation = jnp.asarray(seen.observation)
+    return network.apply(params, observation, seat, recall, method="remember")
 
 
 class PopulationActor:
@@ -99,12 +142,24 @@ class PopulationActor:
         """Without a `sink` the network plays strategy 0 too."""
         self._info, self._network = info, network
         self._num_tables, self._sink = num_tables, sink
+        self._drawn = isinstance(sink, DrawnSink)
+        self._memory_size = getattr(network, "memory_size", None)
+        self._sink_memory_size = sink.memory_size if isinstance(sink, RememberingSink) else None
+        self._remembers = not (self._memory_size is None and self._sink_memory_size is None)
 
-    def begin(self, context: Playing, batch: int) -> Any:
-        """No memory, but for a `DrawnSink` its members `[B, P]`, -1 until they are drawn."""
-        if isinstance(self._sink, DrawnSink):
-            return jnp.full((batch, self._info.num_players), -1, jnp.int32)
-        return ()
+    def begin(self, context: Playing, batch: int) -> ActorMemory:
+        """See `Actor`."""
+        none = jnp.full((batch, self._info.num_players), -1, jnp.int32)
+        hidden, sink = (
+            () if size is None else jnp.zeros((*none.shape, size))
+            for size in (self._memory_size, self._sink_memory_size)
+        )
+        return ActorMemory(
+            member=none if self._drawn else (),
+            action=none if self._remembers else (),
+            hidden=hidden,
+            sink=sink,
+        )
 
     def members(
         self, context: Playing, memory: Any, batch: int
@@ -119,15 +174,26 @@ class PopulationActor:
         return self._decide(context, memory, observation, now, key)
 
     @functools.partial(jax.jit, static_argnums=0)
-    def every_strategy(self, params: Any, rows: Rows, seen: Seen) -> Float[Array, "K N A"]:
+    def every_strategy(
+        self, params: Any, rows: Rows, seen: Seen, recall: Recall | None = None
+    ) -> Float[Array, "K N A"]:
         """Probabilities of all strategies, whatever the profiles of the decisions.
+
+        Args:
+          params: of the network.
+          rows: the strategies.
+          seen: the decisions.
+          recall: what the seats carried to them, for a network with a memory.
 
         Raises:
           ValueError: strategy 0 is a `DrawnSink`, whose probabilities depend on what it drew.
         """
-        if isinstance(self._sink, DrawnSink):
+        if self._drawn:
             raise ValueError("strategy 0 is a mixture: what it does depends on the member drawn")
         size = rows.joint.shape[1]
+        if recall is not None:
+            known = remember(self._network, params, seen, recall, num_tables=self._num_tables)
+            seen = seen._replace(remembered=known)
 
         def of_strategy(strategy: Array) -> Array:
             profile = jnp.broadcast_to(strategy, seen.profile.shape)
@@ -135,13 +201,16 @@ class PopulationActor:
 
         return jnp.exp(jax.lax.map(of_strategy, jnp.arange(size)))
 
-    def _log_probs(self, params, rows, seen, member=None):
+    def _log_probs(self, params, rows, seen, member=None, sink_remembered=None):
         log_probs, value = apply_network(
             self._network, params, rows, seen, num_tables=self._num_tables
         )
         if self._sink is not None:
-            drawn = isinstance(self._sink, DrawnSink)
-            fixed = self._sink.probabilities(seen, member) if drawn else self._sink(seen)
+            if self._drawn:
+                own = seen._replace(remembered=sink_remembered)
+                fixed = self._sink.probabilities(own, member)
+            else:
+                fixed = self._sink(seen)
             fixed = jnp.log(jnp.maximum(fixed, TINY))
             log_probs = jnp.where(seen.profile[:, :1] == 0, fixed, log_probs)
         return jnp.where(seen.legal_mask, log_probs, -jnp.inf), value
@@ -149,13 +218,31 @@ class PopulationActor:
     @functools.partial(jax.jit, static_argnums=0)
     def _decide(self, context, memory, observation, now, key):
         seat, flat = seen_by_movers(self._info, context.profile, observation, now)
-        member = None
-        if isinstance(self._sink, DrawnSink):
+        member = sink_remembered = None
+        if self._drawn:
             draw_key, key = jax.random.split(key)
-            memory = jnp.where(memory < 0, self._sink.draw(len(seat), draw_key), memory)
-            member = jnp.take_along_axis(memory, seat, axis=1).reshape(-1)
-        log_probs, value = self._log_probs(context.params, context.rows, flat, member)
-        return sample_decision(log_probs, value, now, key), memory
+            drawn = self._sink.draw(len(seat), draw_key)
+            memory = memory._replace(member=jnp.where(memory.member < 0, drawn, memory.member))
+            member = jnp.take_along_axis(memory.member, seat, axis=1).reshape(-1)
+        if self._sink_memory_size is not None:
+            recall = Recall(_of_seats(memory.sink, seat), _of_seats(memory.action, seat))
+            sink_remembered = self._sink.remember(flat, recall)
+            memory = memory._replace(sink=_kept(memory.sink, sink_remembered, now))
+        if self._memory_size is not None:
+            recall = Recall(_of_seats(memory.hidden, seat), _of_seats(memory.action, seat))
+            remembered = remember(
+                self._network, context.params, flat, recall, num_tables=self._num_tables
+            )
+            flat = flat._replace(remembered=remembered)
+            memory = memory._replace(hidden=_kept(memory.hidden, remembered, now))
+        log_probs, value = self._log_probs(
+            context.params, context.rows, flat, member, sink_remembered
+        )
+        decision = sample_decision(log_probs, value, now, key)
+        if self._remembers:
+            action = jnp.where(now.to_move, decision.action, memory.action)
+            memory = memory._replace(action=action)
+        return decision, memory
 
 
 def seen_by_movers(
@@ -196,6 +283,18 @@ def sample_decision(
     # One seat per lane stands for whichever is to move.
     shape = (lanes, len(action) // lanes)
     return Decision(*(jnp.where(now.to_move, part.reshape(shape), 0) for part in parts))
+
+
+def _kept(
+    before: Float[Array, "B P H"], after: Float[Array, "N H"], now: TimeStep
+) -> Float[Array, "B P H"]:
+    """Memories of the seats after decisions in the order of `seen_by_movers`: new where they
+    move.
+    """
+    lanes = len(now.to_move)
+    # One seat per lane stands for whichever is to move.
+    after = after.reshape(lanes, len(after) // lanes, -1)
+    return jnp.where(jnp.asarray(now.to_move)[..., None], after, before)
 
 
 def _of_seats(array: Any, seat: Int[Array, "B N"]) -> Array:

@@ -41,10 +41,18 @@ def make_problem(config: Config, *, quiet: bool = True) -> tuple[Problem, np.nda
       UserError: the configuration does not fit the game.
     """
     if payoff_source(config.learner.kind, config.evaluation.payoffs) != "exact":
-        return _sampled_problem(config), None
-    if config.learner.kind == "exact":
-        return _exact_problem(config, quiet=quiet)
-    return _exact_gated_problem(config, quiet=quiet), None
+        problem, sink = _sampled_problem(config), None
+    elif config.learner.kind == "exact":
+        problem, sink = _exact_problem(config, quiet=quiet)
+    else:
+        problem, sink = _exact_gated_problem(config, quiet=quiet), None
+    if config.graph.simplex_share > 0 and problem.info.num_players != 2:
+        raise UserError(
+            f"graph.simplex_share is {config.graph.simplex_share}, but {config.game} has "
+            f"{problem.info.num_players} players: mixtures are drawn for two",
+            hint="set graph.simplex_share to 0",
+        )
+    return problem, sink
 
 
 def _sampled_problem(config: Config) -> Problem:

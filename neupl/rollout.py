@@ -25,8 +25,9 @@ class Trajectory(NamedTuple):
     """What happened, time-major: row `t` is the decision before step `t` and what the step brought.
 
     Rows after the end of a lane's episode have nobody to move, no rewards and discount 0. For a
-    `HostGame`, `T` is the longest episode of the batch; for a `Game` up to `STRETCH` more, but at
-    most `info.max_steps`.
+    `HostGame`, `T` is the longest episode of the batch; for a `Game` up to a stretch more, but at
+    most `info.max_steps`. Where lanes restart, `T` is `info.max_steps`, and a row of discount 0 is
+    followed by the first of another episode.
 
     Attributes:
       observation: `[T, B, P, O]` of the seats to move, zeros for the others.
@@ -40,6 +41,8 @@ class Trajectory(NamedTuple):
       discount: `[T, B]` 0 where the episode had ended after the actions, else 1.
       member: `[T, B, P]` the strategy that each seat played in this episode, the same in all rows;
         -1 for seats that never moved and for policies that are no `DrawsMember`.
+      memory: the actor's, before the first row of each stretch, `[N, B, ...]`: a stretch is
+        `ceil(T / N)` rows, the last one may be shorter.
     """
 
     observation: Float32[Array | np.ndarray, "T B P O"]
@@ -51,10 +54,11 @@ class Trajectory(NamedTuple):
     rewards: Float32[Array | np.ndarray, "T B P"]
     discount: Float32[Array | np.ndarray, "T B"]
     member: Int32[Array | np.ndarray, "T B P"]
+    memory: Any = ()
 
 
 class Episodes(NamedTuple):
-    """`B` complete episodes.
+    """`B` complete episodes, one per lane: where lanes restart, the first one of each.
 
     Attributes:
       returns: `[B, P]` sum of the rewards of every seat, in game points.
@@ -140,46 +144,65 @@ def make_play(game: Game | HostGame, policies: Sequence[Policy], *, record: bool
     return make_actor_play(game, _SeatPolicies(tuple(policies)), record=record)
 
 
-def make_actor_play(game: Game | HostGame, actor: Actor, *, record: bool = False) -> Play:
+def make_actor_play(
+    game: Game | HostGame,
+    actor: Actor,
+    *,
+    record: bool = False,
+    restart: bool = False,
+    stretch: int | None = None,
+) -> Play:
     """Makes the function that plays a batch of complete episodes: `play(4096, key, context)`.
 
     Args:
       game: a compiled or a host game.
       actor: decides for all seats; for a `Game` it is traced by JAX.
       record: whether to return the trajectory too.
+      restart: whether lanes of a `Game` whose episode is over play others until `info.max_steps`,
+        rather than wait; the last one of a lane may be cut off. Lanes of a `HostGame` wait.
+      stretch: most rows of the trajectory between two memories of the actor; by default `STRETCH`.
 
     Returns:
       A `Play`; see `make_play` for its errors.
     """
+    stretch = STRETCH if stretch is None else stretch
     # Protocols are told apart by names alone, and a host game has all those of a `Game`.
-    make = _make_hosted if isinstance(game, HostGame) else _make_compiled
-    return make(game, actor, record)
+    if isinstance(game, HostGame):
+        return _make_hosted(game, actor, record, stretch)
+    return _make_compiled(game, actor, record, restart, stretch)
 
 
-def _make_compiled(game: Game, actor: Actor, record: bool) -> Play:
+def _make_compiled(
+    game: Game, actor: Actor, record: bool, restarts: bool, longest_stretch: int
+) -> Play:
     seats = range(game.info.num_players)
     init, restart, step = map(jax.vmap, (game.init, game.restart, game.step))
     observe = jax.vmap(lambda state: jnp.stack([game.observe(state, seat) for seat in seats]))
 
     def advance(context, carry, key):
-        states, before, memory, returns, length, legal = carry
+        states, before, memory, returns, length, legal, first = carry
         action_key, step_key = jax.random.split(key)
         seen = observe(states)
         decision, memory = actor.decide(context, memory, seen, before, action_key)
         step_keys = jax.random.split(step_key, len(length))
         states, after = step(states, decision.action, step_keys)
-        carry = (
-            states,
-            after,
-            memory,
-            returns + after.rewards,
-            length + (before.discount > 0).astype(jnp.int32),
-            legal & _is_legal(decision.action, before).all(axis=0),
-        )
-        return carry, _row(seen, before, decision, after) if record else None
+        row = _row(seen, before, decision, after) if record else None
+        returns = returns + jnp.where(first[:, None], after.rewards, 0)
+        length = length + (first & (before.discount > 0)).astype(jnp.int32)
+        legal = legal & _is_legal(decision.action, before).all(axis=0)
+        if restarts:
+            over = after.discount == 0
+            first = first & ~over
+            states, after, memory = start_over(context, over, (states, after, memory), step_key)
+        return (states, after, memory, returns, length, legal, first), row
+
+    def start_over(context, over, now, key):
+        fresh = init(jax.random.split(jax.random.fold_in(key, 1), len(over)))
+        new = (fresh, restart(fresh), actor.begin(context, len(over)))
+        return jax.tree.map(functools.partial(_where_lane, over), new, now)
 
     max_steps = game.info.max_steps
-    num_stretches = -(-max_steps // STRETCH)
+    num_stretches = -(-max_steps // longest_stretch)
     # All stretches are of one length, for one program; steps beyond the last change nothing.
     stretch = -(-max_steps // num_stretches)
 
@@ -190,7 +213,8 @@ def _make_compiled(game: Game, actor: Actor, record: bool) -> Play:
         before = restart(states)
         memory = actor.begin(context, batch)
         length, legal = jnp.zeros(batch, jnp.int32), jnp.ones(len(seats), bool)
-        carry = (states, before, memory, jnp.zeros_like(before.rewards), length, legal)
+        first = jnp.ones(batch, bool)
+        carry = (states, before, memory, jnp.zeros_like(before.rewards), length, legal, first)
         step_keys = jax.random.split(play_key, num_stretches * stretch)
         return carry, step_keys.reshape(num_stretches, stretch)
 
@@ -202,28 +226,34 @@ def _make_compiled(game: Game, actor: Actor, record: bool) -> Play:
 
     def play(batch: int, key: Key[Array, ""], context: Any = ()) -> Episodes:
         carry, step_keys = begin(batch, key, context)
-        stretches = []
+        stretches, memories = [], []
         for own_keys in step_keys:
+            memories.append(carry[2])
             carry, rows, unfinished = go_on(context, carry, own_keys)
             stretches.append(rows)
             if not unfinished:
                 break
-        _, _, memory, returns, length, legal = carry
+        _, _, memory, returns, length, legal, first = carry
         if not legal.all():
             seat = int(np.argmin(legal))
             raise ValueError(f"the policy of seat {seat} chose an illegal action")
+        unfinished = first.any() if restarts else unfinished
         _check_finished(game, unfinished or length.max() > max_steps)
         if not record:
             return Episodes(returns, length, None)
         rows = jax.tree.map(lambda *parts: jnp.concatenate(parts)[:max_steps], *stretches)
         member = actor.members(context, memory, batch)
         member = jnp.broadcast_to(member, (len(rows[0]), *member.shape))
-        return Episodes(returns, length, Trajectory(*rows, member))
+        memories = jax.tree.map(lambda *parts: jnp.stack(parts), *memories)
+        return Episodes(returns, length, Trajectory(*rows, member, memories))
 
     return play
 
 
-def _make_hosted(game: HostGame, actor: Actor, record: bool) -> Play:
+def _make_hosted(game: HostGame, actor: Actor, record: bool, longest_stretch: int) -> Play:
+    num_stretches = -(-game.info.max_steps // longest_stretch)
+    stretch = -(-game.info.max_steps // num_stretches)
+
     def play(batch: int, key: Key[Array, ""], context: Any = ()) -> Episodes:
         init_key, play_key = jax.random.split(key)
         states = game.init(_seeds(batch, init_key))
@@ -231,10 +261,12 @@ def _make_hosted(game: HostGame, actor: Actor, record: bool) -> Play:
         memory = actor.begin(context, batch)
         returns = np.zeros((batch, game.info.num_players), np.float32)
         length = np.zeros(batch, np.int32)
-        rows = []
-        for step_key in jax.random.split(play_key, game.info.max_steps):
+        rows, memories = [], []
+        for number, step_key in enumerate(jax.random.split(play_key, game.info.max_steps)):
             if not time_step.discount.any():
                 break
+            if record and number % stretch == 0:
+                memories.append(memory)
             seen, before = game.observe(states), time_step
             decision, memory = actor.decide(context, memory, seen, before, step_key)
             decision = Decision(*map(np.asarray, decision))
@@ -248,7 +280,8 @@ def _make_hosted(game: HostGame, actor: Actor, record: bool) -> Play:
         if record:
             fields = [np.stack(field) for field in zip(*rows, strict=True)]
             member = np.asarray(actor.members(context, memory, batch))
-            trajectory = Trajectory(*fields, np.tile(member, (len(rows), 1, 1)))
+            memories = jax.tree.map(lambda *parts: np.stack(parts), *memories)
+            trajectory = Trajectory(*fields, np.tile(member, (len(rows), 1, 1)), memories)
         return Episodes(returns, length, trajectory)
 
     return play
@@ -309,6 +342,7 @@ class _SeatPolicies:
 
 
 def _where_lane(moves: Any, after: Any, before: Any) -> Any:
+    """`after` in the lanes of the mask, `before` in the others."""
     where = np.where if isinstance(after, np.ndarray) else jnp.where
     return where(moves.reshape(-1, *(1,) * (after.ndim - 1)), after, before)
 

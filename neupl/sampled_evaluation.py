@@ -35,7 +35,8 @@ from neupl.payoff_statistics import (
     standard_deviations,
     standard_errors,
 )
-from neupl.population_actor import Playing, PopulationActor, Seen
+from neupl.population_actor import ActorMemory, Playing, PopulationActor, Seen
+from neupl.recurrent_network import Recall
 from neupl.rollout import Play, Trajectory, make_actor_play
 from neupl.sampled_gate import GateHistory
 from neupl.types import Objective, Rows
@@ -125,8 +126,11 @@ class SampledEvaluator:
     def observe(self, carried: SampledEstimates, experience: PPOExperience) -> SampledEstimates:
         """See `Evaluator`."""
         seat, profile = experience.matches
+        # Responses to mixtures that were asked about are no strategies: nobody meets them.
+        known = (profile < carried.focal_count.shape[1]).all(axis=1)
+        seat, profile, returns = seat[known], profile[known], experience.returns[known]
         lanes = np.arange(len(seat))
-        mine = experience.returns[lanes, seat].astype(np.float64)
+        mine = returns[lanes, seat].astype(np.float64)
         cells = np.ravel_multi_index((seat, profile[lanes, seat]), carried.focal_count.shape)
 
         def summed(weights: np.ndarray) -> np.ndarray:
@@ -134,7 +138,7 @@ class SampledEvaluator:
             return np.bincount(cells, weights, minlength=size).reshape(carried.focal_count.shape)
 
         return carried._replace(
-            statistics=add(carried.statistics, profile, experience.returns),
+            statistics=add(carried.statistics, profile, returns),
             focal_count=carried.focal_count + summed(np.ones_like(mine)),
             focal_total=carried.focal_total + summed(mine),
             focal_square=carried.focal_square + summed(mine**2),
@@ -171,8 +175,8 @@ class SampledEvaluator:
         )
         found = self._compare(known, expected, played, num_admitted)
         statistics = add(known, played.profiles, played.returns)
-        probes = _probes(played.trajectory, PROBES)
-        every = self._actor.every_strategy(params, rows, probes)[:num_admitted]
+        probes, recall = _probes(played.trajectory, PROBES)
+        every = self._actor.every_strategy(params, rows, probes, recall)[:num_admitted]
         head, payoffs = self._estimate(head, rows, statistics)
         errors = self._errors(statistics)
         everybody = list(range(num_admitted))
@@ -298,14 +302,26 @@ class SampledEvaluator:
         return meta_strategy
 
 
-def _probes(trajectory: Trajectory, number: int) -> Seen:
-    """A fixed number of decisions, spread evenly over all of the episodes."""
-    when, lane, seat = np.nonzero(np.asarray(trajectory.to_move))
+def _probes(trajectory: Trajectory, number: int) -> tuple[Seen, Recall | None]:
+    """A fixed number of decisions, spread evenly over all of the episodes, and what the seats
+    carried to them; where they carry a memory, decisions at which it was recorded.
+    """
+    to_move = np.asarray(trajectory.to_move)
+    memory = trajectory.memory if isinstance(trajectory.memory, ActorMemory) else ActorMemory()
+    remembers = not isinstance(memory.hidden, tuple)
+    stretch = -(-len(to_move) // len(memory.hidden)) if remembers else 1
+    when, lane, seat = np.nonzero(to_move[::stretch])
     few = np.arange(number) * len(when) // number
     when, lane, seat = when[few], lane[few], seat[few]
-    nobody = np.zeros((number, trajectory.to_move.shape[-1]), np.int32)
-    observation = np.asarray(trajectory.observation)[when, lane, seat]
-    return Seen(observation, np.asarray(trajectory.legal_mask)[when, lane, seat], seat, nobody)
+    nobody = np.zeros((number, to_move.shape[-1]), np.int32)
+    recall = None
+    if remembers:
+        recall = Recall(*(np.asarray(x)[when, lane, seat] for x in (memory.hidden, memory.action)))
+    observation, mask = (
+        np.asarray(field)[when * stretch, lane, seat]
+        for field in (trajectory.observation, trajectory.legal_mask)
+    )
+    return Seen(observation, mask, seat, nobody), recall
 
 
 def _focal_values(carried: SampledEstimates) -> tuple[np.ndarray, np.ndarray]:

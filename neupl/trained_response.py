@@ -7,6 +7,7 @@ response, and the measurement of the one chosen, which is therefore not flattere
 The mixture itself is among the candidates, so that a response that gained nothing counts as 0.
 """
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -57,6 +58,10 @@ LEARNER = LearnerConfig(
     minibatch=512,
     critic_weight=0.5,
 )
+# A population that remembers is met by a response that does. A batch has fewer lanes, which play on
+# for as many steps as the longest episode may have, and at least so many of them.
+LEAST_LANES = 64
+RECURRENT_MINIBATCH = 4096
 
 
 class Candidate(NamedTuple):
@@ -122,7 +127,8 @@ def train_responses(
         game=population.game,
         seconds=work.elapsed_s,
     )
-    return TrainedResponses(certificate, seats, batches, batches * LEARNER.episodes, work.elapsed_s)
+    episodes = batches * trainer.lanes
+    return TrainedResponses(certificate, seats, batches, episodes, work.elapsed_s)
 
 
 class _Trainer(NamedTuple):
@@ -133,6 +139,7 @@ class _Trainer(NamedTuple):
     play: Play
     rows: Rows
     initial: LearnerState
+    lanes: int
 
 
 def _make_trainer(
@@ -142,16 +149,24 @@ def _make_trainer(
     info = game.info
     # One response for all seats only where they are known to be interchangeable.
     symmetric = isinstance(population, Population) and population.symmetric and info.symmetric
+    network, settings = NETWORK, LEARNER
+    if isinstance(population, Population) and population.network.memory != "none":
+        size, encoder = population.network.memory_size, population.network.encoder_sizes
+        network = dataclasses.replace(
+            NETWORK, memory="gru", memory_size=size, encoder_sizes=encoder, hidden_sizes=(64,)
+        )
+        lanes = min(max(LEARNER.episodes * SHORT_EPISODE // info.max_steps, LEAST_LANES), 2048)
+        settings = dataclasses.replace(LEARNER, episodes=lanes, minibatch=RECURRENT_MINIBATCH)
     config = Config(
         game=population.game,
         population=PopulationConfig(size=2, symmetric=symmetric),
-        network=NETWORK,
-        learner=LEARNER,
+        network=network,
+        learner=settings,
         training=TrainingConfig(steps=SCHEDULE_STEPS),
     )
     actor = PopulationActor(
         info,
-        make_network(NETWORK, info.num_actions[0]),
+        make_network(network, info.num_actions[0]),
         num_tables=1 if symmetric else info.num_players,
         sink=frozen_mixture(population),
     )
@@ -159,7 +174,8 @@ def _make_trainer(
     joint[:, 1, 0] = 1.0
     rows = Rows(joint, np.tile(np.arange(2, dtype=np.int32), (info.num_players, 1)))
     learner = make_ppo_learner(game, actor, config)
-    return _Trainer(info, learner, make_actor_play(game, actor), rows, learner.init(key))
+    play, initial = make_actor_play(game, actor), learner.init(key)
+    return _Trainer(info, learner, play, rows, initial, settings.episodes)
 
 
 def _load(population: Population | TabularPopulation | PlayedJointPopulation) -> Game | HostGame:
@@ -170,7 +186,9 @@ def _load(population: Population | TabularPopulation | PlayedJointPopulation) ->
         observes = population.observation_size
     else:
         num_tables = 1 if population.symmetric else population.num_players
-        observes = observation_size(population.network, population.params, num_tables)
+        observes = observation_size(
+            population.network, population.params, num_tables, num_actions=population.num_actions
+        )
     if game.info.observation_size != (observes,) * population.num_players:
         raise UserError(
             f"the population observes {observes} numbers, but {population.game} as it is played "
@@ -212,7 +230,7 @@ def _choose(
     trainer: _Trainer, candidates: list[Candidate], work: Work, key: Any
 ) -> list[Candidate]:
     """Returns every seat's candidate of greatest mean return."""
-    lanes = np.arange(LEARNER.episodes)
+    lanes = np.arange(trainer.lanes)
     seat = lanes % trainer.info.num_players
     rounds = []
     while not rounds or work.share() < CHOSEN:
@@ -231,7 +249,7 @@ def _measure(
     """What comes of every seat's response (`None` for the mixture), and of the mixture, in fresh
     episodes.
     """
-    players, lanes = trainer.info.num_players, LEARNER.episodes
+    players, lanes = trainer.info.num_players, trainer.lanes
     mixture = no_returns(players)
     responses = [no_returns(players) if own.params is not None else None for own in chosen]
     while mixture.count == 0 or work.share() < 1:
@@ -263,6 +281,8 @@ def _play(
 
 def _sharpened(params: Any) -> Any:
     """The same policy with its likeliest actions only."""
-    layers = dict(params["params"])
-    layers["policy"] = jax.tree.map(lambda leaf: SHARPENING * leaf, layers["policy"])
-    return {**params, "params": layers}
+
+    def sharper(path: tuple[Any, ...], leaf: Any) -> Any:
+        return SHARPENING * leaf if jax.tree_util.DictKey("policy") in path else leaf
+
+    return jax.tree_util.tree_map_with_path(sharper, params)

@@ -31,6 +31,7 @@ from neupl.interaction_graph import (
     graph_rows,
     response_row,
 )
+from neupl.simplex_sampling import ask_mixtures
 from neupl.training_state import Snapshot, TrainingState
 from neupl.tree_population import TreePopulation
 from neupl.types import Learner, Objective, Rows
@@ -41,7 +42,8 @@ log = logging.getLogger(__name__)
 # The streams of the initial parameters, of the evaluations, of the measurement at the end and of
 # networks that start over; the others are numbered by step.
 INIT_STREAM, EVALUATION_STREAM, MEASUREMENT_STREAM, RESTART_STREAM = range(2**32 - 1, 2**32 - 5, -1)
-
+# Of a step, the stream of the mixtures that are asked about.
+MIXTURE_STREAM = 1
 
 # Standard errors by which an estimate must be greater to count as greater: one-sided 95 %.
 SURE = 1.645
@@ -94,7 +96,8 @@ def train(problem: Problem, state: TrainingState, *, on_evaluation: OnEvaluation
         for target in range(targets):
             key = jax.random.fold_in(jax.random.fold_in(run_key, step), target)
             collect_key, update_key = jax.random.split(key)
-            experience = learner.collect(learner_state.params, objective, collect_key)
+            asked = with_mixtures(problem, state, objective, key)
+            experience = learner.collect(learner_state.params, asked, collect_key)
             clock.add("collect")
             learner_state, metrics = learner.update(learner_state, experience, update_key)
             clock.add("update")
@@ -213,6 +216,31 @@ def objective_of(problem: Problem, state: TrainingState) -> Objective:
         respond=np.tile(state.respond, (num_players, 1)).astype(np.float32),
         hold=np.tile(state.hold, (num_players, 1)).astype(np.float32),
         teacher=state.teacher,
+    )
+
+
+def with_mixtures(
+    problem: Problem, state: TrainingState, objective: Objective, key: Any
+) -> Objective:
+    """The objective of one step: with random mixtures to respond to, where the run asks for them.
+
+    Args:
+      problem: what is trained.
+      state: who is in the population.
+      objective: the task of all steps.
+      key: of the step, which it derives its own from.
+    """
+    config = problem.config
+    if config.graph.simplex_share == 0:
+        return objective
+    seed = jax.random.key_data(jax.random.fold_in(key, MIXTURE_STREAM))
+    return ask_mixtures(
+        objective,
+        np.random.default_rng(np.asarray(seed)),
+        share=config.graph.simplex_share,
+        number=config.graph.simplex_mixtures,
+        num_admitted=int(state.num_admitted),
+        symmetric=config.population.symmetric,
     )
 
 

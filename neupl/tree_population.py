@@ -57,9 +57,8 @@ class TreePopulation:
     ) -> tuple[Float[Array, "S A K"], Float[Array, "S K"]]:
         """Log-probabilities of the network, and values against the co-players in payoff ranges."""
         count = self.num_tables
-        tables = Rows(rows.joint[:count], rows.identity[:count])
         logits, value = self.network.apply(
-            params, self._observation, self._table_of, tables, coplayers[:count]
+            params, self._observation, self._table_of, rows.tables(count), coplayers[:count]
         )
         log_probs = masked_log_probs(logits, self._legal)
         return jnp.transpose(log_probs, (1, 2, 0)), value.T
@@ -68,7 +67,7 @@ class TreePopulation:
         self, params: Any, rows: Rows
     ) -> tuple[Float[Array, "S A K"], Float[Array, "S A K"]]:
         """Log-probabilities of the network, and probabilities with the sink in its place."""
-        log_probs, _ = self.forward(params, rows, rows.joint)
+        log_probs, _ = self.forward(params, rows, rows.every)
         probabilities = jnp.where(self._legal[:, :, None], jnp.exp(log_probs), 0.0)
         if self._sink is not None:
             probabilities = probabilities.at[:, :, 0].set(self._sink)

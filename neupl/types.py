@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 
@@ -13,10 +15,25 @@ class Rows(NamedTuple):
       joint: `[P, K, M]` distribution over the `M = K ** (P - 1)` joint profiles of the co-players,
         in ascending seat order, last co-player fastest; zero where nothing has been assigned.
       identity: `[P, K]` first strategy of the seat with an equal row: equal rows are one strategy.
+      asked: `[P, N, M]` further mixtures to respond to, which are no strategy's row and have no
+        index: numbers `K` to `K + N - 1` wherever a strategy is named. Nobody meets them.
     """
 
     joint: Float[Array, "P K M"]
     identity: Int[Array, "P K"]
+    asked: Float[Array, "P N M"] | None = None
+
+    @property
+    def every(self) -> Float[Array | np.ndarray, "P J M"]:
+        """Whom strategies and asked mixtures meet, in the order of their numbers."""
+        if self.asked is None:
+            return self.joint
+        return jnp.concatenate([self.joint, self.asked], axis=1)
+
+    def tables(self, count: int) -> "Rows":
+        """Those of the first `count` seats: of one where all seats share a table."""
+        asked = None if self.asked is None else self.asked[:count]
+        return Rows(self.joint[:count], self.identity[:count], asked)
 
 
 class Objective(NamedTuple):
@@ -25,16 +42,17 @@ class Objective(NamedTuple):
 
     Attributes:
       rows: whom each strategy meets.
-      temperature: `[P, K]` weight of the entropy of each decision, in game points per nat.
-      respond: `[P, K]` weight of improving each strategy against its row.
-      hold: `[P, K]` weight of keeping each strategy where the teacher has it.
+      temperature: `[P, K + N]` weight of the entropy of each decision, in game points per nat; of
+        strategies, then of asked mixtures.
+      respond: `[P, K + N]` weight of improving each of them against its row.
+      hold: `[P, K + N]` weight of keeping each of them where the teacher has it.
       teacher: parameters of the frozen copy that `hold` refers to.
     """
 
     rows: Rows
-    temperature: Float[Array, "P K"]
-    respond: Float[Array, "P K"]
-    hold: Float[Array, "P K"]
+    temperature: Float[Array, "P J"]
+    respond: Float[Array, "P J"]
+    hold: Float[Array, "P J"]
     teacher: Any
 
 

@@ -1,5 +1,5 @@
 """Measures running-with-scissors: joint steps per core-second of random play, beside JaxMARL's grid
-games.
+games, and agent-steps per core-second of learning by a network with a memory.
 
 A joint step is one step of all players of one lane: their actions drawn uniformly, the game
 stepped, the observations of all players and their rewards consumed, and finished episodes
@@ -7,6 +7,11 @@ restarted. 1,024 lanes in one jitted `scan` over a `vmap`, the same loop for all
 loop around a game that does nothing but draw the actions and hand out observations of
 the same size. All times are CPU time of the process on one thread, medians of runs that take turns.
 JaxMARL is optional: its lines are left out, with a message, where it is not installed.
+
+Learning is by `configs/running_with_scissors_gru.yaml` from its first parameters on: batches of
+rollout and update as `neupl train` makes them, evaluations aside. An agent-step is a decision of
+the seat that learns, counted once however often the update goes over it; the other seat's are not
+counted, though the network is asked for them too.
 """
 
 import os
@@ -22,11 +27,21 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 import bench_report
 import jax
 import jax.numpy as jnp
+import numpy as np
+from neupl_command import ROOT
 
 from games.running_with_scissors.game import RunningWithScissors
+from neupl.config import Config
+from neupl.config_io import load_config
+from neupl.problem import make_problem
+from neupl.training import rows_of
+from neupl.types import Objective
 
 BATCH = 1024
 TARGET_RATE = 500_000.0
+PRESET = ROOT / "configs" / "running_with_scissors_gru.yaml"
+LEARNING_TARGET = 40_000.0
+LEARNING_UNIT = "agent-steps per core-second"
 # Two players on a grid: collecting coins of two colours, cooking together, and JaxMARL's own
 # matrix game in space (which does not trace with every version of JAX).
 PEERS = ("storm_2p", "coin_game", "overcooked")
@@ -130,8 +145,51 @@ def prepare_peers(*, length: int) -> dict:
     return prepared
 
 
+def measure_learning(*, batches: int) -> tuple[dict, list[dict]]:
+    """The line of the report about learning, medians over batches, and what the time goes to."""
+    problem, _ = make_problem(load_config(Config, PRESET))
+    learner, size = problem.learner, problem.config.population.size
+    # Strategy 1 of either seat responds to strategy 0.
+    joint, respond = np.zeros((2, size, size)), np.zeros((2, size), np.float32)
+    joint[:, 1, 0] = respond[:, 1] = 1.0
+    state = learner.init(jax.random.key(0))
+    temperature = problem.config.temperature.floor * problem.info.payoff_range
+    objective = Objective(
+        rows=rows_of(joint),
+        temperature=np.full((2, size), temperature, np.float32),
+        respond=respond,
+        hold=np.zeros_like(respond),
+        teacher=state.params,
+    )
+    steps, seconds = [], []
+    for batch in range(batches + 1):
+        collect_key, update_key = jax.random.split(jax.random.key(batch))
+        begin = time.process_time()
+        experience = learner.collect(state.params, objective, collect_key)
+        between = time.process_time()
+        state, _ = learner.update(state, experience, update_key)
+        jax.block_until_ready(state.params)
+        steps.append(float(experience.decisions.counts.sum()))
+        seconds.append((between - begin, time.process_time() - between))
+    # The first batch compiles.
+    times, steps = np.array(seconds[1:]), np.array(steps[1:])
+    rate = float(np.median(steps / times.sum(axis=1)))
+    line = bench_report.row(
+        "learning", rate, LEARNING_TARGET, peer_name="target",
+        unit=LEARNING_UNIT, target=1.0, more_is_better=True,
+    )  # fmt: skip
+    shares = np.median(times / times.sum(axis=1, keepdims=True), axis=0)
+    parts = [
+        {"part": part, "share_of_time": float(share), "microseconds_per_agent_step": 1e6 * cost}
+        for part, share, cost in zip(
+            ("rollout", "update"), shares, np.median(times / steps[:, None], axis=0), strict=True
+        )
+    ]
+    return line, parts
+
+
 def measure(*, quick: bool, seeds: int) -> list[dict]:
-    """Runs every comparison."""
+    """Runs every comparison of random play."""
     length = 128 if quick else 512
     game = RunningWithScissors()
     mine = prepare(ours(game), length=length)
@@ -163,17 +221,19 @@ def main() -> None:
     options = bench_report.parse_options(
         "bench_running_with_scissors",
         description=__doc__,
-        quick="shorter runs, three of them",
-        seeds="pairs of further runs of each game",
+        quick="shorter runs, three of them, and three batches of learning",
+        seeds="pairs of further runs of each game, fours of further batches",
         default_seeds=3,
     )
+    learning, shares = measure_learning(batches=3 if options.quick else 3 + 4 * options.seeds)
     bench_report.finish(
         "bench_running_with_scissors",
         options,
-        measure(quick=options.quick, seeds=options.seeds),
+        [*measure(quick=options.quick, seeds=options.seeds), learning],
         title="Running-with-scissors",
         about=__doc__,
         packages=("jax", "jaxmarl"),
+        shares=shares,
     )
 
 

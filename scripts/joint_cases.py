@@ -15,9 +15,15 @@ GOOFSPIEL = "goofspiel(imp_info=True,num_cards={cards},{more}points_order=descen
 returns_type=total_points)"
 
 
+Oracle = Literal["exact", "ppo", "sampled"]
+
 # What a gap may be at most beside that of exact JPSRO with as many strategies: this factor of it,
 # or this share of the payoff range.
-ALLOWED = {"exact": (1.3, 0.005), "ppo": (2.0, 0.02)}
+ALLOWED: dict[Oracle, tuple[float, float]] = {
+    "exact": (1.3, 0.005),
+    "ppo": (2.0, 0.02),
+    "sampled": (2.0, 0.02),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,20 +33,21 @@ class Case:
     Attributes:
       game: an OpenSpiel string.
       preset: a file of `configs/`, or `None` for `--game` with its defaults.
-      oracle: where responses come from: the game tree, or episodes.
+      changes: of the preset or the defaults, `key=value`.
+      oracle: where responses come from: the game tree (`exact`), episodes with everything else from
+        the tree (`ppo`), or episodes alone (`sampled`).
       gap: CCE gap to be reached, in game points.
       welfare: sum of what the seats earn under the joint that is kept, at least, in game points.
       limit_s: seconds of the whole command in which both must be reached.
-      judged: whether the gap is also held against that of exact JPSRO.
     """
 
     game: str
     preset: str | None = None
-    oracle: Literal["exact", "ppo"] = "exact"
+    changes: tuple[str, ...] = ()
+    oracle: Oracle = "exact"
     gap: float = float("inf")
     welfare: float = float("-inf")
     limit_s: float = float("inf")
-    judged: bool = True
 
 
 GAMES = {
@@ -53,13 +60,17 @@ GAMES = {
     "trade_comm_2": "trade_comm(num_items=2)",
     "trade_comm_3": "trade_comm(num_items=3)",
     "trade_comm_4": "trade_comm(num_items=4)",
+    "goofspiel_5": GOOFSPIEL.format(cards=5, more=""),
+    "tiny_bridge_2p": "tiny_bridge_2p",
 }
 PRESETS = {
     "kuhn_3p": "kuhn_poker_3p",
     "kuhn_4p": "kuhn_poker_4p",
     "goofspiel_4": "goofspiel_4_total",
+    "goofspiel_5": "goofspiel_5_total",
 }
-# What is asked for: of the exact oracle, then of the one that learns from episodes.
+# What is asked for besides the gap of exact JPSRO: of the exact oracle, then of the one that learns
+# from episodes.
 ASKED: dict[str, tuple[dict[str, float], dict[str, float]]] = {
     "kuhn_3p": ({"gap": 0.005, "limit_s": 120}, {"gap": 0.03, "limit_s": 180}),
     "kuhn_4p": ({"gap": 0.02, "limit_s": 300}, {"gap": 0.1, "limit_s": 600}),
@@ -73,24 +84,29 @@ ASKED: dict[str, tuple[dict[str, float], dict[str, float]]] = {
 }
 
 
-def _preset(name: str, oracle: Literal["exact", "ppo"]) -> Case:
+def _preset(name: str, oracle: Oracle) -> Case:
     stem = PRESETS.get(name, name)
+    exact, learned = ASKED.get(name, ({}, {}))
     if oracle == "exact":
-        return Case(GAMES[name], f"{stem}.yaml", **ASKED[name][0])
-    return Case(GAMES[name], f"{stem}_ppo.yaml", "ppo", **ASKED[name][1])
+        return Case(GAMES[name], f"{stem}.yaml", **exact)
+    return Case(GAMES[name], f"{stem}_ppo.yaml", oracle=oracle, **learned)
 
+
+FROM_EPISODES = ("learner.kind=ppo", "graph.kind=jpsro", "evaluation.payoffs=sampled")
 
 CASES = {
     **{name: _preset(name, "exact") for name in GAMES},
     **{f"{name}_ppo": _preset(name, "ppo") for name in GAMES},
-    # No preset, the defaults of `--game`: only the gap of exact JPSRO is asked for.
+    # No preset, the defaults of `--game`.
     "sheriff_1r": Case("sheriff(num_rounds=1)"),
     "stag_hunt": Case("matrix_sh"),
     "bach_stravinsky": Case("matrix_bos"),
     "goofspiel_3_3p": Case(GOOFSPIEL.format(cards=3, more="players=3,")),
-    # Reported with their curves; nothing is asked for.
-    "tiny_bridge_2p": Case("tiny_bridge_2p", judged=False),
-    "goofspiel_5": Case(GOOFSPIEL.format(cards=5, more=""), judged=False),
+    # From episodes alone, with the defaults.
+    "kuhn_3p_sampled": Case(GAMES["kuhn_3p"], changes=FROM_EPISODES, oracle="sampled"),
+    "sheriff_small_sampled": Case(SMALL_SHERIFF, changes=FROM_EPISODES, oracle="sampled"),
+    # Three-player Leduc poker has 1.8 million nodes: what the tree is good for is the certificate.
+    "leduc_3p_sampled": Case("leduc_poker(players=3)", "leduc_poker_3p_ppo.yaml", oracle="sampled"),
 }
 
 # What is taken away, as changes of the preset.

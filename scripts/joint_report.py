@@ -1,6 +1,7 @@
 """The page and the figure of `reproduce_neupl_jpsro.py`."""
 
 import json
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ def write(folder: Path, content: Mapping[str, Any]) -> None:
     (folder / "neupl_jpsro.md").write_text(markdown(content))
     with style.context(["default", STYLE]):
         draw_curves(folder / "neupl_jpsro_gap.png", _games(content))
+        draw_drift(folder / "neupl_jpsro_drift.png", content["rows"])
 
 
 def _games(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -36,6 +38,10 @@ def markdown(content: Mapping[str, Any]) -> str:
     ablated = [row for row in content["rows"] if "/" in row["name"]]
     parts = preamble("NeuPL-JPSRO beside exact JPSRO", content)
     parts += _games_part(games)
+    compared = [row for row in games if "openspiel" in row and row["oracle"] != "sampled"]
+    if compared:
+        parts += _openspiel_part(compared)
+    parts += _drift_part(games)
     parts += _adaptation_part(games)
     if ablated:
         parts += _ablations_part(games, ablated)
@@ -48,6 +54,7 @@ def markdown(content: Mapping[str, Any]) -> str:
 def _games_part(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     exact = [row for row in rows if row["oracle"] == "exact"]
     learned = [row for row in rows if row["oracle"] == "ppo"]
+    sampled = [row for row in rows if row["oracle"] == "sampled"]
     parts = [
         "## Gaps and values",
         "Every population is one network for all strategies of all seats. The gap is that of the "
@@ -81,12 +88,83 @@ def _games_part(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             "from the game tree: these runs are *exact-gated*.",
             _gaps(learned),
         ]
+    if sampled:
+        parts += [
+            "### From episodes alone",
+            "Payoffs, gaps, the end of an iteration and the choice of what is kept are estimates, "
+            "and no process of the run sees a tree. Gap and welfare are exact all the same, found "
+            "afterwards by the process that certifies.",
+            _gaps(sampled),
+            "What the run knew of these gaps, by seed: what the responses gained that it had "
+            "trained against the joint, a lower bound up to noise.",
+            table(
+                ("game", "CCE gap", "estimated"),
+                [
+                    (
+                        row["name"],
+                        ", ".join(number(run["gap"]) for run in row["runs"]),
+                        ", ".join(number(run["curve"]["best"][-1]) for run in row["runs"]),
+                    )
+                    for row in sampled
+                ],
+            ),
+        ]
     return [
         *parts,
         "![Gap over seconds](neupl_jpsro_gap.png)",
         "Lines are the gap of the joint that is kept so far, one per seed, over the seconds of "
-        "training: it may rise where greater welfare decides; dashed: exact JPSRO with as many "
-        "strategies; dotted: what is asked for.",
+        "training (an estimate, from below, where the run has episodes alone): it may rise where "
+        "greater welfare decides; dashed: exact JPSRO with as many strategies; dotted: what is "
+        "asked for.",
+    ]
+
+
+def _openspiel_part(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [
+        "## Beside OpenSpiel's JPSRO",
+        "The least gap that `open_spiel.python.algorithms.jpsro` shows in 100 CPU seconds, with "
+        "maximum-Gini CCEs as in its authors' example, its strategies of a seat then, and the CPU "
+        "seconds until then. It keeps tables and computes responses exactly; what it "
+        "spends on its evaluation joint is not counted. Beside it the seconds of training, "
+        "compilation included, after which the population that our runs keep has at "
+        "most that gap: median (worst) over the seeds. Exact JPSRO of ours beside it: "
+        "[jpsro.md](jpsro.md).",
+        table(
+            ("game", "OpenSpiel's gap", "strategies", "CPU seconds", "iterations", "ended by",
+             "ours, seconds"),
+            [_openspiel_line(row) for row in rows],
+        ),
+    ]  # fmt: skip
+
+
+def _openspiel_line(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    found = row["openspiel"]
+    curve = found["curve"]
+    if not curve["gap"]:
+        why = f"{found['status']}: {found['error']}" if found["error"] else found["status"]
+        return row["name"], "-", "-", "-", 0, why, "-"
+    best = min(range(len(curve["gap"])), key=lambda k: curve["gap"][k])
+    times = []
+    for run in row["runs"]:
+        ours = zip(run["curve"]["seconds"], run["curve"]["best"], strict=True)
+        times.append(next((at for at, gap in ours if gap <= curve["gap"][best]), float("inf")))
+    return (
+        row["name"],
+        number(curve["gap"][best]),
+        max(curve["sizes"][best]),
+        number(curve["cpu_s"][best]),
+        len(curve["gap"]),
+        found["status"],
+        f"{_or_never(statistics.median(times))} ({_or_never(max(times))})",
+    )
+
+
+def _or_never(seconds: float) -> str:
+    return "never" if seconds == float("inf") else f"{seconds:.0f}"
+
+
+def _drift_part(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [
         "## Drift",
         "How far the payoffs between earlier strategies had moved when an iteration ended, as a "
         "share of the payoff range: the median over the iterations, and the greatest, by seed. "
@@ -104,6 +182,8 @@ def _games_part(rows: Sequence[Mapping[str, Any]]) -> list[str]:
                 for row in rows
             ],
         ),
+        "![Drift over iterations](neupl_jpsro_drift.png)",
+        "The same, iteration by iteration, one line per seed; grey: without rehearsal.",
     ]
 
 
@@ -160,6 +240,7 @@ def _adaptation_part(rows: Sequence[Mapping[str, Any]]) -> list[str]:
                     ),
                 )
                 for row in rows
+                if row["oracle"] != "sampled"
             ],
         ),
     ]
@@ -232,6 +313,29 @@ def draw_curves(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     figure, _ = panels_of(
         rows, _draw_case, across="seconds of training", upwards="CCE gap (points)"
     )
+    figure.savefig(path)
+
+
+def draw_drift(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Draws how far payoffs moved in every iteration, one panel per game, one line per seed."""
+    unheld = {
+        row["name"].partition("/")[0]: row for row in rows if row["name"].endswith("/no rehearsal")
+    }
+
+    def draw(axes: "Axes", row: Mapping[str, Any]) -> None:
+        other = unheld.get(row["name"], {"runs": ()})
+        for run, colour in [
+            *((r, "#AAAAAA") for r in other["runs"]),
+            *((r, None) for r in row["runs"]),
+        ]:
+            shares = [max(d / row["payoff_range"], FLOOR) for d in run["curve"]["drift"]]
+            axes.plot(range(1, len(shares) + 1), shares, color=colour, linewidth=1.3)
+        axes.set_yscale("log")
+        axes.set_title(row["name"])
+        axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
+
+    games = [row for row in rows if "/" not in row["name"]]
+    figure, _ = panels_of(games, draw, across="iteration", upwards="drift (payoff ranges)")
     figure.savefig(path)
 
 

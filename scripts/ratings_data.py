@@ -1,14 +1,16 @@
 """The real evaluation that benchmarks and reproductions of ratings use."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from evaluation.outcomes import scores_against_baseline
-from evaluation.readers import read_evaluation
+from evaluation.readers import read_evaluation, read_groups
 from evaluation.types import Scores
 
 # Real evaluations are kept beside a checkout, not in it.
 BESIDE = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 FILE = Path("arena_hard_v0_1_gpt4o") / "pairwise.csv.gz"
+TEXTS = FILE.with_name("prompts.csv.gz")
 RUN = {"run": "gpt4o_run_2024-08-06"}
 
 
@@ -30,3 +32,9 @@ def arena_hard(folder: Path | None) -> tuple[Scores | None, str]:
     table = scores_against_baseline(battles, missing="tie")
     assert isinstance(table, Scores)
     return table, "Arena-Hard v0.1 judged by GPT-4o, 17 models on 500 prompts"
+
+
+def arena_hard_texts(folder: Path | None, prompts: Sequence[str]) -> list[str]:
+    """The first 100 characters of each of Arena-Hard's prompts."""
+    texts = read_groups((BESIDE if folder is None else folder) / TEXTS, "prompt_head")
+    return [texts[prompt] for prompt in prompts]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FIGURE = "ratings_copy_stress.png"
+SUBMISSION_FIGURE = "ratings_submission.png"
 COLOURS = {
     "bradley_terry": "#b5442e",
     "win_rate": "#d9a441",
@@ -28,6 +29,7 @@ def write(folder: Path, content: Mapping[str, Any]) -> None:
     (folder / "ratings.json").write_text(json.dumps(content, indent=1) + "\n")
     (folder / "ratings.md").write_text(markdown(content))
     draw(folder / FIGURE, content)
+    draw_submissions(folder / SUBMISSION_FIGURE, content)
 
 
 def summary(content: Mapping[str, Any]) -> str:
@@ -74,6 +76,19 @@ def markdown(content: Mapping[str, Any]) -> str:
         "copies only, *CCE with groups* knows which prompt each copy is of. Rank of gpt-4o and "
         "largest change of any model's rating, median (worst) over the seeds.",
         _noisy_table(content),
+        "## Copies that are found",
+        "The same copies, looked for (`--groups found`): by outcomes alone, or with the first 100 "
+        "characters of the prompts, of which each copy has a fifth of the words replaced. *Found* "
+        "copies are in the group of their original, *merged* originals in that of another; worst "
+        "over the seeds.",
+        _found_table(content),
+        "## Open-ended submission",
+        "In every round of a simulation a model and a prompt are submitted that rate best among "
+        "random changes of those listed, and the oldest leave "
+        "(`scripts/open_ended_submission.py`). Skill entropy of what is listed, mean (least to "
+        "most) over the seeds, in nats; five skills have at most 1.609.",
+        _submission_table(content),
+        f"![Skill entropy over rounds of submission]({SUBMISSION_FIGURE})",
         "## Clones of models",
         "Ratings of the originals, Elo points at an equal mean of theirs; clones tie with each "
         "other.",
@@ -139,6 +154,44 @@ def _noisy_points(
         for point in curve["points"]
         if point["rater"] == rater and point["extra"] == extra
     ]
+
+
+def _found_table(content: Mapping[str, Any]) -> str:
+    rows = []
+    for target, noise, texts in dict.fromkeys(
+        (each["target"], each["noise"], each["texts"]) for each in content["found"]
+    ):
+        own = [
+            each
+            for each in content["found"]
+            if (each["target"], each["noise"], each["texts"]) == (target, noise, texts)
+        ]
+        order, changes = own[0]["order"], [each["largest_change"] for each in own]
+        rows.append(
+            (
+                f"{target}, {order}",
+                f"{noise:.0%}",
+                texts,
+                f"{min(each['found'] for each in own):.1%}",
+                max(each["merged"] for each in own),
+                f"{max(changes):.4f}",
+            )
+        )
+    header = ("prompts of", "noise", "texts", "found", "merged", "largest change of a rating")
+    return table(header, rows)
+
+
+def _submission_table(content: Mapping[str, Any]) -> str:
+    rows = []
+    for selection in dict.fromkeys(each["selection"] for each in content["submissions"]):
+        own = [each for each in content["submissions"] if each["selection"] == selection]
+        for what in ("models", "prompts"):
+            ends = [each[what][-1] for each in own]
+            start = statistics.mean(each[what][0] for each in own)
+            last = f"{statistics.mean(ends):.3f} ({min(ends):.3f} to {max(ends):.3f})"
+            rows.append((selection, what, f"{start:.3f}", last))
+    rounds = len(content["submissions"][0]["models"]) - 1
+    return table(("selected by", "of", "at the start", f"after {rounds} rounds"), rows)
 
 
 def _clones_table(content: Mapping[str, Any]) -> str:
@@ -229,3 +282,30 @@ def _draw_noise(panel: "Axes", content: Mapping[str, Any]) -> None:
     panel.set_xlabel("share of cells judged anew")
     panel.set_ylabel("largest change of a rating")
     panel.legend(fontsize=9)
+
+
+def draw_submissions(path: Path, content: Mapping[str, Any]) -> None:
+    """Entropy over rounds, models and prompts side by side; a thin line a seed, a thick mean."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot, style
+
+    with style.context(["default", STYLE]):
+        figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.6), layout="constrained", sharey=True)
+        for panel, what in zip(axes, ("models", "prompts"), strict=True):
+            for selection in dict.fromkeys(each["selection"] for each in content["submissions"]):
+                lines = [
+                    each[what] for each in content["submissions"] if each["selection"] == selection
+                ]
+                for line in lines:
+                    panel.plot(line, color=COLOURS[selection], alpha=0.3, linewidth=0.8)
+                means = [statistics.mean(own) for own in zip(*lines, strict=True)]
+                title = content["titles"][selection]
+                panel.plot(means, color=COLOURS[selection], linewidth=2.2, label=title)
+            panel.set_title(f"Skills of {what}")
+            panel.set_xlabel("round of submission")
+        axes[0].set_ylabel("entropy in nats")
+        axes[0].legend(fontsize=9)
+        figure.savefig(path, dpi=120)
+        pyplot.close(figure)

@@ -2,8 +2,9 @@
 
 Copies the ten prompts at which a model is worst or best, exactly or judged anew with some noise,
 and rates by Bradley-Terry, mean win rate, and the coarse correlated equilibrium of the evaluation
-game; clones models too. Writes `ratings.md`, `ratings.json` and a figure. Exit code 1 if a full run
-misses a claim, or without the data.
+game; clones models too; looks for copies that were judged anew and reworded; and simulates
+submission under selection by ratings. Writes `ratings.md`, `ratings.json` and figures. Exit code 1
+if a full run misses a claim, or without the data.
 """
 
 import argparse
@@ -16,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import ratings_report as report
-from ratings_data import FILE, arena_hard
+from open_ended_submission import SELECTIONS, simulate
+from ratings_data import FILE, arena_hard, arena_hard_texts
 from reproduction_report import processor
 
 from evaluation.redundancy import (
@@ -25,10 +27,12 @@ from evaluation.redundancy import (
     CCE_GROUPED,
     RATERS,
     WIN_RATE,
+    Recovery,
     StressCurve,
     clone_stress,
     copy_stress,
     near_copies,
+    recovery,
 )
 from evaluation.redundancy.findings import findings
 from evaluation.redundancy.types import Order
@@ -47,6 +51,10 @@ EXACT_RATERS = (BRADLEY_TERRY, WIN_RATE, CCE)
 NOISY_RATERS = (BRADLEY_TERRY, CCE, CCE_GROUPED)
 # Changes of an equilibrium rating by exact copies, and by noisy ones that are known as groups.
 EXACT_LIMIT, GROUPED_LIMIT = 1e-6, 0.005
+# The same by copies that were found, with up to so much noise, and originals that may be merged.
+FOUND_LIMIT, FOUND_NOISE, MERGED_LIMIT = 0.02, 0.15, 5
+FOUND_EXTRA, CHANGED_WORDS = 500, 0.2
+ROUNDS = 60
 
 
 def exact_curves(table: Scores, *, quick: bool, progress: Progress) -> list[StressCurve]:
@@ -78,7 +86,47 @@ def noisy_curves(
     return curves
 
 
-def claims_of(exact: Sequence[StressCurve], noisy: Sequence[StressCurve]) -> list[dict[str, Any]]:
+def found_copies(
+    table: Scores, texts: Sequence[str], *, quick: bool, seeds: int, progress: Progress
+) -> list[Recovery]:
+    """Copies of prompts looked for by outcomes alone, and by reworded texts as well."""
+    targets = TARGETS[:1] if quick else TARGETS
+    noises = (FOUND_NOISE,) if quick else NOISES
+    cases = [
+        (target, noise, known, seed)
+        for target in targets
+        for noise in noises
+        for known in (None, texts)
+        for seed in range(seeds)
+    ]
+    found = []
+    for (name, order), noise, known, seed in cases:
+        progress.update(len(found), len(cases), target=name, noise=noise)
+        found.append(
+            recovery(
+                table, name, order=order, extra=FOUND_EXTRA, noise=noise, texts=known,
+                changed_words=CHANGED_WORDS, seed=seed,
+            )
+        )  # fmt: skip
+    return found
+
+
+def submissions(*, quick: bool, seeds: int, progress: Progress) -> list[dict[str, Any]]:
+    """Skill entropy over rounds of submission, by what selects."""
+    rounds = 5 if quick else ROUNDS
+    histories = []
+    for seed in range(seeds):
+        for selection in SELECTIONS:
+            progress.update(len(histories), seeds * len(SELECTIONS))
+            history = simulate(selection, rounds=rounds, seed=seed)
+            entropies = {name: part.tolist() for name, part in history._asdict().items()}
+            histories.append({"selection": selection, "seed": seed, **entropies})
+    return histories
+
+
+def claims_of(
+    exact: Sequence[StressCurve], noisy: Sequence[StressCurve], found: Sequence[Recovery]
+) -> list[dict[str, Any]]:
     """What is to hold, what was measured, and whether it holds."""
     claims = []
     for curve, expected in zip(exact[:2], ((1, 16), (16, 1)), strict=True):
@@ -115,10 +163,22 @@ def claims_of(exact: Sequence[StressCurve], noisy: Sequence[StressCurve]) -> lis
             "holds": max(changes) <= GROUPED_LIMIT,
         }
     )
+    for texts in ("withheld", "reworded"):
+        own = [each for each in found if each.texts == texts and each.noise <= FOUND_NOISE]
+        change, merged = max(each.largest_change for each in own), max(each.merged for each in own)
+        claims.append(
+            {
+                "claim": f"{FOUND_EXTRA:,} copies with up to {FOUND_NOISE:.0%} noise, groups found "
+                f"with texts {texts}: no model moves by {FOUND_LIMIT:g}, at most {MERGED_LIMIT} "
+                "of 500 originals are merged",
+                "measured": f"at most {change:.4f}, {merged} merged, over {len(own)} draws",
+                "holds": change < FOUND_LIMIT and merged <= MERGED_LIMIT,
+            }
+        )
     return claims
 
 
-def measure(table: Scores, options: argparse.Namespace) -> dict[str, Any]:
+def measure(table: Scores, texts: Sequence[str], options: argparse.Namespace) -> dict[str, Any]:
     """The whole report."""
     start = time.process_time()
     seeds = 1 if options.quick else options.seeds
@@ -126,6 +186,10 @@ def measure(table: Scores, options: argparse.Namespace) -> dict[str, Any]:
         exact = exact_curves(table, quick=options.quick, progress=progress)
     with Progress("noisy copies") as progress:
         noisy = noisy_curves(table, quick=options.quick, seeds=seeds, progress=progress)
+    with Progress("copies found") as progress:
+        found = found_copies(table, texts, quick=options.quick, seeds=seeds, progress=progress)
+    with Progress("submission") as progress:
+        histories = submissions(quick=options.quick, seeds=seeds, progress=progress)
     clones = [
         effect
         for name, _ in TARGETS[: 1 if options.quick else None]
@@ -140,11 +204,13 @@ def measure(table: Scores, options: argparse.Namespace) -> dict[str, Any]:
         "versions": versions(),
         "machine": {"processor": processor(), "cores": usable_cores()},
         "cpu_s": time.process_time() - start,
-        "claims": claims_of(exact, noisy),
+        "claims": claims_of(exact, noisy, found),
         "grouped_limit": GROUPED_LIMIT,
         "titles": {rater.name: rater.title for rater in RATERS},
         "exact": [dataclasses.asdict(curve) for curve in exact],
         "noisy": [dataclasses.asdict(curve) for curve in noisy],
+        "found": [dataclasses.asdict(each) for each in found],
+        "submissions": histories,
         "clones": [dataclasses.asdict(effect) for effect in clones],
         "near": [dataclasses.asdict(part) for part in near],
         "findings": findings((), near, False, [*exact, *first_seed], clones)[2:],
@@ -185,7 +251,7 @@ def main() -> int:
         where = options.data or "shared/data beside the repository"
         print(f"error: no {FILE} in {where}; give its folder by --data", file=sys.stderr)
         return 1
-    content = measure(table, options)
+    content = measure(table, arena_hard_texts(options.data, table.prompts), options)
     if options.out is not None:
         report.write(options.out, content)
     print(json.dumps(content) if options.json else report.summary(content))

@@ -19,6 +19,8 @@ from jaxtyping import install_import_hook
 ROOT = Path(__file__).resolve().parent.parent
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Most of the time would go into making code fast that runs once.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # Workers of pytest-xdist share the cores; each must not open a thread pool for all of them.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("NPROC", "1")

@@ -8,7 +8,7 @@ import numpy as np
 from evaluation.pages.page import text
 
 WIDTH, HEIGHT = 640, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 12, 12, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 26, 12, 44
 # Okabe-Ito, and dashes for who sees no colours.
 COLOURS = ("var(--gain)", "var(--loss)", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _DASHES = ("", "6 3", "2 3", "8 3 2 3")

@@ -7,12 +7,14 @@ Okabe-Ito colours. Names are drawn as they are: no formula is read out of a doll
 import io
 import re
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from evaluation.pages.page import seen
 from evaluation.pages.rating_report import RatingReport
+from evaluation.redundancy.types import StressCurve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 MAX_DRAWN = 60
 DPI = 130
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#777777"
+_LINES = (_ORANGE, _GREY, _BLUE, "#009E73")
 # Drawn in this, then given the colour of the text around it; that and others are the theme's.
 _TEXT = "#010203"
 _INLINE_COLOURS = {
@@ -56,18 +59,53 @@ def ratings_svg(report: RatingReport) -> str:
         figure = _figure(8.2, len(drawn))
         _draw_ratings(figure.add_subplot(), report, drawn)
         svg = _saved(figure, "svg", transparent=True).decode()
+    return _element(svg, "ratings")
+
+
+def _element(svg: str, prefix: str) -> str:
+    """A file as an element of a page that has others."""
     svg = svg[svg.index("<svg") :].strip()
     # Metadata say nothing, and a style would be the whole page's.
     svg = re.sub(r"<(metadata|style)\b.*?</\1>", "", svg, flags=re.DOTALL)
-    return re.sub(r"<[^>]*>", lambda tag: _inlined(tag[0]), svg)
+    return re.sub(r"<[^>]*>", lambda tag: _inlined(tag[0], prefix), svg)
 
 
-def _inlined(tag: str) -> str:
+def stress_svg(curves: Sequence[StressCurve], titles: Mapping[str, str]) -> str:
+    """Ranks over numbers of copies, a panel a curve, as an SVG element for a page.
+
+    Args:
+      curves: of copies without noise, at least one.
+      titles: of the methods by name.
+    """
+    from matplotlib import style
+    from matplotlib.figure import Figure
+
+    with style.context(["default", _STYLE, _INLINE]):
+        width = 3.6 * len(curves) + 1.6
+        figure = Figure(figsize=(width, 3.4), dpi=DPI, layout="constrained")
+        panels = figure.subplots(1, len(curves), squeeze=False)[0]
+        for panel, curve in zip(panels, curves, strict=True):
+            raters = list(dict.fromkeys(point.rater for point in curve.points))
+            for rater, colour, dash in zip(raters, _LINES, ("-", "--", "-.", ":"), strict=False):
+                own = curve.of_rater(rater)
+                extras, ranks = [p.extra for p in own], [p.rank for p in own]
+                panel.plot(extras, ranks, dash, marker="o", color=colour, label=titles[rater])
+            panel.invert_yaxis()
+            panel.locator_params(axis="y", integer=True)
+            panel.set_title(_label(curve.target), parse_math=False, fontsize=10)
+            panel.set_xlabel(f"copies of its {curve.order} prompts")
+        panels[0].set_ylabel("rank")
+        panels[-1].legend(fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        svg = _saved(figure, "svg", transparent=True).decode()
+    return _element(svg, "stress")
+
+
+def _inlined(tag: str, prefix: str) -> str:
     """A tag of an SVG file as part of a page: known without the addresses of vocabularies, with
     identifiers of its own, in the page's colour. Names stand between tags and stay as they are.
     """
     tag = re.sub(r' xmlns(:\w+)?="[^"]*"', "", tag).replace("xlink:href", "href")
-    tag = re.sub(r'( id="|href="#|url\(#)', r"\1ratings-", tag)
+    tag = re.sub(r'( id="|href="#|url\(#)', rf"\1{prefix}-", tag)
     for drawn, shown in _INLINE_COLOURS.items():
         tag = tag.replace(drawn, shown)
     return tag

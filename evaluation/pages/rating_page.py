@@ -7,7 +7,9 @@ import numpy as np
 from jaxtyping import Float64
 
 from evaluation.pages.page import Section, name, page, text
+from evaluation.pages.rating_audit import audit_section
 from evaluation.pages.rating_figures import MAX_DRAWN, ratings_svg
+from evaluation.pages.rating_heat import payoffs_table, win_rates_table
 from evaluation.pages.rating_methods import methods_section
 from evaluation.pages.rating_report import (
     RatingReport,
@@ -21,11 +23,9 @@ from evaluation.types import Attribution, RatingResult
 from evaluation.uncertainty import Uncertainty
 
 # Above so many models a page would be too large to be read; the tables beside it have all of them.
-MAX_HEAT, MAX_EXPLAINED = 80, 150
+MAX_EXPLAINED = 150
 # Prompts that are named for each model, half of them losses, and in the support.
 EXPLAINED_PROMPTS, SUPPORT_PROMPTS = 12, 25
-# How strongly a cell of a win rate of 0 or 1 is coloured: its number must stay readable.
-_STRONGEST = 0.62
 
 # Equilibria by their full names.
 _CONCEPTS = {
@@ -52,7 +52,12 @@ def rating_page(report: RatingReport, *, files: Sequence[str] = ()) -> str:
         sections.append(Section("support", "Equilibrium support", _support(report, made)))
     rates = report.win_rates()
     if rates is not None:
-        sections.append(Section("win-rates", "Win rates", _win_rates(report, rates)))
+        sections.append(Section("win-rates", "Win rates", win_rates_table(report, rates)))
+    payoffs = report.payoffs()
+    if payoffs is not None:
+        sections.append(Section("payoffs", "Payoffs", payoffs_table(report, payoffs)))
+    if report.audit is not None:
+        sections.append(Section("redundancy", "Redundancy audit", audit_section(report.audit)))
     sections.append(Section("data", "Data", _data(report, files)))
     sections.append(Section("methods", "Methods and certificates", methods_section(report)))
     return page(
@@ -79,7 +84,7 @@ def page_data(report: RatingReport) -> dict[str, Any]:
     rates = report.win_rates()
     if rates is not None:
         content["win_rates"] = {
-            "models": list(_rated_models(report)),
+            "models": list(report.evaluation.models),
             "rates": [_digits(row) for row in rates],
         }
     return content
@@ -92,12 +97,12 @@ def _lead(report: RatingReport) -> str:
     shown = ", ".join(map(name, best[:4]))
     more = f" and {len(best) - 4} more" if len(best) > 4 else ""
     if len(best) == 1:
-        words = f"By {_method(first)}, {shown} leads {len(first.models)} models."
+        words = f"By {_method(first)}, {shown} leads {_several(report)}."
     else:
         why = "share the best rating"
         if report.uncertainties[0] is not None:
             why = "lead and are not told apart by the data"
-        words = f"By {_method(first)}, {shown}{more} {why}, of {len(first.models)} models."
+        words = f"By {_method(first)}, {shown}{more} {why}, of {_several(report)}."
     if first.certificate is not None:
         words += f" The equilibrium is exact to a gap of {first.certificate.value:.2g}."
     return words
@@ -108,14 +113,16 @@ def _leaderboard(report: RatingReport) -> str:
     ranks, groups, made = first.ranks(), report.tied_groups(), first.attribution
     columns = [
         Column("Rank", sorted_by=True, low_first=True),
-        Column("Model", kind="text"),
+        Column(report.model_word.capitalize(), kind="text"),
         Column(f"Rating ({first.method})"),
     ]
     if uncertainty is not None:
         columns.append(Column("95 % interval", note="sorted by its lower end"))
     columns.append(Column("Tied group", low_first=True))
     if made is not None:
-        columns.append(Column("King mass", note="how often the model is drawn for the king"))
+        who, word = report.rated_player, report.model_word
+        note = f"how often the {word} is drawn for the {who}"
+        columns.append(Column(f"{who.capitalize()} mass", note=note))
     rows = []
     for k in first.order().tolist():
         row = [
@@ -133,8 +140,8 @@ def _leaderboard(report: RatingReport) -> str:
         told = "No intervals: none were asked for (--bootstrap N); a group shares a rank."
     else:
         told = (
-            f"{uncertainty.how}, estimated; a group is its best model and the next ones that are "
-            "not told apart from it."
+            f"{uncertainty.how}, estimated; a group is its best {report.model_word} and the next "
+            "ones that are not told apart from it."
         )
     shown = table(
         "Leaderboard",
@@ -157,7 +164,7 @@ def _described(svg: str, caption: str) -> str:
 
 def _side_by_side(report: RatingReport) -> str:
     results = report.results
-    columns = [Column("Model", kind="text")]
+    columns = [Column(report.model_word.capitalize(), kind="text")]
     columns += [
         Column(result.method, sorted_by=result is report.first, note=result.unit)
         for result in results
@@ -193,9 +200,10 @@ def _attribution(report: RatingReport, made: Attribution) -> str:
     categories = report.category_parts()
     explained = first.order().tolist()[:MAX_EXPLAINED]
     parts = [
-        f"<p>A rating is a sum over {_plural(word)}: what always answering with the model gains or "
-        f"loses in draws with that {word}. The parts below add up to the rating; those that lower "
-        "and raise it most are named. Bars compare the parts of one model.</p>"
+        f"<p>A rating is a sum over {_plural(word)}: what always playing it gains or loses "
+        f"in draws with that {word}. The parts below add up to the rating; those that lower "
+        "and raise it most are named. Bars compare the parts of one "
+        f"{report.model_word}.</p>"
     ]
     for place, k in enumerate(explained):
         rating = f"{rating_text(first, first.ratings[k])}"
@@ -215,8 +223,8 @@ def _attribution(report: RatingReport, made: Attribution) -> str:
         )
     if len(explained) < len(first.models):
         parts.append(
-            f"<p>{len(first.models) - len(explained):,} models with lower ratings are in the "
-            "tables beside this page.</p>"
+            f"<p>{len(first.models) - len(explained):,} {_plural(report.model_word)} with lower "
+            "ratings are in the tables beside this page.</p>"
         )
     return "\n".join(parts)
 
@@ -257,18 +265,19 @@ def _support(report: RatingReport, made: Attribution) -> str:
     """How often prompts, king and rebel are drawn."""
     first, word = report.first, report.prompt_word
     drawn = np.argsort(-made.prompt_masses, kind="stable")[:SUPPORT_PROMPTS]
-    masses = [("King", made.model_masses)]
+    masses = [(report.rated_player.capitalize(), made.model_masses)]
+    models = _plural(report.model_word)
     if made.rebel_masses is not None:
         masses.append(("Rebel", made.rebel_masses))
     said = [
         f"{_effective(made.prompt_masses):.1f} {_plural(word)} of {len(made.prompts):,}",
-        *(f"{_effective(own):.1f} models for the {who.lower()}" for who, own in masses),
+        *(f"{_effective(own):.1f} {models} for the {who.lower()}" for who, own in masses),
     ]
     intro = (
         "<p>An equilibrium is played by drawing from these. Their effective numbers (the "
         f"exponential of the entropy) are {'; '.join(said)}. Exact copies share one mass.</p>"
     )
-    columns = [Column("Model", kind="text")]
+    columns = [Column(report.model_word.capitalize(), kind="text")]
     for who, _ in masses:
         columns += [Column(f"{who} mass"), Column(f"{who} bar", kind="bar")]
     order = np.lexsort((first.ranks(), -made.model_masses))
@@ -278,7 +287,8 @@ def _support(report: RatingReport, made: Attribution) -> str:
         for _, own in masses:
             row += [Cell(f"{own[k]:.4f}", own[k]), Cell(bar(own[k] / own.max()))]
         rows.append(row)
-    models = table("Models drawn", "How often each model is played.", columns, rows)
+    told = f"How often each {report.model_word} is played."
+    played = table(f"{models.capitalize()} drawn", told, columns, rows)
     largest = made.prompt_masses.max()
     rows = [
         [
@@ -317,34 +327,7 @@ def _support(report: RatingReport, made: Attribution) -> str:
         told = f"How often their prompts are asked.{of}"
         columns = [Column("Category", kind="text"), Column("Mass"), Column("Bar", kind="bar")]
         tables.append(table("Categories drawn", told, columns, rows))
-    return f'{intro}{models}<div class="columns">{"".join(tables)}</div>'
-
-
-def _win_rates(report: RatingReport, rates: Float64[np.ndarray, "n n"]) -> str:
-    """A heat map that is a table: its numbers are read aloud, copied and printed."""
-    place = {model: k for k, model in enumerate(_rated_models(report))}
-    models = [report.first.models[k] for k in report.first.order().tolist()]
-    shown = [model for model in models if model in place][:MAX_HEAT]
-    rows = []
-    for row in shown:
-        cells = [Cell(name(row), head=True)]
-        for column in shown:
-            rate = rates[place[row], place[column]]
-            if row == column or np.isnan(rate):
-                cells.append(Cell('<span aria-hidden="true">·</span>'))
-                continue
-            sign = "gain" if rate >= 0.5 else "loss"
-            alpha = _STRONGEST * min(2 * abs(rate - 0.5), 1.0)
-            style = f"background:rgb(var(--{sign}-rgb) / {alpha:.2f})"
-            cells.append(Cell(f"{100 * rate:.0f}", rate, style=style))
-        rows.append(cells)
-    columns = [Column("Model", kind="text"), *(Column(model) for model in shown)]
-    of = f" Of the best {len(shown)}." if len(shown) < len(models) else ""
-    caption = (
-        "Percentage that the row won against the column over all prompts, a tie being half a win; "
-        f"blue won, orange lost. Models stand in the order of the leaderboard.{of}"
-    )
-    return table("Win rates", caption, columns, rows, kind="heat")
+    return f'{intro}{played}<div class="columns">{"".join(tables)}</div>'
 
 
 def _data(report: RatingReport, files: Sequence[str]) -> str:
@@ -364,11 +347,6 @@ def _source(report: RatingReport) -> str:
     return dict(data_rows(report))["Source"].replace("\\", "/").rsplit("/", 1)[-1]
 
 
-def _rated_models(report: RatingReport) -> tuple[str, ...]:
-    """Models in the order of the evaluation."""
-    return report.evaluation.models
-
-
 def _interval(result: RatingResult, uncertainty: Uncertainty, k: int) -> Cell:
     low, high = uncertainty.low[k], uncertainty.high[k]
     return Cell(f"{rating_text(result, low)} to {rating_text(result, high)}", low)
@@ -379,7 +357,12 @@ def _method(result: RatingResult) -> str:
 
 
 def _plural(word: str) -> str:
-    return "strategies" if word == "strategy" else f"{word}s"
+    return f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"
+
+
+def _several(report: RatingReport) -> str:
+    count = len(report.first.models)
+    return f"{count:,} {_plural(report.model_word)}"
 
 
 def _signed(value: float) -> str:

@@ -10,6 +10,7 @@ from jaxtyping import Float64
 
 from evaluation.outcomes import Missing, scores_against_baseline, win_counts
 from evaluation.ratings import Evaluation
+from evaluation.redundancy.types import Audit
 from evaluation.types import Battles, DataError, RatingResult
 from evaluation.uncertainty import Uncertainty
 from games.normal_form import NormalForm
@@ -26,6 +27,8 @@ class RatingReport:
       notes: what a reader should know about data and methods, one sentence each.
       categories: of each prompt by name, to add attributions up by; `None` if there are none.
       missing: what became of battles that were not fought.
+      seat: of a payoff tensor, the player whose strategies are rated.
+      audit: of redundancy; `None` where none was asked for.
     """
 
     evaluation: Evaluation
@@ -34,6 +37,8 @@ class RatingReport:
     notes: tuple[str, ...] = ()
     categories: Mapping[str, str] | None = None
     missing: Missing = "drop"
+    seat: int = 0
+    audit: Audit | None = None
 
     @property
     def first(self) -> RatingResult:
@@ -43,7 +48,26 @@ class RatingReport:
     @property
     def prompt_word(self) -> str:
         """What the ratings are attributed to, in the singular."""
-        return "strategy" if isinstance(self.evaluation, NormalForm) else "prompt"
+        return "opposing strategy" if isinstance(self.evaluation, NormalForm) else "prompt"
+
+    @property
+    def model_word(self) -> str:
+        """What is rated, in the singular."""
+        return "strategy" if isinstance(self.evaluation, NormalForm) else "model"
+
+    @property
+    def rated_player(self) -> str:
+        """Who plays what is rated."""
+        return f"seat {self.seat}" if isinstance(self.evaluation, NormalForm) else "king"
+
+    def payoffs(self) -> Float64[np.ndarray, "K M"] | None:
+        """What each rated strategy earns against each of the opponent's, of a payoff tensor of two
+        players; else `None`.
+        """
+        if not isinstance(self.evaluation, NormalForm) or self.evaluation.num_players != 2:
+            return None
+        own = self.evaluation.payoffs[..., self.seat]
+        return own.T if self.seat else own
 
     def tied_groups(self) -> list[int]:
         """The group of each model, from 1 for the best: of what the data do not tell apart, or
@@ -89,8 +113,10 @@ class RatingReport:
 def rating_text(result: RatingResult, value: float) -> str:
     """A rating, or an end of its interval, with the digits that mean something."""
     digits = 1 if "Elo" in result.unit else 5
-    # A loss of nothing is no negative number.
-    return f"{value + 0.0:.{digits}f}" if abs(value) > result.tolerance else f"{0.0:.{digits}f}"
+    # A loss of nothing is no negative number, and one of little is not nothing.
+    if abs(value) <= result.tolerance:
+        return f"{0.0:.{digits}f}"
+    return f"{value:.{digits}f}" if abs(value) >= 0.5 * 10.0**-digits else f"{value:.1g}"
 
 
 def rating_content(report: RatingReport) -> dict[str, Any]:
@@ -138,6 +164,7 @@ def rating_content(report: RatingReport) -> dict[str, Any]:
     if made is not None:
         masses = map(number, made.prompt_masses)
         content["prompt_masses"] = dict(zip(made.prompts, masses, strict=True))
+    content["redundancy"] = report.audit and dataclasses.asdict(report.audit)
     return content
 
 

@@ -1,7 +1,11 @@
 """Battles between two models a row: who won in words (LMArena, evalica) or a number in [0, 1]."""
 
-import numpy as np
+import dataclasses
 
+import numpy as np
+from jaxtyping import Bool
+
+from evaluation.readers.style import read_style
 from evaluation.readers.table import Table
 from evaluation.readers.values import first_row, names, numbers
 from evaluation.types import Battles, DataError
@@ -32,13 +36,14 @@ def prompt_column(table: Table) -> str | None:
     return next((name for name in PROMPTS if name in table.names), None)
 
 
-def read_battles(table: Table, *, outcome: str | None = None) -> Battles:
+def read_battles(table: Table, *, outcome: str | None = None, style: bool = False) -> Battles:
     """The battles of a table, one a row; rows without an outcome are left out and counted.
 
     Args:
       table: with columns `model_a` and `model_b`, or `left` and `right`; a `winner` in words, or an
         `outcome` in [0, 1] from the side of the first; and perhaps a `prompt`.
       outcome: the column to take for the outcome.
+      style: whether to read what the table says of the style of the answers.
 
     Raises:
       DataError: a column is missing, or an entry is not allowed; the message names the row.
@@ -67,8 +72,19 @@ def read_battles(table: Table, *, outcome: str | None = None) -> Battles:
     if not known.all():
         notes.append(f"{np.count_nonzero(~known):,} rows without an outcome are left out")
         first, second, prompt, values = first[known], second[known], prompt[known], values[known]
-    return Battles(
+    battles = Battles(
         models, prompts, first, second, values, prompt, source=table.source, notes=tuple(notes)
+    )
+    return with_style(battles, table, known) if style else battles
+
+
+def with_style(battles: Battles, table: Table, kept: Bool[np.ndarray, "_"]) -> Battles:
+    """Battles of the kept rows of a table with what it says of the style of their answers."""
+    found = read_style(table)
+    if found is None:
+        return battles
+    return dataclasses.replace(
+        battles, styles=found.names, style_differences=found.differences[kept]
     )
 
 

@@ -47,6 +47,7 @@ def read_evaluation(
     where: Mapping[str, str] | None = None,
     outcome: str | None = None,
     baseline: str | None = None,
+    style: bool = False,
 ) -> Battles | Scores | NormalForm:
     """Reads an evaluation from a file.
 
@@ -57,6 +58,7 @@ def read_evaluation(
       where: only rows in which these columns have these values.
       outcome: the column of outcomes or scores, where it is not `outcome` or `score`.
       baseline: who Arena-Hard's models were compared with, where the file does not say.
+      style: whether to read what battles say of the length and formatting of their answers.
 
     Raises:
       DataError: the file cannot be read; the message names the file, the row and what is allowed.
@@ -79,11 +81,11 @@ def read_evaluation(
     table = read_table(path, content).selected(where or {})
     kind = data_format or _detected(table, outcome)
     if kind == "battles":
-        return read_battles(table, outcome=outcome)
+        return read_battles(table, outcome=outcome, style=style)
     if kind == "arena-hard":
         return read_arena_hard(table, baseline=baseline)
     if kind == "alpaca-eval":
-        return read_alpaca_eval(table)
+        return read_alpaca_eval(table, style=style)
     if kind == "scores":
         return read_long_scores(table, score=outcome or "score")
     rows = {"models-by-prompts": "models", "prompts-by-models": "prompts", "wide": None}[kind]

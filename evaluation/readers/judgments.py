@@ -1,9 +1,11 @@
 """Judgments of language models as their benchmarks store them: Arena-Hard and AlpacaEval."""
 
+import dataclasses
 import json
 
 import numpy as np
 
+from evaluation.readers.battles import with_style
 from evaluation.readers.table import Column, Table
 from evaluation.readers.values import first_row, names, numbers
 from evaluation.types import Battles, DataError
@@ -79,10 +81,14 @@ def _mean_verdict(table, games, code, text):
     return float(np.mean(worth)) if worth else np.nan
 
 
-def read_alpaca_eval(table: Table) -> Battles:
+def read_alpaca_eval(table: Table, *, style: bool = False) -> Battles:
     """AlpacaEval's annotations: `preference` runs from 1 (the first output) to 2 (the second).
 
     A preference of 0 is a tie, as 1.5 is; annotations without one are left out.
+
+    Args:
+      table: with `generator_1`, `generator_2`, `preference` and `instruction`.
+      style: whether to read the lengths of the outputs.
 
     Raises:
       DataError: a preference is out of range.
@@ -102,7 +108,7 @@ def read_alpaca_eval(table: Table) -> Battles:
     notes = []
     if not kept.all():
         notes.append(f"{np.count_nonzero(~kept):,} annotations without a preference are left out")
-    return Battles(
+    battles = Battles(
         models,
         prompts,
         second[kept],
@@ -112,3 +118,8 @@ def read_alpaca_eval(table: Table) -> Battles:
         source=table.source,
         notes=tuple(notes),
     )
+    # Generator 2 is named first, so that its side of a preference is the outcome.
+    battles = with_style(battles, table, kept) if style else battles
+    if battles.style_differences is None:
+        return battles
+    return dataclasses.replace(battles, style_differences=-battles.style_differences)

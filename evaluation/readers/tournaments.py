@@ -13,6 +13,11 @@ from games.types import GameError
 TOURNAMENT_FILE = "tournament.json"
 
 
+def is_tournament(folder: Path) -> bool:
+    """Whether a folder is that of a tournament."""
+    return (folder / TOURNAMENT_FILE).is_file()
+
+
 def read_tournament(path: Path, content: bytes) -> NormalForm:
     """The game of sending an entrant into a random seat, from a tournament's file.
 

@@ -4,9 +4,11 @@ from evaluation.redundancy.audit import audit
 from evaluation.redundancy.clones import clone_stress
 from evaluation.redundancy.copy_stress import copy_stress
 from evaluation.redundancy.near_copies import measured_noise, near_copies
+from evaluation.redundancy.recovery import Recovery, recovery
 from evaluation.redundancy.types import (
     BRADLEY_TERRY,
     CCE,
+    CCE_FOUND,
     CCE_GROUPED,
     RATERS,
     WIN_RATE,
@@ -23,6 +25,7 @@ from evaluation.redundancy.types import (
 __all__ = [
     "BRADLEY_TERRY",
     "CCE",
+    "CCE_FOUND",
     "CCE_GROUPED",
     "RATERS",
     "WIN_RATE",
@@ -32,6 +35,7 @@ __all__ = [
     "NearCopies",
     "NearPair",
     "Rater",
+    "Recovery",
     "StressCurve",
     "StressPoint",
     "audit",
@@ -39,4 +43,5 @@ __all__ = [
     "copy_stress",
     "measured_noise",
     "near_copies",
+    "recovery",
 ]

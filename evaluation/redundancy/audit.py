@@ -15,6 +15,7 @@ from evaluation.redundancy.near_copies import ASSUMED_NOISE, measured_noise, nea
 from evaluation.redundancy.types import (
     BRADLEY_TERRY,
     CCE,
+    CCE_FOUND,
     CCE_GROUPED,
     RATERS,
     Audit,
@@ -73,8 +74,8 @@ def audit(
     )
     count = len(table.prompts)
     extras = [max(1, round(share * count)) for share in EXTRA_SHARES]
-    exact = [rater for rater in raters if not rater.grouped]
-    noisy = [rater for rater in raters if rater in (BRADLEY_TERRY, CCE, CCE_GROUPED)]
+    exact = [rater for rater in raters if not (rater.grouped or rater.found)]
+    noisy = [rater for rater in raters if rater in (BRADLEY_TERRY, CCE, CCE_GROUPED, CCE_FOUND)]
     steps = len(targets) * len(exact) * (len(extras) + 2) + len(NOISES) * len(noisy) * 2
     step = _counter(steps, progress_fn)
     stress = functools.partial(copy_stress, table, options=options, seed=seed, progress_fn=step)

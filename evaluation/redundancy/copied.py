@@ -7,12 +7,10 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Float64
 
+from evaluation.outcomes import MAX_LEVELS
 from evaluation.types import Battles, Scores
 
 Table = TypeVar("Table", Battles, Scores)
-
-# A judge's scale has no more levels; scores with more are measurements, on each prompt's own scale.
-MAX_LEVELS = 20
 
 
 def with_prompt_copies(table: Table, prompts: Sequence[int], extra: int) -> Table:
@@ -75,6 +73,29 @@ def judged_anew(table: Table, noise: float, rng: np.random.Generator, *, first: 
     )
 
 
+def reworded(texts: Sequence[str], share: float, rng: np.random.Generator) -> list[str]:
+    """Texts of which a share of the words is replaced by words of any of them.
+
+    Args:
+      texts: any.
+      share: probability that a word is replaced, in [0, 1].
+      rng: consumed.
+    """
+    vocabulary = sorted({word for text in texts for word in text.split()})
+    changed = []
+    for text in texts:
+        words = text.split()
+        others = rng.choice(vocabulary, size=len(words)) if words else []
+        replaced = rng.random(len(words)) < share
+        changed.append(
+            " ".join(
+                str(other) if new else word
+                for word, other, new in zip(words, others, replaced, strict=True)
+            )
+        )
+    return changed
+
+
 def with_clones(table: Table, model: int, clones: int) -> Table:
     """The evaluation with clones of a model behind its own; clones tie with their original.
 
@@ -116,6 +137,9 @@ def _with_clone_battles(battles: Battles, model: int, models: tuple[str, ...]) -
         second=np.concatenate(second),
         outcome=np.concatenate(outcome),
         prompt=np.concatenate(prompt).astype(np.int32),
+        # Clones have no answers of their own to compare with each other's.
+        styles=(),
+        style_differences=None,
     )
 
 

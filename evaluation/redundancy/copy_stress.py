@@ -105,12 +105,15 @@ def rate_with(
       options: of the methods; groups among them are kept, and copies join those of their originals.
       sources: the original of each copied prompt.
     """
-    groups = options.groups
+    groups = None if rater.found else options.groups
     if groups is None and rater.grouped:
         groups = {name: name for name in table.prompts}
     if groups is not None:
         groups = groups | {name: groups[source] for name, source in (sources or {}).items()}
-    return rate(table, rater.method, dataclasses.replace(options, groups=groups, progress_fn=None))
+    own = dataclasses.replace(
+        options, groups=groups, find_groups=rater.found, texts=None, progress_fn=None
+    )
+    return rate(table, rater.method, own)
 
 
 def _point(rater, extra, base, result, target):

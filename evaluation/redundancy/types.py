@@ -15,12 +15,14 @@ class Rater:
       title: what a sentence calls it.
       method: its name in `evaluation.ratings.METHODS`.
       grouped: whether each prompt and its copies are one group of the prior.
+      found: whether copies that were judged again are looked for, by outcomes alone.
     """
 
     name: str
     title: str
     method: str
     grouped: bool = False
+    found: bool = False
 
 
 BRADLEY_TERRY = Rater("bradley_terry", "Bradley-Terry", "bradley_terry")
@@ -28,7 +30,9 @@ WIN_RATE = Rater("win_rate", "mean win rate", "win_rate")
 CCE = Rater("cce", "CCE", "cce")
 CCE_GROUPED = Rater("cce_grouped", "CCE with groups", "cce", grouped=True)
 
-RATERS = (BRADLEY_TERRY, WIN_RATE, CCE, CCE_GROUPED)
+CCE_FOUND = Rater("cce_found", "CCE with groups found", "cce", found=True)
+
+RATERS = (BRADLEY_TERRY, WIN_RATE, CCE, CCE_GROUPED, CCE_FOUND)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -90,7 +90,7 @@ def _description_rows(game: "GameDescription") -> list[tuple[str, str]]:
         ("players", str(game.num_players)),
         ("utility", game.utility.replace("_", "-")),
         ("returns", f"{game.min_return:g} to {game.max_return:g} game points"),
-        ("actions", _per_seat(game.num_actions, "actions")),
+        ("actions", _per_seat(game.num_actions, "numbers" if game.continuous else "actions")),
         ("observation", _per_seat(game.observation_size, "floats")),
     ]
     if game.observation_kind is not None:
@@ -98,6 +98,8 @@ def _description_rows(game: "GameDescription") -> list[tuple[str, str]]:
     if game.num_nodes is not None:
         rows.append(("nodes", f"{game.num_nodes:,}, of which {game.num_terminals:,} terminal"))
         rows.append(("information states", _per_seat(game.num_infosets, "states")))
+    if game.missing is not None:
+        rows.append(("to play it", game.missing))
     rows.append(("exact verification", "yes" if game.exact is None else f"no: {game.exact}"))
     return rows
 

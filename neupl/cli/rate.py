@@ -1,4 +1,4 @@
-"""`neupl rate`: ratings of models from battles, scores or payoffs."""
+"""`neupl rate`: ratings of models from battles, scores or payoffs, or of a run's strategies."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ import tyro
 from neupl.cli.options import OutputOptions
 from neupl.cli.output import print_json, print_table
 from neupl.cli.rate_audit import print_audit, run_audit
+from neupl.cli.rate_run import read_population
 
 if TYPE_CHECKING:
     from evaluation.pages import RatingReport
@@ -20,32 +21,45 @@ if TYPE_CHECKING:
 # Methods that stand beside the first one in a report, if none were asked for: those that take no
 # longer than reading the data.
 COMPANIONS = ("bradley_terry", "win_rate", "nash_averaging", "copeland")
+# Instead of a column: copies of prompts are looked for.
+FOUND = "found"
+# The same for payoffs of so many entries at most: other equilibria.
+TENSOR_COMPANIONS, SMALL_TENSOR = ("nash", "deviation"), 30_000
+# Another one, for battles that say how long or how formatted the answers were.
+STYLE_CONTROL = "style_control"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rate(OutputOptions):
-    """Rates models from battles, scores or payoffs, with a certificate.
+    """Rates models from battles, scores or payoffs, or the strategies of a run, with a certificate.
 
     The primary method is an equilibrium of a game between a player that chooses prompts, a king
     and a rebel: exact copies of prompts or models cannot move its ratings. Data are CSV, TSV, JSON,
     JSON lines or Parquet, also gzipped: battles (`model_a,model_b,winner`, `left,right,winner`, or
     an `outcome` in [0, 1]), scores (`model,prompt,score` or a wide table), judgments of Arena-Hard
-    and AlpacaEval; payoffs (`.npy`, `.npz`, `.json`, `.nfg`), whose first player is rated; or the
-    folder of a tournament.
+    and AlpacaEval; or payoffs (`.npy`, `.npz`, `.json`, `.nfg`). Of payoffs and of a run folder, or
+    of an exported population, the strategies of one seat are rated; of the folder of a tournament,
+    its entrants.
     """
 
-    evaluation: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
-    """The file."""
+    evaluation: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA|RUN")]
+    """The file, or the folder of a run, of a population or of a tournament."""
 
     method: Annotated[str | None, tyro.conf.arg(metavar="NAME,...")] = None
     """One or more methods; the first one ranks, the others stand beside it. `cce`, `ce`, `nash` and
     `deviation` (equilibria), `nash_averaging`, `nash_averaging_tasks`, `alpha_rank`,
-    `bradley_terry`, `davidson`, `elo`, `win_rate`, `borda`, `copeland`, `ranked_pairs`, `schulze`,
-    `maximal_lotteries`. By default cce, or bradley_terry where battles leave most pairs out."""
+    `bradley_terry`, `style_control`, `davidson`, `elo`, `win_rate`, `borda`, `copeland`,
+    `ranked_pairs`, `schulze`, `maximal_lotteries`. By default cce, or bradley_terry where battles
+    leave most pairs out."""
 
-    groups: Annotated[str | None, tyro.conf.arg(metavar="[FILE:]COLUMN")] = None
+    groups: Annotated[str | None, tyro.conf.arg(metavar="[FILE:]COLUMN|found")] = None
     """Prompts that belong together count once: the column that names each prompt's group, of DATA
-    or of another file with a column of prompts."""
+    or of another file with a column of prompts. Copies within a group that were judged again count
+    with their median. `found`: look for such copies in the outcomes, and in --texts."""
+
+    texts: Annotated[str | None, tyro.conf.arg(metavar="[FILE:]COLUMN")] = None
+    """The column with each prompt's text, or its beginning, for `--groups found`: copies may be
+    reworded."""
 
     where: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="COLUMN=VALUE"), tyro.conf.UseAppendAction
@@ -63,6 +77,9 @@ class Rate(OutputOptions):
     """What king and rebel earn: their chance of winning, or the difference of their scores, each
     prompt's own scale taken out or not."""
 
+    seat: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """Whose strategies are rated, of payoffs or a run: 0 for the first player."""
+
     missing: Literal["drop", "tie"] = "drop"
     """Prompts on which not everything was measured are left out, or what is missing counts as
     ties."""
@@ -70,6 +87,11 @@ class Rate(OutputOptions):
     affinity: Annotated[float | None, tyro.conf.arg(metavar="VARIANCE")] = None
     """Weigh prompts and models less that are nearly copies: whose payoffs differ by noise of this
     variance, in squared payoff."""
+
+    style: Annotated[str | None, tyro.conf.arg(metavar="NAME,...")] = None
+    """What `style_control` takes out of Bradley-Terry's ratings: differences of `length`, `tokens`,
+    `characters`, `words`, `headers`, `lists` or `bold`, from columns such as `length_a` and
+    `length_b`, LMArena's `conv_metadata`, or the answers themselves. By default all there are."""
 
     baseline: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """Whom Arena-Hard's models were compared with, where the file does not say."""
@@ -85,7 +107,7 @@ class Rate(OutputOptions):
 
     audit: bool = False
     """Audit redundancy: copies among prompts and models, and what copies would do to each method.
-    Rates the evaluation some fifty times."""
+    Rates the evaluation some eighty times; stands in the --report too."""
 
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """Seed of the resampling, and of the audit's judge noise."""
@@ -104,39 +126,54 @@ def run(command: Rate) -> int:
     """Reads, rates, and prints the ratings."""
     from evaluation.pages import RatingReport, rating_content
     from evaluation.ratings import RatingOptions, default_method
-    from evaluation.readers import read_evaluation
+    from evaluation.readers import is_tournament, read_evaluation
     from evaluation.uncertainty import from_covariance
     from neupl.errors import UserError
 
     if command.affinity is not None and not command.affinity > 0:
         raise UserError(f"--affinity {command.affinity}: expected a positive variance")
     _check_report(command)
+    if command.style is not None and STYLE_CONTROL not in _listed(command.method or ""):
+        raise UserError(f"--style {command.style} needs --method {STYLE_CONTROL}")
+    finds = command.groups == FOUND
+    if command.texts is not None and not finds:
+        raise UserError(f"--texts {command.texts} needs --groups {FOUND}")
     where = _conditions(command.where)
-    evaluation = read_evaluation(
-        command.evaluation,
-        data_format=command.format,
-        where=where,
-        outcome=command.outcome,
-        baseline=command.baseline,
-    )
+    told: tuple[str, ...] = ()
+    if command.evaluation.is_dir() and not is_tournament(command.evaluation):
+        _refuse_of_population(command)
+        evaluation, told = read_population(command.evaluation, quiet=command.quiet)
+    else:
+        evaluation = read_evaluation(
+            command.evaluation,
+            data_format=command.format,
+            where=where,
+            outcome=command.outcome,
+            baseline=command.baseline,
+            style=_wants_style(command),
+        )
     options = RatingOptions(
+        seat=command.seat,
         form=command.form,
         missing=command.missing,
-        groups=_by_prompt(command.groups, command, where),
+        groups=None if finds else _by_prompt(command.groups, command, where),
+        find_groups=finds,
+        texts=_by_prompt(command.texts, command, where),
         affinity_variance=command.affinity,
+        styles=None if command.style is None else _listed(command.style),
     )
     categories = _by_prompt(command.categories, command, where) or options.groups
     if command.method is None:
         method, reason = default_method(evaluation, options)
         methods = [method]
     else:
-        methods, reason = command.method.split(","), ""
-    results = [_rated(command, evaluation, name.strip(), options) for name in methods]
+        methods, reason = list(_listed(command.method)), ""
+    results = [_rated(command, evaluation, name, options) for name in methods]
     uncertainty = _uncertainty(command, evaluation, results[0], options)
     audit = None
     if command.audit:
         audit = run_audit(evaluation, options, seed=command.seed, quiet=command.quiet)
-    notes = [note for note in (reason, *results[0].notes) if note]
+    notes = [note for note in (reason, *told, *results[0].notes) if note]
     if command.report is not None and command.method is None:
         results += _companions(command, evaluation, results[0], options, notes)
     others = [None if r.covariance is None else from_covariance(r) for r in results[1:]]
@@ -147,13 +184,14 @@ def run(command: Rate) -> int:
         notes=tuple(notes),
         categories=categories,
         missing=command.missing,
+        seat=command.seat,
+        audit=audit,
     )
     files = []
     if command.report is not None:
         files = _write_report(command.report, command.evaluation, report)
     if command.json:
         content = rating_content(report)
-        content["redundancy"] = audit and dataclasses.asdict(audit)
         if files:
             content["files"] = files
         print_json(content)
@@ -183,16 +221,21 @@ def _companions(
     notes: list[str],
 ) -> "list[RatingResult]":
     """What people know beside the first ratings; a method that cannot rate these data is noted."""
-    from evaluation.types import DataError
+    from evaluation.types import Battles, DataError
     from games.normal_form import NormalForm
+    from solvers.types import SolverError
 
-    results = []
-    # They rate battles and scores alone.
-    for method in () if isinstance(evaluation, NormalForm) else COMPANIONS:
+    results, methods = [], COMPANIONS
+    if isinstance(evaluation, NormalForm):
+        small = evaluation.payoffs.size <= SMALL_TENSOR
+        methods = TENSOR_COMPANIONS if small else ()
+    if isinstance(evaluation, Battles) and evaluation.styles:
+        methods += (STYLE_CONTROL,)
+    for method in methods:
         if method != first.method:
             try:
                 results.append(_rated(command, evaluation, method, options))
-            except DataError as error:
+            except (DataError, SolverError) as error:
                 notes.append(f"not rated by {method}: {error}")
     return results
 
@@ -229,6 +272,27 @@ def _write_report(path: Path, source: Path, report: "RatingReport") -> list[str]
     except OSError as error:
         raise UserError(f"--report {path}: {error.strerror or error}") from error
     return [str(path.with_name(name)) for name in contents]
+
+
+def _refuse_of_population(command: Rate) -> None:
+    """Refuses options that are about files of battles or scores."""
+    from neupl.errors import UserError
+
+    names = ("groups", "texts", "categories", "where", "outcome", "format", "baseline", "style")
+    given = next((name for name in names if getattr(command, name)), None)
+    if given is not None:
+        raise UserError(f"--{given} is for files; {command.evaluation} is a folder")
+
+
+def _wants_style(command: Rate) -> bool:
+    """Whether a method needs to know how long or how formatted answers were."""
+    if command.method is None:
+        return command.report is not None
+    return STYLE_CONTROL in _listed(command.method)
+
+
+def _listed(names: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in names.split(","))
 
 
 def _conditions(where: tuple[str, ...]) -> dict[str, str]:
@@ -328,7 +392,7 @@ def _footer(results, uncertainty, notes, files):
         else:
             yield "", result.status
     if results[0].attribution is not None:
-        yield "mass", "how often the model is drawn for the king; it orders models of equal rank"
+        yield "mass", "how often it is drawn for the rated player; it orders what has equal rank"
     if uncertainty is not None:
         yield "95 %", f"{uncertainty.how}; a group is not told apart from its best model"
     for note in notes:

@@ -114,17 +114,6 @@ class AskedNetwork:
         return table
 
 
-def network_config(manifest: Mapping[str, Any]) -> NetworkConfig:
-    """The network that the manifest of a population describes.
-
-    Raises:
-      KeyError, TypeError: something is missing, or unknown.
-    """
-    content = dict(manifest["network"])
-    content["hidden_sizes"] = tuple(content["hidden_sizes"])
-    return NetworkConfig(**content)
-
-
 def form_of(manifest: Mapping[str, Any]) -> Form:
     """How responses became strategies; files from before there were two ways do not say."""
     return manifest.get("form", "distil")

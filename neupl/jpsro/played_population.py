@@ -16,9 +16,10 @@ from games.open_spiel_tree import observe_as_played
 from games.registry import load_tree
 from neupl.config import NetworkConfig
 from neupl.evaluation import normalise
-from neupl.jpsro.asked_network import AskedNetwork, form_of, network_config
+from neupl.jpsro.asked_network import AskedNetwork, form_of
 from neupl.jpsro.networks import Form
 from neupl.jpsro.population import JointPopulation, own_tables
+from neupl.networks import network_config
 from neupl.payoff_calibration import Calibration, PayoffEstimates
 from neupl.population_files import network_params
 from neupl.profile_distribution import Concept, ProfileDistribution

@@ -11,8 +11,9 @@ from jaxtyping import Float
 
 from games.game_tree import GameTree
 from neupl.config import NetworkConfig
-from neupl.jpsro.asked_network import AskedNetwork, form_of, network_config
+from neupl.jpsro.asked_network import AskedNetwork, form_of
 from neupl.jpsro.networks import Form
+from neupl.networks import network_config
 from neupl.population_files import network_params
 from neupl.tabular_population import TabularPopulation, assemble_tabular
 

@@ -82,15 +82,10 @@ def check_joint_config(config: Config) -> None:
             hint="leave population.sink at uniform and population.symmetric at false",
         )
     source = joint_payoff_source(config.evaluation.payoffs)
-    if source == "learned":
+    if source != "exact" and config.jpsro.coplayers == "product":
         raise UserError(
-            "evaluation.payoffs is 'learned': graph.kind=jpsro has no payoff head",
-            hint="set evaluation.payoffs to sampled, or to exact where the game has a tree",
-        )
-    if source == "sampled" and config.jpsro.coplayers == "product":
-        raise UserError(
-            "jpsro.coplayers is 'product', but runs of evaluation.payoffs=sampled measure the gap "
-            "of a joint by the responses to it",
+            f"jpsro.coplayers is 'product', but runs of evaluation.payoffs={source} measure the "
+            "gap of a joint by the responses to it",
             hint="leave jpsro.coplayers at joint, or set evaluation.payoffs=exact",
         )
     if config.learner.kind == "ppo":

@@ -3,7 +3,7 @@
 What can be gained from a joint is estimated by the responses that were trained against it, one
 iteration late: a lower bound of its gap, up to noise. It is measured in episodes that nobody learns
 from. Payoffs are mean returns of all episodes that the strategies have played as they are, or
-nearly so.
+nearly so, or what a payoff head makes of these.
 """
 
 import dataclasses
@@ -50,6 +50,7 @@ from neupl.jpsro.response_actor import Meeting, ResponseActor
 from neupl.jpsro.sampled_selection import gap_estimate, keep_newest, snapshot_of
 from neupl.jpsro.state import JointSnapshot, JointState, KeptEstimates
 from neupl.jpsro.task import ResponseTask
+from neupl.payoff_head import HeadState, make_payoff_head
 from neupl.payoff_statistics import PayoffStatistics, add, decay, empty
 from neupl.rollout import Episodes, make_actor_play
 from neupl.sampled_gate import GateHistory
@@ -61,9 +62,14 @@ if TYPE_CHECKING:
 # How many times the episodes of an evaluation are played for what responses gained in the end, and
 # for the meta-game, whose episodes tell more.
 GAIN_SHARE, PAYOFF_SHARE = 8, 4
-# The streams of evaluations within an iteration, of their conclusion, of the meta-game and of the
-# final measurement.
-INSPECTION_STREAM, GAIN_STREAM, PAYOFF_STREAM, FINAL_STREAM = range(2**32 - 4, 2**32 - 8, -1)
+# How often the payoff head is fitted to a meta-game: a strategy is new to it, and is asked for as
+# soon as it has been played.
+HEAD_FITS = 20
+# The streams of evaluations within an iteration, of their conclusion, of the meta-game, of the
+# final measurement, and of the payoff head's first parameters.
+INSPECTION_STREAM, GAIN_STREAM, PAYOFF_STREAM, FINAL_STREAM, HEAD_STREAM = range(
+    2**32 - 4, 2**32 - 9, -1
+)
 
 
 class JointEstimates(NamedTuple):
@@ -76,6 +82,7 @@ class JointEstimates(NamedTuple):
       idle: whether no seat was shown to gain from the last joint.
       least_gap: the least gap that any joint of the run was estimated to have, in game points.
       least_error: its standard error.
+      head: the payoff head; empty where payoffs are the mean returns.
     """
 
     statistics: PayoffStatistics
@@ -84,6 +91,7 @@ class JointEstimates(NamedTuple):
     idle: np.ndarray
     least_gap: np.ndarray
     least_error: np.ndarray
+    head: HeadState | tuple[()] = ()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -151,10 +159,14 @@ class SampledJointEvaluator:
         self._responders = 1 if config.jpsro.concept == "cce" else self._size
         num_profiles = self._size ** (self._players - 1)
         self._nobody = np.zeros((self._players, self._responders, num_profiles), np.float32)
+        self._head = None
+        if config.evaluation.payoffs == "learned":
+            self._head = make_payoff_head(game.info, self._size, symmetric=False)
 
     def begin(self, problem: "JointProblem") -> tuple[JointEstimates, KeptEstimates]:
         """See `JointEvaluator`."""
         window, statistics = problem.config.evaluation.window, empty(self._size, self._players)
+        head = () if self._head is None else self._head.init(_key(problem, HEAD_STREAM, 0))
         estimates = JointEstimates(
             statistics=statistics,
             history=sampled_gate.empty(window, self._players, self._responders),
@@ -162,6 +174,7 @@ class SampledJointEvaluator:
             idle=np.bool_(False),
             least_gap=np.float64(np.inf),
             least_error=np.float64(0.0),
+            head=head,
         )
         nothing = np.zeros(self._players), *(np.zeros_like(statistics.total) for _ in range(3))
         return estimates, KeptEstimates(*nothing, np.int64(0))
@@ -277,7 +290,10 @@ class SampledJointEvaluator:
         values, _ = mean_and_error(pairs.followed.returns.astype(np.float64))
         followed = pairs.followed
         statistics = add(state.estimates.statistics, followed.profile, followed.returns)
-        candidate = snapshot_of(problem, state, statistics, gains, errors, values)
+        payoffs, payoff_errors = payoffs_and_errors(statistics, problem.info.payoff_range)
+        if self._head is not None:
+            payoffs = self._head.predict(state.estimates.head, state.mixtures)
+        candidate = snapshot_of(state, payoffs, payoff_errors, gains, errors, values)
         state = keep_newest(problem, state, candidate)
         gap, error = gap_estimate(candidate)
         nothing = problem.config.jpsro.tolerance * problem.info.payoff_range
@@ -314,13 +330,13 @@ class SampledJointEvaluator:
         )
         statistics, more = play_the_unknown(state.estimates.statistics, sizes, play, unknown_key)
         inside = tuple(slice(own) for own in sizes)
-        payoffs, _ = payoffs_and_errors(statistics, range_)
+        payoffs, _, head = self._payoffs(state, statistics, state.estimates.head)
         first = solve_joints(payoffs[inside], solver=problem.solver, judge=None)
         statistics = play_what_matters(
             statistics, spread(first.solved, size, self._players), sizes, episodes,
             play, known_key, payoff_range=range_,
         )  # fmt: skip
-        payoffs, errors = payoffs_and_errors(statistics, range_)
+        payoffs, errors, head = self._payoffs(state, statistics, head)
         idle = stalled or bool(state.estimates.idle)
         novel = looks_for_something_new(settings, idle=idle)
         judge = problem.judge if novel and idle else None
@@ -332,6 +348,7 @@ class SampledJointEvaluator:
             statistics=statistics,
             history=sampled_gate.empty(config.evaluation.window, self._players, self._responders),
             judged=np.bool_(joints.judged is not None),
+            head=head,
         )
         state = begun(
             state._replace(estimates=estimates),
@@ -360,6 +377,21 @@ class SampledJointEvaluator:
             values=np.tensordot(best.joint, payoffs, axes=self._players),
             estimated=best.estimated._replace(payoff_errors=errors, episodes=np.int64(episodes)),
         )
+
+    def _payoffs(
+        self, state: JointState, statistics: PayoffStatistics, head: HeadState | tuple[()]
+    ) -> tuple[Float64[np.ndarray, "... P"], Float64[np.ndarray, "... P"], Any]:
+        """Payoffs, standard errors of the mean returns, and the head as it is fitted to these.
+
+        A strategy enters the head by what it was a response to, where a row of the interaction
+        graph stands in other runs. One that takes another's place goes on from that one's index.
+        """
+        payoffs, errors = payoffs_and_errors(statistics, self._range)
+        if self._head is None:
+            return payoffs, errors, head
+        for _ in range(HEAD_FITS):
+            head = self._head.fit(head, state.mixtures, statistics.count, payoffs)
+        return self._head.predict(head, state.mixtures), errors, head
 
     def _pairs(self, problem, state, mixtures, rng, key, *, record: bool = False) -> Pairs:
         """Episodes with and without a response."""

@@ -5,9 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from neupl.jpsro.profile_payoffs import payoffs_and_errors
 from neupl.jpsro.state import JointSnapshot, JointState, KeptEstimates
-from neupl.payoff_statistics import PayoffStatistics
 from neupl.training import SURE
 
 if TYPE_CHECKING:
@@ -40,15 +38,14 @@ def gap_estimate(best: JointSnapshot) -> tuple[float, float]:
 
 
 def snapshot_of(
-    problem: "JointProblem",
     state: JointState,
-    statistics: PayoffStatistics,
+    payoffs: Float[np.ndarray, "... P"],
+    payoff_errors: Float[np.ndarray, "... P"],
     gains: Float[np.ndarray, "P"],
     errors: Float[np.ndarray, "P"],
     values: Float[np.ndarray, "P"],
 ) -> JointSnapshot:
     """The population whose joint was responded to in this iteration."""
-    payoffs, payoff_errors = payoffs_and_errors(statistics, problem.info.payoff_range)
     return JointSnapshot(
         params=state.frozen,
         sizes=state.sizes,

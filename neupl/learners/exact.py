@@ -29,7 +29,8 @@ MIN_REACH = 1e-9
 
 
 class ExactExperience(NamedTuple):
-    """What one evaluation of the tree says to the gradient steps that follow.
+    """What one evaluation of the tree says to the gradient steps that follow; asked mixtures are
+    columns behind the `K` strategies.
 
     Attributes:
       rows: the strategies that were evaluated.
@@ -78,8 +79,9 @@ def make_exact_learner(tables: TreePopulation, config: Config) -> Learner:
             lambda: tables.evaluate(objective.teacher, rows)[1],
             lambda: policy,
         )
-        plans = passes.plans(policy)
-        values = passes.action_values(passes.coplayer_reach(plans, rows.joint), policy, temperature)
+        # Only strategies are met, not the mixtures that are asked about.
+        plans = passes.plans(policy[:, :, : rows.joint.shape[1]])
+        values = passes.action_values(passes.coplayer_reach(plans, rows.every), policy, temperature)
         q = values.action / jnp.maximum(values.reach, MIN_REACH)[:, None]
         tau = seat @ temperature
         if rule == "soft_improvement":
@@ -152,8 +154,8 @@ def make_exact_learner(tables: TreePopulation, config: Config) -> Learner:
 
 def _draw_profiles(key: Any, rows: Rows) -> Float[Array, "P K M"]:
     """One pure co-player profile per strategy, uniform over all of them."""
-    profile = jax.random.randint(key, rows.joint.shape[:2], 0, rows.joint.shape[2])
-    return jax.nn.one_hot(profile, rows.joint.shape[2])
+    *shape, num_profiles = rows.every.shape
+    return jax.nn.one_hot(jax.random.randint(key, shape, 0, num_profiles), num_profiles)
 
 
 def _normalise(reach: Float[Array, "S K"], seat: Float[np.ndarray, "S P"]) -> Float[Array, "S K"]:

@@ -9,6 +9,9 @@ return. Advantages are divided by their standard deviation over the batch, and t
 same number, so that they keep their meaning. Strategies that are held are drawn to the teacher by
 its divergence from them, where they go themselves.
 
+A network with a memory learns from unrolls (`neupl.learners.unrolls`): parts of episodes, along
+which the gradient reaches back to earlier observations.
+
 With `learner.mirror` the policy is also drawn to the one that played the batch: with the entropy,
 one step of magnetic mirror descent (Sokota et al. 2023, arXiv 2206.05825) in its form for policies
 that are networks.
@@ -25,10 +28,13 @@ from jaxtyping import Array, Bool, Float, Float32, Int, Int32
 from games.types import Game, HostGame
 from neupl.config import Config
 from neupl.errors import UserError
+from neupl.learners.advantages import lane_advantages
 from neupl.learners.optimizer import Optimizer, make_restart
+from neupl.learners.unrolls import Unrolls, cut_unrolls, unrolled_memory
 from neupl.matches import Matches, draw_matches, seat_order
 from neupl.networks import make_network
 from neupl.population_actor import Playing, PopulationActor, Seen, apply_network
+from neupl.recurrent_network import no_recall
 from neupl.rollout import Trajectory, make_actor_play
 from neupl.types import Learner, LearnerState, Objective, Rows
 
@@ -73,7 +79,7 @@ class PPOExperience(NamedTuple):
       rows: the strategies that played.
       behaviour: parameters that played.
       teacher: parameters that held strategies are drawn to.
-      decisions: of the focal seats.
+      decisions: of the focal seats; as unrolls where the network has a memory.
       matches: who played in each lane.
       returns: `[B, P]` of all seats, in game points.
     """
@@ -81,7 +87,7 @@ class PPOExperience(NamedTuple):
     rows: Rows
     behaviour: Any
     teacher: Any
-    decisions: Decisions
+    decisions: Decisions | Unrolls
     matches: Matches
     returns: Float32[np.ndarray, "B P"]
 
@@ -101,7 +107,14 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
     num_tables = 1 if config.population.symmetric else info.num_players
     network = make_network(config.network, one_size(info.num_actions, "actions"))
     observation_size = one_size(info.observation_size, "observations")
-    play = make_actor_play(game, actor, record=True)
+    remembers = config.network.memory != "none"
+    play = make_actor_play(
+        game,
+        actor,
+        record=True,
+        restart=remembers,
+        stretch=settings.unroll if remembers else None,
+    )
     optimizer = Optimizer(config)
     apply = functools.partial(apply_network, network, num_tables=num_tables)
 
@@ -109,22 +122,30 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         size, players = config.population.size, info.num_players
         joint = jnp.zeros((players, size, size ** (players - 1)))
         rows = Rows(joint, jnp.zeros((players, size), jnp.int32))
-        params = network.init(
-            key,
-            jnp.zeros((1, observation_size)),
-            jnp.zeros((1, num_tables)),
-            Rows(rows.joint[:num_tables], rows.identity[:num_tables]),
-            profile=jnp.zeros((1, players, size)),
-        )
+        seat, profile = jnp.zeros((1, num_tables)), jnp.zeros((1, players, size))
+        observation = jnp.zeros((1, observation_size))
+        if remembers:
+            recall = no_recall(1, config.network.memory_size)
+            params = network.init(
+                key, observation, seat, recall, rows.tables(num_tables), profile, method="first"
+            )
+        else:
+            params = network.init(key, observation, seat, rows.tables(num_tables), profile=profile)
         return LearnerState(params, optimizer.init(params), jnp.zeros((), jnp.int32))
 
     def collect(params: Any, objective: Objective, key: Any) -> PPOExperience:
         match_key, play_key = jax.random.split(key)
         rng = np.random.default_rng(np.asarray(jax.random.key_data(match_key)))
-        rows = Rows(np.asarray(objective.rows.joint), np.asarray(objective.rows.identity))
-        matches = draw_matches(rng, rows.joint, lane_weights(objective), lanes=settings.episodes)
+        rows = jax.tree.map(np.asarray, objective.rows)
+        matches = draw_matches(
+            rng,
+            np.asarray(rows.every),
+            lane_weights(objective),
+            lanes=settings.episodes,
+            num_strategies=rows.joint.shape[1],
+        )
         episodes = play(settings.episodes, play_key, Playing(params, rows, matches.profile))
-        decisions = focal_decisions(
+        decisions = (focal_unrolls if remembers else focal_decisions)(
             jax.tree.map(np.asarray, episodes.trajectory),
             matches,
             objective,
@@ -134,20 +155,28 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         returns = np.asarray(episodes.returns)
         return PPOExperience(rows, params, objective.teacher, decisions, matches, returns)
 
-    def loss(params, behaviour, teacher, rows, batch: Decisions, spread, with_teacher):
-        log_probs, value = apply(params, rows, batch.seen)
+    def seen_with(params, part) -> Seen:
+        if not remembers:
+            return part.seen
+        memory = unrolled_memory(network, params, part, num_tables=num_tables)
+        remembered = memory.reshape(-1, memory.shape[-1])
+        return decisions_along(part).seen._replace(remembered=remembered)
+
+    def loss(params, behaviour, teacher, rows, part, spread, with_teacher):
+        batch = decisions_along(part) if remembers else part
+        log_probs, value = apply(params, rows, seen_with(params, part))
         legal = batch.seen.legal_mask
         gain, chosen = clipped_gain(log_probs, batch, clip=settings.clip)
         entropy = divergence(log_probs, jnp.zeros_like(log_probs), legal) * -1.0
         moved = jnp.zeros(())
         if settings.mirror:
-            before, _ = apply(behaviour, rows, batch.seen)
+            before, _ = apply(behaviour, rows, seen_with(behaviour, part))
             moved = divergence(log_probs, before, legal)
         gain = gain + batch.temperature * entropy - settings.mirror * moved
         improvement = batch.respond * gain / spread
         holding = jnp.zeros(())
         if with_teacher:
-            taught, _ = apply(teacher, rows, batch.seen)
+            taught, _ = apply(teacher, rows, seen_with(teacher, part))
             holding = divergence(taught, log_probs, legal)
         error = (value - batch.target) ** 2
         total = (
@@ -180,8 +209,10 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         spread = advantage_spread(decisions)
         with_teacher = bool((decisions.hold > 0).any())
         params, opt_state = state.params, state.optimizer
+        # An unroll is as many decisions as it has steps.
+        size = max(settings.minibatch // (decisions.action.shape[1] if remembers else 1), 1)
         for _ in range(settings.epochs):
-            for batch in minibatches(decisions, settings.minibatch, rng):
+            for batch in minibatches(decisions, size, rng):
                 params, opt_state, metrics = one_step(
                     params, opt_state, experience.behaviour, experience.teacher,
                     experience.rows, batch, spread, state.step, with_teacher,
@@ -205,8 +236,7 @@ def lane_weights(objective: Objective) -> Float[np.ndarray, "P K"]:
     of all and those that respond the rest, where there are both; every strategy with a row alike
     where there is neither.
     """
-    joint = np.asarray(objective.rows.joint)
-    met = joint.sum(axis=-1) > 0
+    met = np.asarray(objective.rows.every).sum(axis=-1) > 0
     shares = ((objective.respond, 1 - HELD_SHARE), (objective.hold, HELD_SHARE))
     parts = [(np.asarray(part) * met, share) for part, share in shares]
     parts = [(part / part.sum(), share) for part, share in parts if part.sum() > 0]
@@ -235,9 +265,10 @@ def divergence(
     return jnp.sum(jnp.where(legal, probabilities * (log_probs - other), 0.0), axis=1)
 
 
-def advantage_spread(decisions: Decisions) -> np.float32:
+def advantage_spread(decisions: Decisions | Unrolls) -> np.float32:
     """Standard deviation of the advantages of what improves, in payoff ranges; never 0."""
-    responding = decisions.advantage[decisions.respond > 0]
+    weight = decisions.counts.T * decisions.respond
+    responding = decisions.advantage.T[weight > 0]
     return np.float32(max(float(responding.std()) if len(responding) else 0.0, LEAST_SPREAD))
 
 
@@ -259,15 +290,66 @@ def focal_decisions(
       payoff_range: of the game.
       trace: lambda of the estimator; 1 takes returns as they came.
     """
+    temperature, respond, hold = focal_task(matches, objective)
+    return lane_decisions(
+        trajectory, matches, temperature,
+        respond=respond, hold=hold, payoff_range=payoff_range, trace=trace,
+    )  # fmt: skip
+
+
+def focal_unrolls(
+    trajectory: Trajectory,
+    matches: Matches,
+    objective: Objective,
+    *,
+    payoff_range: float,
+    trace: float,
+) -> Unrolls:
+    """The same for a network with a memory; the arguments are those of `focal_decisions`."""
+    temperature, respond, hold = focal_task(matches, objective)
+    found = lane_advantages(
+        trajectory, matches.seat, temperature, payoff_range=payoff_range, trace=trace
+    )
+    return cut_unrolls(trajectory, matches, found, respond=respond, hold=hold)
+
+
+def decisions_along(unrolls: Unrolls) -> Decisions:
+    """The decisions of all steps of unrolls, step by step."""
+    steps = unrolls.action.shape[1]
+
+    def along(field: Any) -> Array:
+        return jnp.swapaxes(field, 0, 1).reshape(-1, *field.shape[2:])
+
+    def repeated(field: Any) -> Array:
+        return jnp.tile(field, (steps, *(1,) * (field.ndim - 1)))
+
+    seen = Seen(
+        along(unrolls.observation), along(unrolls.legal_mask),
+        repeated(unrolls.seat), repeated(unrolls.profile),
+    )  # fmt: skip
+    return Decisions(
+        seen=seen,
+        action=along(unrolls.action),
+        log_prob=along(unrolls.log_prob),
+        advantage=along(unrolls.advantage),
+        target=along(unrolls.target),
+        temperature=repeated(unrolls.temperature),
+        respond=repeated(unrolls.respond),
+        hold=repeated(unrolls.hold),
+        counts=along(unrolls.counts),
+    )
+
+
+def focal_task(matches: Matches, objective: Objective) -> tuple[Float32[np.ndarray, "B"], ...]:
+    """Of each lane, the temperature of the focal seat's strategy in game points per nat, and
+    whether it responds and whether it is held, 1 or 0.
+    """
     strategy = matches.profile[np.arange(len(matches.seat)), matches.seat]
     temperature, respond, hold = (
         np.asarray(table, np.float32)[matches.seat, strategy]
         for table in (objective.temperature, objective.respond, objective.hold)
     )
-    return lane_decisions(
-        trajectory, matches, temperature,
-        respond=np.sign(respond), hold=np.sign(hold), payoff_range=payoff_range, trace=trace,
-    )  # fmt: skip
+    return temperature, np.sign(respond), np.sign(hold)
 
 
 def lane_decisions(
@@ -297,27 +379,12 @@ def lane_decisions(
       prior: log-probabilities that the focal seat's actions have under another policy, relative to
         which they surprise; by default 0.
     """
-    lanes = np.arange(len(matches.seat))
-    seat = matches.seat
-    moved = trajectory.to_move[:, lanes, seat]
-    reward = trajectory.rewards[:, lanes, seat] / payoff_range
-    value = trajectory.value[:, lanes, seat]
-    advantage = np.zeros(moved.shape, np.float32)
-    temperature = np.asarray(temperature, np.float32) / np.float32(payoff_range)
-    relative = trajectory.log_prob[:, lanes, seat] - (0.0 if prior is None else prior)
-    surprise = -temperature * relative
-    collected = np.zeros(len(lanes), np.float32)
-    next_value, next_advantage = np.zeros_like(collected), np.zeros_like(collected)
-    for t in reversed(range(len(moved))):
-        collected += reward[t]
-        now = moved[t]
-        delta = collected + next_value - value[t]
-        advantage[t] = np.where(now, delta + trace * next_advantage, 0.0)
-        next_advantage = np.where(now, advantage[t], next_advantage)
-        next_value = np.where(now, value[t] + surprise[t], next_value)
-        collected = np.where(now, 0.0, collected)
-    when, lane = np.nonzero(moved)
-    focal = seat[lane]
+    found = lane_advantages(
+        trajectory, matches.seat, temperature, payoff_range=payoff_range, trace=trace, prior=prior
+    )
+    advantage, value, temperature = found.advantage, found.value, found.temperature
+    when, lane = np.nonzero(found.counts)
+    focal = matches.seat[lane]
     return Decisions(
         seen=seen_at(trajectory, matches.profile, (when, lane, focal)),
         action=trajectory.action[when, lane, focal],
@@ -347,8 +414,8 @@ def seen_at(
     )
 
 
-def minibatches(decisions: Decisions, size: int, rng: np.random.Generator) -> Any:
-    """The decisions in random order, in parts padded to the same size.
+def minibatches(decisions: Decisions | Unrolls, size: int, rng: np.random.Generator) -> Any:
+    """Decisions, or unrolls of them, in random order, in parts padded to the same size.
 
     All have as many decisions, to one: the optimiser takes as large a step on a few as on many.
     """
@@ -356,8 +423,9 @@ def minibatches(decisions: Decisions, size: int, rng: np.random.Generator) -> An
     for chosen in np.array_split(rng.permutation(count), max(-(-count // size), 1)):
         padded = np.concatenate([chosen, np.zeros(size - len(chosen), chosen.dtype)])
         part = jax.tree.map(lambda field, index=padded: field[index], decisions)
-        counts = (np.arange(size) < len(chosen)).astype(np.float32)
-        yield part._replace(counts=counts)
+        live = (np.arange(size) < len(chosen)).astype(np.float32)
+        live = live.reshape(-1, *(1,) * (part.counts.ndim - 1))
+        yield part._replace(counts=part.counts * live)
 
 
 def one_size(sizes: tuple[int, ...], what: str) -> int:

@@ -54,6 +54,7 @@ def test_list_holds_every_game_of_openspiel_and_of_ours(neupl, openspiel_names):
     assert list(games) == sorted([*openspiel_names, *SIMULATED_GAMES])
     assert games["running_with_scissors"]["dynamics"] == "simultaneous"
     assert "no game tree" in games["running_with_scissors"]["exact"]
+    assert games["soccer/team"]["max_players"] == 4
     assert games["kuhn_poker"]["exact"] is None
     assert games["kuhn_poker"]["max_players"] == 10
     assert "nodes" in games["go"]["exact"] or "information-state" in games["go"]["exact"]
@@ -90,6 +91,12 @@ def test_payoff_file_and_own_game_are_described(neupl, tmp_path):
     )
     found = describe(neupl, "mine:make")
     assert (found["name"], found["num_players"]) == ("mine:make", 3)
+
+
+def test_continuous_actions_are_described(neupl):
+    text = neupl("games", "soccer/duel(randomise=1)").stdout
+    for expected in ("zero-sum", "20 numbers per seat", "267 floats per seat", "no game tree"):
+        assert expected in text
 
 
 @pytest.mark.parametrize(

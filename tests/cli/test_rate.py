@@ -8,7 +8,7 @@ import pytest
 from evaluation.ratings import METHODS
 from evaluation.readers import FORMATS
 from neupl.cli import main
-from neupl.cli.rate import COMPANIONS
+from neupl.cli.rate import COMPANIONS, TENSOR_COMPANIONS
 
 BATTLES = (
     "model_a,model_b,winner\n" + "a,b,model_a\nb,c,model_a\nc,a,tie\nc,b,model_a\nb,a,tie\n" * 9
@@ -65,6 +65,19 @@ def test_json_is_one_object_best_first(neupl, data):
     assert sum(content["prompt_masses"].values()) == pytest.approx(1)
 
 
+def test_copies_are_looked_for_in_outcomes_and_texts(data, monkeypatch, capsys):
+    monkeypatch.chdir(data)
+    common = "sort these forty numbers by size and say which of them are prime please now"
+    rows = "prompt,text,model_a,model_b,outcome\n" + "".join(
+        f"q{q},{common if q > 5 else ' '.join(f'w{17 * q + k}' for k in range(14))},"
+        f"m{i},m{j},{(q * q + 5 * q * i + i * 3 + j * 5) % 7 / 6}\n"
+        for q in range(12) for i in range(5) for j in range(i)
+    )  # fmt: skip
+    (data / "texts.csv").write_text(rows)
+    assert main(["rate", "texts.csv", "--groups", "found", "--texts", "text", "--quiet"]) == 0
+    assert "6 prompts are taken for 1 prompts that were judged again" in capsys.readouterr().out
+
+
 def test_audit_is_in_the_json_and_under_the_table(data, monkeypatch, capsys):
     monkeypatch.chdir(data)
     arguments = ["rate", "pairs.csv", "--audit", "--quiet"]
@@ -76,6 +89,7 @@ def test_audit_is_in_the_json_and_under_the_table(data, monkeypatch, capsys):
         "win_rate",
         "cce",
         "cce_grouped",
+        "cce_found",
     }
     assert main(arguments) == 0
     shown = capsys.readouterr().out
@@ -91,6 +105,19 @@ def test_battles_without_prompts_are_one_game(neupl, data):
     assert low < content["ratings"][0]["rating"] < high
     assert [other["method"] for other in content["others"]] == ["elo", "cce"]
     assert content["others"][1]["certificate"]["value"] <= 1e-6
+
+
+def test_style_control_stands_in_the_report_where_lengths_are_known(data, monkeypatch, capsys):
+    rows = BATTLES.splitlines()
+    lengths = [f"{rows[0]},length_a,length_b"]
+    lengths += [f"{row},{30 + 7 * k % 50},{20 + 5 * k % 60}" for k, row in enumerate(rows[1:])]
+    (data / "styled.csv").write_text("\n".join(lengths))
+    monkeypatch.chdir(data)
+    assert main(["rate", "styled.csv", "--method", "style_control", "--style", "length"]) == 0
+    assert "length " in capsys.readouterr().out
+    assert main(["rate", "styled.csv", "--report", "out.html", "--json", "--quiet"]) == 0
+    others = json.loads(capsys.readouterr().out)["others"]
+    assert [other["method"] for other in others] == [*COMPANIONS[:3], "copeland", "style_control"]
 
 
 def test_battles_that_leave_pairs_out_are_rated_by_bradley_terry_and_told_why(neupl, data):
@@ -119,6 +146,9 @@ def test_battles_that_leave_pairs_out_are_rated_by_bradley_terry_and_told_why(ne
         (["pairs.csv", "--report", "out.txt"], "expected a name that ends in .html"),
         (["pairs.csv", "--report", "no/out.html"], "there is no folder no"),
         (["pairs.csv", "--categories", "topic"], "--categories topic needs --report FILE.html"),
+        (["pairs.csv", "--texts", "topic"], "--texts topic needs --groups found"),
+        (["pairs.csv", "--style", "length"], "--style length needs --method style_control"),
+        (["pairs.csv", "--method", "style_control"], "needs battles that say how long"),
         (["x.ratings.csv", "--report", "x.html"], "this would overwrite x.ratings.csv"),
     ],
 )
@@ -149,6 +179,28 @@ def test_report_is_a_page_with_tables_and_pictures_beside_it(neupl, data):
     assert [other["method"] for other in content["others"]] == list(COMPANIONS)
     page = (data / "out.html").read_text()
     assert "Ratings: pairs.csv" in page and "By category" in page and "t3" in page
+
+
+def test_strategies_of_a_solved_game_are_rated_with_the_same_page(data, monkeypatch, capsys):
+    monkeypatch.chdir(data)
+    solving = ["solve", "kuhn_poker", "--method", "psro", "--out", "run", "--quiet", "--json"]
+    assert main(solving) == 0
+    capsys.readouterr()
+    assert main(["rate", "run", "--report", "out.html", "--json", "--quiet"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["method"] == "cce" and content["certificate"]["value"] <= 1e-8
+    assert "psro" in content["notes"][0] and "exact" in content["notes"][1]
+    assert [other["method"] for other in content["others"]] == list(TENSOR_COMPANIONS)
+    page = (data / "out.html").read_text()
+    assert "<strong>Payoffs.</strong>" in page and "seat 0 #0" in page
+    for arguments, message in (
+        (["run", "--seat", "2"], "has seats 0 to 1, not 2"),
+        (["run", "--groups", "topic"], "--groups is for files; run is a folder"),
+        (["."], "there is no population at ."),
+        (["pairs.csv", "--seat", "1"], "seats are of payoff tensors"),
+    ):
+        assert main(["rate", *arguments]) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_help_names_every_method_and_format():

@@ -127,6 +127,22 @@ def test_estimated_payoffs_are_compared_with_exact_ones(finished):
     assert estimates.errors[admitted].max() < 0.2 and estimates.episodes == 400_000
 
 
+def test_strategies_are_rated_on_exact_payoffs_where_there_is_a_tree(tiny, finished):
+    """The trained payoffs are estimates; the gains of the joint are recomputed from the tree's."""
+    path, _ = finished
+    done = tiny.run("rate", path, "--method", "cce,nash", "--seat", "1", "--json", "--quiet")
+    assert done.returncode == 0, done.stderr
+    content = json.loads(done.stdout)
+    assert "payoffs are exact, computed on the game's tree" in content["notes"]
+    assert {entry["name"] for entry in content["ratings"]} == {f"seat 1 #{k}" for k in range(3)}
+    tensor = payoffs(load_tree("kuhn_poker"), load_population(path).tabulate())
+    against = [content["prompt_masses"][f"seat 0 #{k}"] for k in range(3)]
+    earned = np.array(against) @ tensor[..., 1]
+    # Against the marginal of seat 0 the ratings are what deviating earns, up to a constant.
+    ratings = [entry["rating"] for entry in sorted(content["ratings"], key=lambda e: e["name"])]
+    assert np.ptp(np.array(ratings) - earned) < 1e-9
+
+
 def test_model_card_tells_how_far_off_payoffs_were(finished):
     path, _ = finished
     manifest = json.loads((path / "population" / "population.json").read_text())

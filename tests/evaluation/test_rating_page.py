@@ -1,6 +1,7 @@
 """The page of a rating and the files beside it: complete, safe, readable without a mouse."""
 
 import csv
+import dataclasses
 import html.parser
 import io
 import json
@@ -11,10 +12,12 @@ import numpy as np
 import pytest
 
 from evaluation.pages import RatingReport, rating_content, rating_files, rating_page
-from evaluation.pages.page import embedded_json
+from evaluation.pages.page import embedded_json, text
+from evaluation.pages.rating_page import page_data
 from evaluation.pages.rating_report import rating_text
 from evaluation.pages.tables import csv_bytes
 from evaluation.ratings import rate
+from evaluation.redundancy import audit
 from evaluation.types import Scores
 from evaluation.uncertainty import from_covariance, resample
 from games.normal_form import NormalForm
@@ -301,10 +304,11 @@ def test_strategies_of_a_payoff_tensor_are_attributed_to_their_opponents_strateg
     game = NormalForm(np.stack([rock_paper_scissors, -rock_paper_scissors], axis=-1), name="rps")
     page = rating_page(report_of(game, "cce"))
     document = Document(page)
-    assert "Strategies drawn" in page and "payoff tensor of 2 players" in page
+    assert "Strategies drawn" in page and "Opposing strategies drawn" in page
+    assert "payoff tensor of 2 players" in page and "<strong>Payoffs.</strong>" in page
     # It has no battles, and no second player of the same models.
     assert "Win rates" not in page
-    (support,) = (t for t in document.rows if "King mass" in [w for _, w in t[0]][1:2])
+    (support,) = (t for t in document.rows if "Seat 0 mass" in [w for _, w in t[0]][1:2])
     assert [float(row[1][0]["data-value"]) for row in support[1:]] == pytest.approx([1 / 3] * 3)
 
 
@@ -319,3 +323,20 @@ def test_page_of_500_prompts_and_17_models_is_under_3_megabytes():
         table, "cce", "bradley_terry", "win_rate", "nash_averaging", categories=categories
     )
     assert len(rating_page(report).encode()) < 3_000_000
+
+
+def test_audit_is_a_section_with_its_findings_curves_and_nearest_pairs():
+    rng = np.random.default_rng(4)
+    models = ("<b>one</b>", "two", "three")
+    table = Scores(models, tuple(f"q{q}" for q in range(8)), rng.integers(5, size=(8, 3)) / 4)
+    found = audit(table)
+    report = dataclasses.replace(report_of(table, "cce"), audit=found)
+    page = rating_page(report)
+    assert "Redundancy audit" in page and "<strong>Copy stress.</strong>" in page
+    assert all(text(finding) in page for finding in found.findings)
+    assert "<b>one</b>" not in page
+    # Two figures of one page share no identifiers.
+    identifiers = re.findall(r' id="([^"]*)"', page)
+    assert len(identifiers) == len(set(identifiers))
+    assert page_data(report)["redundancy"]["findings"] == found.findings
+    assert "Redundancy audit" not in rating_page(report_of(table, "cce"))

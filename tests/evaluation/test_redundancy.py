@@ -23,7 +23,7 @@ from evaluation.types import Battles, DataError, Scores
 
 from .conftest import battles_of, scores_of
 
-BRADLEY_TERRY, WIN_RATE, CCE, CCE_GROUPED = RATERS
+BRADLEY_TERRY, WIN_RATE, CCE, CCE_GROUPED, CCE_FOUND = RATERS
 
 
 def against_baseline(scores: Scores) -> Battles:

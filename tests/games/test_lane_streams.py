@@ -43,3 +43,11 @@ def test_numbers_of_neighbouring_seeds_are_uniform_and_uncorrelated():
     centred = (drawn - 0.5) * np.sqrt(12)
     for product in (centred[1:] * centred[:-1], centred[:, 1:] * centred[:, :-1]):
         assert abs(product.mean()) < 6 / np.sqrt(product.size)
+
+
+def test_many_numbers_at_once_are_those_of_single_draws():
+    lanes = np.array([4, 0])
+    singly, at_once = (make_streams(np.arange(5, dtype=np.uint64)) for _ in range(2))
+    rows = np.stack([singly.uniform(lanes) for _ in range(7)], axis=1)
+    np.testing.assert_array_equal(at_once.uniforms(lanes, 7), rows)
+    np.testing.assert_array_equal(at_once.uniform(np.arange(5)), singly.uniform(np.arange(5)))

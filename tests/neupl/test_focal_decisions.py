@@ -26,7 +26,9 @@ def random_trajectory(rng, *, steps, lanes, players, size=4, actions=3):
         log_prob=-rng.random(shape).astype(np.float32),
         value=np.where(to_move, rng.normal(size=shape), 0).astype(np.float32),
         rewards=numbers - 4,
-        discount=np.ones(shape[:2], np.float32),
+        discount=np.repeat([1, 0], [steps - 1, 1])
+        .astype(np.float32)[:, None]
+        .repeat(lanes, axis=1),
         member=np.zeros(shape, np.int32),
     )
 

@@ -52,7 +52,7 @@ def make_case(game, *, num_tables=None, seed=0):
     shape = (info.num_players, NUM_STRATEGIES, profiles)
     joint = rng.dirichlet(np.full(profiles, 0.3), size=shape[:2])
     rows = Rows(joint.astype(np.float32), first_equal_row(joint))
-    few = Rows(*(part[:num_tables] for part in rows))
+    few = rows.tables(num_tables)
     template = jax.eval_shape(
         network.init,
         jax.random.key(0),
@@ -76,7 +76,7 @@ def oracle(case, seat, observation, legal_mask, met):
     """Probabilities `[K, N, A]` and values `[K, N]` of all strategies of one seat, the values
     against the joint profile number `met` of the co-players, by the other form of the network.
     """
-    few = Rows(*(part[: case.num_tables] for part in case.rows))
+    few = case.rows.tables(case.num_tables)
     table = np.zeros((len(observation), case.num_tables), np.float32)
     table[:, seat if case.num_tables > 1 else 0] = 1
     against = np.zeros_like(few.joint)

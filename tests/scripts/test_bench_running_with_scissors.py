@@ -41,3 +41,21 @@ def test_rates_are_measured_without_the_peer(bench, monkeypatch, capsys):
     assert [row["name"] for row in rows] == ["required", "beside_floor"]
     assert all(row["ours"] > 0 and row["ratio"] > 0 for row in rows)
     assert "JaxMARL is not installed" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_learning_is_measured_by_agent_steps(bench, monkeypatch, tmp_path):
+    preset = tmp_path / "tiny.yaml"
+    preset.write_text(
+        bench.PRESET.read_text()
+        .replace("game: running_with_scissors", "game: running_with_scissors(step_limit=8)")
+        .replace("episodes: 64", "episodes: 4")
+        .replace("memory_size: 128", "memory_size: 8")
+    )
+    monkeypatch.setattr(bench, "PRESET", preset)
+    line, shares = bench.measure_learning(batches=2)
+    assert line["ours"] > 0 and line["peer"] == 40_000
+    assert sum(part["share_of_time"] for part in shares) == pytest.approx(1, abs=0.05)
+    # Microseconds of both parts make up those of an agent-step.
+    cost = sum(part["microseconds_per_agent_step"] for part in shares)
+    assert 1e6 / cost == pytest.approx(line["ours"], rel=0.3)

@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 script = importlib.import_module("reproduce_neupl_jpsro")
 report = importlib.import_module("joint_report")
 cases = importlib.import_module("joint_cases")
+process = importlib.import_module("jpsro_process")
 
 
 def run_of(seed, gap, welfare=2.0, wall_s=50.0, size=3):
@@ -60,8 +61,29 @@ def test_games_without_preset_are_asked_for_the_reference_alone(tmp_path):
     assert row["met"]
 
 
-def test_page_and_figure(tmp_path):
-    rows = [script.assess("trade_comm_2", [run_of(0, 1e-4), run_of(1, 0.5)], runs=tmp_path)]
+def test_openspiel_finds_the_gaps_that_are_on_record(tmp_path):
+    """Its first five on trading with two items; what is kept is not measured again."""
+    if not process.peer_installed():
+        pytest.skip("OpenSpiel's JPSRO needs cvxpy, cvxopt and ecos: pip install 'neupl[bench]'")
+    found = script.openspiel_of("trade_comm(num_items=2)", tmp_path, limit_s=2.0)
+    expected = [0.125, 0.0, 0.063, 0.188, 0.0]
+    assert found["curve"]["gap"][:5] == pytest.approx(expected, abs=1e-3)
+    assert script.openspiel_of("trade_comm(num_items=2)", tmp_path, limit_s=2.0) == found
+
+
+def test_page_and_figures(tmp_path):
+    rows = [
+        script.assess("trade_comm_2", [run_of(0, 1e-4), run_of(1, 0.5)], runs=tmp_path),
+        script.assess("trade_comm_2_ppo", [run_of(0, 0.03), run_of(1, 0.02)], runs=tmp_path),
+    ]
+    reached = {
+        "cpu_s": [0.5, 3.0, 4.0],
+        "gap": [0.2, 0.01, 0.02],
+        "sizes": [[1, 1], [2, 2], [3, 3]],
+    }
+    rows[0]["openspiel"] = {"curve": reached, "status": "time", "error": None}
+    nothing = {"cpu_s": [], "gap": [], "sizes": []}
+    rows[1]["openspiel"] = {"curve": nothing, "status": "failed", "error": "too many profiles"}
     content = {
         "command": "python scripts/reproduce_neupl_jpsro.py", "quick": False, "seeds": 2, "jobs": 1,
         "versions": {"jax": "1"}, "machine": {"processor": "a", "cores": 2}, "rows": rows,
@@ -71,8 +93,13 @@ def test_page_and_figure(tmp_path):
     page = (tmp_path / "out" / "neupl_jpsro.md").read_text()
     assert "| trade_comm_2 (configs/trade_comm_2.yaml) | 0.25 (0.5) | 0.002 |" in page
     assert "too little memory" in page
+    # One of the two seeds has that gap after 2 seconds, the other one never.
+    assert "| trade_comm_2 | 0.01 | 2 | 3 | 3 | time | never (never) |" in page
+    assert "| trade_comm_2_ppo | - | - | - | 0 | failed: too many profiles | - |" in page
     assert json.loads((tmp_path / "out" / "neupl_jpsro.json").read_text())["rows"] == rows
-    assert (tmp_path / "out" / "neupl_jpsro_gap.png").read_bytes().startswith(b"\x89PNG")
+    for figure in ("gap", "drift"):
+        path = tmp_path / "out" / f"neupl_jpsro_{figure}.png"
+        assert path.read_bytes().startswith(b"\x89PNG")
     assert "missed" in report.summary(content)
 
 

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
-from evaluation.redundancy import StressCurve, StressPoint
+from evaluation.redundancy import Recovery, StressCurve, StressPoint
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
@@ -47,11 +48,32 @@ def curve(target: str, ranks: tuple[int, int], change: float, noise: float = 0.0
 def test_claims_hold_or_not_by_what_was_measured(reproduce):
     exact = [curve("a", (1, 16), 1e-7), curve("b", (16, 2), 0.0)]
     noisy = [curve("a", (1, 1), change, 0.3) for change in (0.004, 0.006)]
-    claims = reproduce.claims_of(exact, [*noisy, curve("a", (1, 1), 0.1, 0.05)])
-    assert [claim["holds"] for claim in claims] == [True, False, True, False]
+    found = [
+        Recovery("a", "worst", 500, noise, texts, 0, 0.9, merged, change)
+        for noise, texts, merged, change in (
+            (0.15, "withheld", 5, 0.019), (0.15, "reworded", 6, 0.0), (0.3, "withheld", 9, 0.1)
+        )
+    ]  # fmt: skip
+    claims = reproduce.claims_of(exact, [*noisy, curve("a", (1, 1), 0.1, 0.05)], found)
+    assert [claim["holds"] for claim in claims] == [True, False, True, False, True, False]
     assert claims[1]["measured"] == "rank 16 to 2"
     assert claims[3]["measured"] == "0.0040 to 0.0060 over 2 draws"
-    assert reproduce.claims_of(exact, noisy[:1])[3]["holds"]
+    assert reproduce.claims_of(exact, noisy[:1], found)[3]["holds"]
+
+
+def test_submission_is_repeatable_and_selection_changes_it(reproduce):
+    """The same start under both selections; entropies are those of five skills."""
+    ends = {}
+    for selection in reproduce.SELECTIONS:
+        history = reproduce.simulate(selection, rounds=3, seed=1)
+        again = reproduce.simulate(selection, rounds=3, seed=1)
+        assert history.models.tolist() == again.models.tolist()
+        assert len(history.models) == len(history.prompts) == 4
+        assert min(history.models) > 0 and max(history.prompts) <= np.log(5)
+        ends[selection] = history
+    first, second = ends.values()
+    assert first.models[0] == second.models[0] and first.prompts[0] == second.prompts[0]
+    assert first.models[-1] != second.models[-1] or first.prompts[-1] != second.prompts[-1]
 
 
 def test_without_data_there_is_one_clear_error(reproduce, monkeypatch, capsys, tmp_path):

@@ -288,7 +288,6 @@ def test_such_runs_start_from_defaults_of_their_own():
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
-        ("evaluation.payoffs=learned", "has no payoff head"),
         ("learner.mirror=0.5", "takes 0 alone"),
         ("max_nodes=50", "50 nodes"),
     ],

@@ -31,7 +31,6 @@ def test_games_of_more_than_two_opponents_get_a_joint_without_being_told():
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
-        ("evaluation.payoffs=learned", "has no payoff head"),
         ("jpsro.coplayers=product", "leave jpsro.coplayers at joint"),
         ("population.size=200", "8,000,000 profiles of its 3 seats"),
     ],

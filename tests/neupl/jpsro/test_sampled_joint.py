@@ -24,12 +24,11 @@ from neupl.config import (
 from neupl.frozen_mixture import frozen_mixture
 from neupl.jpsro.export import export_played_joint
 from neupl.jpsro.iteration import choose_slots, task_of
-from neupl.jpsro.joint_episodes import draw_pairs
 from neupl.jpsro.meta_game import measure_joint, plans_of
 from neupl.jpsro.played_population import PlayedJointPopulation
 from neupl.jpsro.policy_change import decisions, episode_weights, mean_change
 from neupl.jpsro.problem import make_joint_problem, make_played_problem
-from neupl.jpsro.profile_payoffs import LEAST_EPISODES, joint_importance
+from neupl.jpsro.profile_payoffs import LEAST_EPISODES
 from neupl.jpsro.training import initial_state, train
 from neupl.jpsro.verification import verify_played_joint
 from neupl.population import load_population
@@ -59,7 +58,7 @@ class SampledRun(NamedTuple):
     lines: list[dict[str, float]]
 
 
-def small_config(game=GAME, **jpsro):
+def small_config(game=GAME, payoffs="sampled", **jpsro):
     return dataclasses.replace(
         JPSRO_PPO_DEFAULTS,
         game=game,
@@ -70,7 +69,7 @@ def small_config(game=GAME, **jpsro):
             episodes=1024, minibatch=512, clip=0.5,
         ),
         evaluation=EvaluationConfig(
-            payoffs="sampled", episodes=1200, final_episodes=8000, window=2
+            payoffs=payoffs, episodes=1200, final_episodes=8000, window=2
         ),
         training=TrainingConfig(steps=4 * CAP, evaluate_every=2, max_steps_per_row=CAP),
         jpsro=dataclasses.replace(JPSRO_PPO_DEFAULTS.jpsro, **jpsro),
@@ -152,6 +151,45 @@ def test_payoffs_in_training_are_those_of_the_frozen_strategies(run, exact):
     assert (np.abs(apart) < SURE * spread[..., None] + 0.05).all()
 
 
+def test_a_payoff_head_knows_the_payoffs_that_it_was_fitted_to(run, exact):
+    """About as well as the mean returns do, of strategies that it never heard of before."""
+    evaluator = make_played_problem(small_config(payoffs="learned")).evaluator
+    state = run.states[-2]
+    head = evaluator.begin(run.problem)[0].head
+    statistics = state.estimates.statistics
+    inside = tuple(slice(size) for size in state.sizes)
+    expected = exact_payoffs(exact, state.frozen)[inside]
+    apart = [evaluator._head.predict(head, state.mixtures)[inside] - expected]
+    for _ in range(2):
+        payoffs, errors, head = evaluator._payoffs(state, statistics, head)
+        apart.append(payoffs[inside] - expected)
+    first, fitted, again = (np.sqrt((off**2).mean()) for off in apart)
+    means, _, _ = run.problem.evaluator._payoffs(state, statistics, ())
+    of_means = np.sqrt(((means[inside] - expected) ** 2).mean())
+    assert fitted < 0.5 * first
+    assert again < 1.5 * of_means
+    assert errors.shape == payoffs.shape
+
+
+@pytest.mark.slow
+def test_payoffs_from_a_head_train_a_population(exact):
+    """The head is carried through iterations and checkpoints, and its payoffs are solved."""
+    problem = make_played_problem(small_config(payoffs="learned"))
+    found = trained(problem, initial_state(problem))
+    state = found.states[-2]
+    payoffs = problem.evaluator._head.predict(state.estimates.head, state.mixtures)
+    np.testing.assert_array_equal(payoffs, state.payoffs)
+    inside = tuple(slice(size) for size in state.sizes)
+    apart = (state.payoffs - exact_payoffs(exact, state.frozen))[inside]
+    assert np.sqrt((apart**2).mean()) < 0.2
+    best = [line["eval/best_gap_estimate"] for line in found.lines if "eval/gap_estimate" in line]
+    assert best[0] > 1.0 > best[-1]
+    again = trained(problem, from_arrays(initial_state(problem), to_arrays(found.states[10])))
+    expected, continued = to_arrays(found.states[-1]), to_arrays(again.states[-1])
+    for name, array in expected.items():
+        np.testing.assert_array_equal(continued[name], array, err_msg=name)
+
+
 def test_gains_are_those_of_the_same_responses(deciding, exact):
     state, found = deciding
     _, gained, _ = exactly_inspected(exact, state)
@@ -209,14 +247,6 @@ def test_importance_weights_tell_the_exact_change_of_payoffs(run, exact):
         assert error < 0.5 * returns.std() * np.sqrt(2 / 3000)
 
 
-def test_episodes_that_nobody_played_are_not_held_for_nothing():
-    """The new policy does with probability 1 what the old one did in a hundredth: of 100 episodes,
-    all without it, nothing is known.
-    """
-    mean, error = mean_change(np.zeros(100), np.arange(100) / 100, payoff_range=6.0)
-    assert mean == pytest.approx(0.0) and error == pytest.approx(6.0, abs=0.01)
-
-
 def test_held_strategies_stay_and_their_drift_is_no_more_than_that_of_the_tree(deciding, exact):
     state, found = deciding
     exactly, _, _ = exactly_inspected(exact, state)
@@ -265,33 +295,6 @@ def test_pairs_differ_in_the_response_alone(deciding):
     )
     apart = sum(p.returns[lanes, pairs.seat].var() for p in (followed, responded))
     assert pairs.gain.var() < 0.8 * apart
-
-
-def test_pairs_are_spread_over_the_joint():
-    """Systematic draws: every profile is drawn as often as it should be, but for one lane."""
-    joint = np.random.default_rng(0).dirichlet(np.ones(8)).reshape(2, 2, 2)
-    for concept in ("cce", "ce"):
-        seat, advice, profile = draw_pairs(
-            np.random.default_rng(1), joint, lanes=3000, concept=concept
-        )
-        own = profile[np.arange(3000), seat]
-        np.testing.assert_array_equal(advice, own if concept == "ce" else 0 * own)
-        for player in range(PLAYERS):
-            drawn = np.zeros((2, 2, 2))
-            np.add.at(drawn, tuple(profile[seat == player].T), 1)
-            assert np.abs(drawn - 1000 * joint).max() <= 1
-
-
-def test_payoffs_weigh_as_much_as_the_joint_draws_the_others():
-    """By hand: seat 0 meets the first strategy of seat 1 in 3/4 of the draws; a quarter of the
-    weight is even.
-    """
-    joint = np.zeros((3, 3))
-    joint[0, 0], joint[1, 0], joint[1, 1] = 0.5, 0.25, 0.25
-    weights = joint_importance(joint, np.array([2, 2]))
-    np.testing.assert_allclose(weights[:2, 0, 0], 0.75 * 0.75 + 0.25 / 2)
-    np.testing.assert_allclose(weights[1, :2, 1], 0.75 * 0.5 + 0.25 / 2)
-    assert not weights[2].any() and not weights[:, 2].any()
 
 
 def test_iterations_are_gated_and_capped(run):

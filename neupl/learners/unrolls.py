@@ -1,0 +1,161 @@
+"""Unrolls: parts of episodes along which a network with a memory learns.
+
+A part starts from the memory as it was when it was played (Kapturowski et al. 2019, "Recurrent
+experience replay in distributed reinforcement learning", ICLR; theirs are replayed, ours are of the
+batch itself, so that the memory is at most one step of the learner old), and the gradient ends
+there. Where an episode fits into one part nothing is cut.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Float32, Int, Int32
+
+from neupl.learners.advantages import LaneAdvantages
+from neupl.matches import Matches, seat_order
+from neupl.recurrent_network import RecurrentNetwork
+from neupl.rollout import Trajectory
+
+
+class Unrolls(NamedTuple):
+    """`N` parts of `L` steps each, of focal seats; see `neupl.learners.ppo.Decisions` for the first
+    ten.
+
+    Attributes:
+      observation: what the seat saw.
+      legal_mask: legal actions.
+      action: what it did.
+      log_prob: its log-probability when it was done.
+      advantage: estimate in payoff ranges.
+      target: of the value, in payoff ranges.
+      counts: 1 where there is a decision to learn from.
+      temperature: weight of the entropy, in payoff ranges per nat.
+      respond: 1 where the strategy improves.
+      hold: 1 where it stays with the teacher.
+      seat: who decides.
+      profile: strategies, first the deciding seat's, then the others' in ascending order.
+      previous: the seat's last own action before each step, -1 for none.
+      fresh: where an episode begins.
+      moved: where the seat decides.
+      start: memory before the first step.
+    """
+
+    observation: Float32[np.ndarray, "N L O"]
+    legal_mask: Bool[np.ndarray, "N L A"]
+    action: Int32[np.ndarray, "N L"]
+    log_prob: Float32[np.ndarray, "N L"]
+    advantage: Float32[np.ndarray, "N L"]
+    target: Float32[np.ndarray, "N L"]
+    counts: Float32[np.ndarray, "N L"]
+    temperature: Float32[np.ndarray, "N"]
+    respond: Float32[np.ndarray, "N"]
+    hold: Float32[np.ndarray, "N"]
+    seat: Int32[np.ndarray, "N"]
+    profile: Int32[np.ndarray, "N P"]
+    previous: Int32[np.ndarray, "N L"]
+    fresh: Bool[np.ndarray, "N L"]
+    moved: Bool[np.ndarray, "N L"]
+    start: Float32[np.ndarray, "N H"]
+
+
+def cut_unrolls(
+    trajectory: Trajectory,
+    matches: Matches,
+    found: LaneAdvantages,
+    *,
+    respond: Float32[np.ndarray, "B"],
+    hold: Float32[np.ndarray, "B"],
+) -> Unrolls:
+    """Cuts the lanes of a trajectory where the actor's memory was recorded, and keeps the parts
+    with something to learn from.
+
+    Args:
+      trajectory: NumPy arrays, with memories.
+      matches: who played.
+      found: advantages of the focal seats.
+      respond: as in `Unrolls`, of each lane.
+      hold: as in `Unrolls`, of each lane.
+    """
+    seat = matches.seat
+    lanes = np.arange(len(seat))
+    hidden = trajectory.memory.hidden[:, lanes, seat]
+    steps, parts = len(trajectory.discount), len(hidden)
+    length = -(-steps // parts)
+
+    def cut(of_lane: np.ndarray) -> np.ndarray:
+        """`[N, L, ...]` from `[T, B, ...]`, padded by zeros at the end."""
+        padding = [(0, parts * length - steps)] + [(0, 0)] * (of_lane.ndim - 1)
+        padded = np.pad(of_lane, padding).reshape(parts, length, *of_lane.shape[1:])
+        return padded.swapaxes(1, 2).reshape(-1, length, *of_lane.shape[2:])
+
+    action, moved = (field[:, lanes, seat] for field in (trajectory.action, trajectory.to_move))
+    fresh = np.ones(moved.shape, bool)
+    fresh[1:] = trajectory.discount[:-1] == 0
+    counts = cut(found.counts.astype(np.float32))
+    kept = np.flatnonzero(counts.any(axis=1))
+    lane = kept % len(lanes)
+    profile = np.take_along_axis(matches.profile, seat_order(matches.profile.shape[1])[seat], 1)
+    by_step = {
+        "observation": trajectory.observation[:, lanes, seat],
+        "legal_mask": trajectory.legal_mask[:, lanes, seat],
+        "action": action,
+        "log_prob": trajectory.log_prob[:, lanes, seat],
+        "advantage": found.advantage,
+        "target": found.advantage + found.value,
+        "previous": previous_actions(action, moved=moved, fresh=fresh),
+        "fresh": fresh,
+        "moved": moved,
+    }
+    by_lane = {
+        "temperature": found.temperature, "respond": respond, "hold": hold, "seat": seat,
+        "profile": profile,
+    }  # fmt: skip
+    return Unrolls(
+        **{name: cut(field)[kept] for name, field in by_step.items()},
+        **{name: field[lane] for name, field in by_lane.items()},
+        counts=counts[kept],
+        start=hidden.reshape(-1, hidden.shape[-1])[kept],
+    )
+
+
+def previous_actions(
+    action: Int[np.ndarray, "T B"],
+    *,
+    moved: Bool[np.ndarray, "T B"],
+    fresh: Bool[np.ndarray, "T B"],
+) -> Int32[np.ndarray, "T B"]:
+    """The last own action of a seat before each step of its episode, -1 before the first."""
+    found = np.empty(action.shape, np.int32)
+    last = np.full(action.shape[1], -1, np.int32)
+    for t in range(len(action)):
+        last = np.where(fresh[t], np.int32(-1), last)
+        found[t] = last
+        last = np.where(moved[t], action[t], last)
+    return found
+
+
+def unrolled_memory(
+    network: RecurrentNetwork, params: Any, unrolls: Unrolls, *, num_tables: int
+) -> Float[Array, "L N H"]:
+    """What the network remembers after each step of unrolls, differentiable in its parameters.
+
+    Parameters other than those that played, a teacher's, start from the same memory: what they
+    would remember of earlier parts is not known.
+    """
+    table = unrolls.seat if num_tables > 1 else jnp.zeros_like(unrolls.seat)
+
+    def by_time(array: Any) -> Array:
+        return jnp.swapaxes(array, 0, 1)
+
+    return network.apply(
+        params,
+        by_time(unrolls.observation),
+        jax.nn.one_hot(table, num_tables),
+        by_time(unrolls.previous),
+        start=jnp.asarray(unrolls.start),
+        fresh=by_time(unrolls.fresh),
+        moved=by_time(unrolls.moved),
+        method="unroll",
+    )

@@ -1,0 +1,115 @@
+"""Measures the scripted soccer robots: how they walk, get up, score on an empty goal and play.
+
+Intervals are 95 %: Wilson's of shares, 1.96 standard errors of means. The figures of the scripted
+robot of Haarnoja et al. 2024 (arXiv 2304.13653, Table 1) stand beside ours; their robot, ball and
+protocols differ: theirs walks straight, ours to targets all around, turns included.
+"""
+
+import os
+import sys
+from typing import Any
+
+os.environ.setdefault("MUJOCO_GL", "disabled")
+
+import bench_report
+import numpy as np
+
+from games.registry import load_game
+from soccer import bots, exhibition, rewards
+from soccer.pitch import CONTROL_STEP
+from soccer.scene import read_scene
+
+UP = 0.36
+
+
+def walking(seeds: np.ndarray) -> list[dict[str, Any]]:
+    """Speed towards targets while on the feet, and falls."""
+    results = exhibition.play(load_game("soccer/walk_to_target"), [bots.Walker()], seeds)
+    seconds = results.steps * CONTROL_STEP
+    return [
+        _mean("walk_to_target", results.returns[:, 0] / seconds, "m/s", peer=0.20),
+        _share("walks_20_s_without_a_fall", seconds >= 20),
+    ]
+
+
+def getting_up(seeds: np.ndarray) -> list[dict[str, Any]]:
+    """Seconds from lying until the shoulders are 0.36 m high, and whether they stay there."""
+    results = exhibition.play(load_game("soccer/get_up"), [bots.Walker()], seeds, record=len(seeds))
+    steps, lanes = results.recording.shape[:2]
+    coordinates = results.recording.reshape(steps * lanes, -1).astype(np.float64)
+    scene = read_scene(coordinates, np.zeros((len(coordinates), 26)), 1)
+    up = (rewards.shoulder_height(scene) >= UP).reshape(steps, lanes)
+    # Gravity in the body frame points ahead on the face; two seconds in, the robot has settled.
+    on_face = scene.gravity.reshape(steps, lanes, 3)[10, :, 0] > 0
+    rose = up.any(axis=0)
+    seconds = up.argmax(axis=0) * CONTROL_STEP
+    return [
+        _share("gets_up", rose & up[-40:].all(axis=0)),
+        _mean("get_up_from_the_face", seconds[rose & on_face], "s", peer=2.52),
+        _mean("get_up_from_the_back", seconds[rose & ~on_face], "s"),
+    ]
+
+
+def scoring(seeds: np.ndarray) -> list[dict[str, Any]]:
+    """Goals on an empty goal from 0.3 to 1.5 m behind, beside or before the ball."""
+    results = exhibition.play(load_game("soccer/score"), [bots.Chaser()], seeds)
+    return [_share("scores_on_an_empty_goal_in_15_s", results.returns[:, 0] > 0)]
+
+
+def playing(seeds: np.ndarray) -> list[dict[str, Any]]:
+    """Matches of one versus one; a draw counts one half."""
+    rows = []
+    for name, opponent in (("stand", bots.Stand()), ("keeper", bots.Keeper())):
+        half = len(seeds) // 2
+        home = exhibition.play(load_game("soccer/duel"), [bots.Chaser(), opponent], seeds[:half])
+        away = exhibition.play(load_game("soccer/duel"), [opponent, bots.Chaser()], seeds[half:])
+        earned = np.concatenate([home.returns[:, 0], away.returns[:, 1]])
+        rows.append(_mean(f"chaser_against_{name}", (earned + 1) / 2, "points per match"))
+        rows.append(_share(f"chaser_against_{name}_decided", earned != 0))
+    return rows
+
+
+def _mean(name: str, values: np.ndarray, unit: str, *, peer: float | None = None) -> dict[str, Any]:
+    if not len(values):
+        raise SystemExit(f"{name}: nothing to average; take more seeds")
+    error = 1.96 * values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else None
+    return _row(name, float(values.mean()), unit, peer, error, len(values))
+
+
+def _share(name: str, happened: np.ndarray) -> dict[str, Any]:
+    """A share, and half of its Wilson interval."""
+    n, p, z = len(happened), float(np.mean(happened)), 1.96
+    error = z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    return _row(name, p, "share", None, error, n)
+
+
+def _row(
+    name: str, value: float, unit: str, peer: float | None, error: float | None, episodes: int
+) -> dict[str, Any]:
+    peer_name = None if peer is None else "paper, scripted"
+    more = unit != "s"
+    return bench_report.row(
+        name, value, peer, peer_name=peer_name, unit=unit, more_is_better=more,
+        plus_minus=error, episodes=float(episodes),
+    )  # fmt: skip
+
+
+def main() -> None:
+    """Reads the command line, plays, prints and writes the report."""
+    options = bench_report.parse_options(
+        "measure_soccer_bots",
+        description=__doc__,
+        quick="eight episodes of each",
+        seeds="episodes of each, and matches against each opponent",
+        default_seeds=64,
+    )
+    seeds = np.arange(8 if options.quick else options.seeds, dtype=np.uint64)
+    rows = [row for measure in (walking, getting_up, scoring, playing) for row in measure(seeds)]
+    bench_report.finish(
+        "measure_soccer_bots", options, rows, title="Scripted soccer robots", about=__doc__,
+        packages=("mujoco", "numpy"),
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""The page of `reproduce_simplex.py`."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from reproduction_report import number, preamble, table
+
+
+def write(folder: Path, content: Mapping[str, Any]) -> None:
+    """Writes `simplex.md` and `simplex.json`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "simplex.json").write_text(json.dumps(content, indent=1) + "\n")
+    (folder / "simplex.md").write_text(markdown(content))
+
+
+def markdown(content: Mapping[str, Any]) -> str:
+    """The report as a page."""
+    parts = preamble("Simplex-NeuPL: answers to mixtures never trained on", content)
+    parts += [
+        "Mixtures are uniform on the simplex of the opponent's distinct strategies. The "
+        "opponent draws one of them, hidden, for a whole episode. *Fraction* is how far an "
+        "answer comes from the seat's own Nash mixture (0) to the exact best response (1), by "
+        "mean gaps over all mixtures; gaps in game points, exact. *Simplex*: half of the "
+        "training responds to random mixtures (`graph.simplex_share=0.5`). *Rows alone*: none "
+        "does; an unseen mixture is then answered by the index of the strategy that earns most "
+        "against it.",
+        "## Claims",
+        "Of the median population.",
+        table(
+            ("game", "claim", "value", "least", "met"),
+            [
+                (c["game"], c["claim"], number(c["value"]), number(c["least"]), _yes(c["met"]))
+                for c in content["claims"]
+            ],
+        ),
+    ]
+    for name, populations in content["games"].items():
+        parts += _game_part(name, populations)
+    return "\n\n".join(parts) + "\n"
+
+
+def summary(content: Mapping[str, Any]) -> str:
+    """What a terminal shows at the end."""
+    return "\n".join(
+        f"{claim['game']:12s} {claim['claim']}: {number(claim['value'])}, at least "
+        f"{number(claim['least'])}: {_yes(claim['met'])}"
+        for claim in content["claims"]
+    )
+
+
+def _game_part(name: str, populations: list[Mapping[str, Any]]) -> list[str]:
+    header = (
+        "population", "NashConv", "effective size", "informed: gap", "fraction",
+        "uninformed", "best member", "Nash mixture: gap", "CPU-s",
+    )  # fmt: skip
+    rows = [
+        (
+            f"{p['method']}, seed {p['seed']}",
+            number(p["nash_conv"]),
+            p["effective_size"],
+            number(p["informed"]),
+            f"{p['informed_fraction']:.3f}",
+            f"{p['uninformed_fraction']:.3f}",
+            f"{p['best_member_fraction']:.3f}",
+            number(p["nash"]),
+            f"{p['cpu_seconds']:.0f}",
+        )
+        for p in populations
+    ]
+    first = populations[0]
+    bins = [
+        (
+            f"{p['method']}, seed {p['seed']}",
+            *(f"{b['informed_fraction']:.3f} / {b['uninformed_fraction']:.3f}" for b in p["bins"]),
+        )
+        for p in populations
+    ]
+    return [
+        f"## {name}",
+        f"{first['mixtures']} mixtures, {first['steps']} steps, payoff range "
+        f"{first['payoff_range']:g}.",
+        table(header, rows),
+        "Fractions by the entropy of the mixture, informed / uninformed, a quarter of the mixtures "
+        "each, sharpest first:",
+        table(("population", "first quarter", "second", "third", "last"), bins),
+    ]
+
+
+def _yes(met: bool) -> str:
+    return "yes" if met else "no"

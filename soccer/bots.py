@@ -1,0 +1,243 @@
+"""Scripted players: anchors that need no training, and the baseline of every learned policy.
+
+They walk by `soccer.gait`, get up and kick by `soccer.key_poses`, know nothing but the observation,
+and are deterministic. `Walker` goes to the targets of `walk_to_target`, `Chaser` goes behind the
+ball and kicks it at the goal, `Keeper` stays between the ball and its own goal, `Stand` holds its
+home pose. Each is a `games.Policy` on NumPy arrays, of any task of `soccer.tasks`.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int64
+
+from soccer import observations, robot
+from soccer.control import actions_of, unfiltered
+from soccer.gait import Gait, gait_targets, next_phase
+from soccer.key_poses import FROM_BACK, FROM_FACE, KICK_LEFT, KICK_RIGHT, pose_targets
+from soccer.pitch import CONTROL_STEP
+
+WALK = Gait(
+    frequency=2.04,
+    lift=0.026,
+    sway=0.168,
+    sway_phase=-2.65,
+    height=0.198,
+    ahead=-0.0215,
+    lean=-0.107,
+    spread=0.025,
+    arm_swing=-0.52,
+    pitch_gain=-0.53,
+    roll_gain=0.586,
+)
+# Metres of stride straight on and while turning; angles, radians, up to which a robot goes straight
+# on and beyond which it only turns; radians of turn per step that the gait bears by its stride.
+STRAIGHT_STRIDE, TURNING_STRIDE = 0.10, 0.06
+STRAIGHT_ANGLE, SPOT_ANGLE = 0.12, 0.5
+TURN_OF_STRIDE = ((0.0, 0.06, 0.10), (0.22, 0.2, 0.1))
+# Strides and turns change by so much per control step.
+STRIDE_RATE, TURN_RATE = 0.1 / 20, 0.4 / 20
+
+# Tilt, radians, from which a robot is down, and below which it is up again.
+DOWN_TILT = 1.0
+# Seconds at home before and after a script.
+LIE, SETTLE = 0.5, 0.5
+
+# Scripts by number.
+_SCRIPTS = (FROM_FACE, FROM_BACK, KICK_LEFT, KICK_RIGHT)
+_FROM_FACE, _FROM_BACK, _KICK_LEFT, _KICK_RIGHT, _WALKS = 0, 1, 2, 3, -1
+# Seconds of each; walking, the last, has no end.
+_LENGTH = np.array([*(LIE + script.seconds.sum() + SETTLE for script in _SCRIPTS), np.inf])
+
+_PLACE = {name: place for name, _, place in observations.layout(observations.TARGET)}
+
+
+class Memory(NamedTuple):
+    """What a scripted robot remembers, by lane.
+
+    Attributes:
+      phase: of the gait, radians.
+      stride: current, metres.
+      turn: current, radians.
+      script: which movement it makes by key poses, a number; -1 while it walks.
+      time: seconds since the script began.
+    """
+
+    phase: Float64[np.ndarray, "B"]
+    stride: Float64[np.ndarray, "B"]
+    turn: Float64[np.ndarray, "B"]
+    script: Int64[np.ndarray, "B"]
+    time: Float64[np.ndarray, "B"]
+
+
+class Wish(NamedTuple):
+    """Where a robot wants to be, in its heading frame.
+
+    Attributes:
+      place: metres.
+      face: unit vector of where to look once there.
+      near: metres at which it is there.
+      kick: whether to kick the ball once there, with either foot.
+    """
+
+    place: Float64[np.ndarray, "B 2"]
+    face: Float64[np.ndarray, "B 2"]
+    near: float
+    kick: Bool[np.ndarray, "B 2"] | None = None
+
+
+class Stand:
+    """Holds the home pose, whatever happens."""
+
+    def initial_memory(self, batch: int) -> tuple:
+        """See `games.types.Policy`."""
+        return ()
+
+    def act(self, memory: tuple, observation: Any, mask: Any, key: Any) -> tuple[Any, Any, tuple]:
+        """See `games.types.Policy`; consumes nothing."""
+        batch = len(observation)
+        return np.zeros((batch, robot.NUM_JOINTS), np.float32), np.zeros(batch, np.float32), ()
+
+
+class ScriptedRobot:
+    """Walks to where it wants to be and gets up when it is down; subclasses wish."""
+
+    def wish(self, observation: Float32[np.ndarray, "B O"]) -> Wish:
+        """Where the robot wants to be."""
+        raise NotImplementedError
+
+    def initial_memory(self, batch: int) -> Memory:
+        """See `games.types.Policy`."""
+        return Memory(
+            phase=np.zeros(batch),
+            stride=np.zeros(batch),
+            turn=np.zeros(batch),
+            script=np.full(batch, _WALKS),
+            time=np.zeros(batch),
+        )
+
+    def act(
+        self, memory: Memory, observation: Any, mask: Any, key: Any
+    ) -> tuple[Float32[np.ndarray, "B 20"], Float32[np.ndarray, "B"], Memory]:
+        """See `games.types.Policy`; consumes nothing."""
+        seen = np.asarray(observation)
+        command = seen[:, _PLACE["previous_action[0]"]].astype(np.float64)
+        gravity = seen[:, _PLACE["gravity[0]"]].astype(np.float64)
+        wish = self.wish(seen)
+        memory = _choose_script(memory, gravity, wish.kick)
+        stride, turn = _steer(wish)
+        stride = memory.stride + np.clip(stride - memory.stride, -STRIDE_RATE, STRIDE_RATE)
+        most = np.interp(stride, *TURN_OF_STRIDE)
+        turn = memory.turn + np.clip(turn - memory.turn, -TURN_RATE, TURN_RATE)
+        turn = np.clip(turn, -most, most)
+        wanted = gait_targets(WALK, memory.phase, stride=stride, turn=turn, gravity=gravity)
+        for number, script in enumerate(_SCRIPTS):
+            now = memory.script == number
+            if now.any():
+                wanted[now] = pose_targets(script, memory.time[now] - LIE)
+        actions = actions_of(unfiltered(command, wanted)).astype(np.float32)
+        walks = memory.script == _WALKS
+        after = memory._replace(
+            phase=np.where(walks, next_phase(WALK, memory.phase), 0.0),
+            stride=np.where(walks, stride, 0.0),
+            turn=np.where(walks, turn, 0.0),
+            time=np.where(walks, 0.0, memory.time + CONTROL_STEP),
+        )
+        return actions, np.zeros(len(seen), np.float32), after
+
+
+class Walker(ScriptedRobot):
+    """Goes to the target of `walk_to_target` and turns as it says; without one, stays."""
+
+    def wish(self, observation: Float32[np.ndarray, "B O"]) -> Wish:
+        """The target, if the task has any."""
+        seen = observation.astype(np.float64)
+        if seen.shape[1] != _PLACE["target_heading"].stop:
+            return Wish(np.zeros((len(seen), 2)), np.tile([1.0, 0.0], (len(seen), 1)), 0.1)
+        return Wish(seen[:, _PLACE["target"]], seen[:, _PLACE["target_heading"]], 0.1)
+
+
+class Chaser(ScriptedRobot):
+    """Goes behind the ball and kicks it towards the goal."""
+
+    # Metres behind the ball to come from and to kick from, to the side of the ball to pass it, and
+    # of the ball to the side of the middle of the robot when it is kicked; the aim is so far behind
+    # the goal line.
+    behind, strike, beside, foot, depth = 0.4, 0.12, 0.35, 0.02, 0.5
+
+    def wish(self, observation: Float32[np.ndarray, "B O"]) -> Wish:
+        """A place behind the ball, beside it on the way there, or right at it to kick it."""
+        ball = observation[:, _PLACE["ball"]].astype(np.float64)
+        goal = observation[:, _PLACE["opponent_goal"]].astype(np.float64)
+        upfield = _unit(goal - observation[:, _PLACE["own_goal"]].astype(np.float64))
+        # Into the goal, not onto its line, where the ball would be turned aside.
+        shot = _unit(goal + self.depth * upfield - ball)
+        left = np.stack([-shot[:, 1], shot[:, 0]], axis=1)
+        # The robot in the frame of the shot: how far it is behind the ball, and to the left of it.
+        back = (ball * shot).sum(axis=1)
+        aside = -(ball * left).sum(axis=1)
+        runs = (back > 0) & (np.abs(aside) < 0.08 + 0.25 * np.maximum(back - self.strike, 0))
+        passes = (back < self.behind / 2) & ~runs
+        side = np.where(aside >= 0, 1.0, -1.0)[:, None]
+        start = ball - self.behind * shot
+        place = np.where(passes[:, None], start + side * self.beside * left, start)
+        # Onto the line of the shot well before the ball.
+        carrot = np.maximum(back - 0.15, self.strike)[:, None]
+        place = np.where(runs[:, None], ball - carrot * shot + side * self.foot * left, place)
+        aimed = (np.abs(np.arctan2(shot[:, 1], shot[:, 0])) < 0.35) & (ball[:, 0] > 0.08)
+        reach = aimed & (ball[:, 0] < 0.15) & (np.abs(ball[:, 1]) < 0.07)
+        kick = np.stack([reach & (ball[:, 1] >= 0), reach & (ball[:, 1] < 0)], axis=1)
+        return Wish(place, shot, 0.02, kick)
+
+
+class Keeper(ScriptedRobot):
+    """Stays between the ball and the own goal, looking at the ball."""
+
+    # Metres in front of the middle of the goal line.
+    distance = 0.6
+
+    def wish(self, observation: Float32[np.ndarray, "B O"]) -> Wish:
+        """A place on the line from the own goal to the ball."""
+        ball = observation[:, _PLACE["ball"]].astype(np.float64)
+        goal = observation[:, _PLACE["own_goal"]].astype(np.float64)
+        return Wish(goal + self.distance * _unit(ball - goal), _unit(ball), 0.2)
+
+
+BOTS = {"stand": Stand, "walker": Walker, "chaser": Chaser, "keeper": Keeper}
+
+
+def _steer(wish: Wish) -> tuple[Float64[np.ndarray, "B"], Float64[np.ndarray, "B"]]:
+    """Stride and turn that lead to a place, or turn on the spot once there."""
+    distance = np.linalg.norm(wish.place, axis=1)
+    there = distance < wish.near
+    way = np.where(there[:, None], wish.face, wish.place)
+    angle = np.arctan2(way[:, 1], way[:, 0])
+    turns = np.abs(angle) > SPOT_ANGLE
+    rests = there & (np.abs(angle) < STRAIGHT_ANGLE)
+    turn = np.where(rests, 0.0, 0.6 * angle)
+    stride = np.where(np.abs(angle) < STRAIGHT_ANGLE, STRAIGHT_STRIDE, TURNING_STRIDE)
+    # Slower near the place, and nowhere once there or while turning on the spot.
+    stride = np.minimum(stride, 0.012 + 0.3 * distance) * ~(there | turns)
+    return stride, turn
+
+
+def _choose_script(
+    memory: Memory, gravity: Float64[np.ndarray, "B 3"], kick: Bool[np.ndarray, "B 2"] | None
+) -> Memory:
+    """Ends scripts that are over and begins others: getting up where down, a kick where one is
+    wished for and the robot stands still.
+    """
+    over = memory.time > _LENGTH[memory.script]
+    script = np.where(over, _WALKS, memory.script)
+    tilt = np.arccos(np.clip(-gravity[:, 2], -1, 1))
+    falls = (tilt > DOWN_TILT) & ((script == _WALKS) | (script >= _KICK_LEFT))
+    begun = np.where(falls, np.where(gravity[:, 0] < 0, _FROM_BACK, _FROM_FACE), script)
+    if kick is not None:
+        still = (begun == _WALKS) & (memory.stride < 0.03) & (np.abs(memory.turn) < 0.1)
+        begun = np.where(still & kick[:, 0], _KICK_LEFT, begun)
+        begun = np.where(still & ~kick[:, 0] & kick[:, 1], _KICK_RIGHT, begun)
+    return memory._replace(script=begun, time=np.where(begun != memory.script, 0.0, memory.time))
+
+
+def _unit(vectors: Float64[np.ndarray, "B 2"]) -> Float64[np.ndarray, "B 2"]:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)

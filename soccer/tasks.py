@@ -1,0 +1,218 @@
+"""The five tasks, each a game: walk to a target, get up, score on an empty goal, one versus one,
+two versus two.
+
+What a game pays is its plain purpose (`payoff`); `shaped=1` pays the reward terms that Haarnoja et
+al. 2024 (arXiv 2304.13653, Table S3) trained with, or ours where the paper has no such task.
+Weights are per control step; a goal, 1000 in the paper's units, keeps its proportion to the other
+terms.
+"""
+
+import numpy as np
+from jaxtyping import Float64
+
+from games.mujoco_host import MujocoHost
+from games.types import GameError
+from soccer import robot, rules
+from soccer.match import Scenario, SoccerTask, Start
+from soccer.pitch import CONTROL_STEP
+
+# A lying robot starts so high that it touches the floor nowhere, and settles in the first moments.
+LYING_HEIGHT = 0.2
+# Joints of a lying robot start so far from the home pose at most, radians; legs are not turned and
+# spread outwards alone, where they do not meet.
+LYING_SPREAD = 0.5
+_UNTURNED = [robot.JOINTS.index(f"{side}_hip_yaw") for side in "lr"]
+_SPREAD = [robot.JOINTS.index(f"{side}_hip_roll") for side in "lr"]
+
+_NUMBERS_LYING = 2 + robot.NUM_JOINTS
+
+
+def standing(
+    place: Float64[np.ndarray, "*n 2"], heading: Float64[np.ndarray, "*n"]
+) -> Float64[np.ndarray, "*n 27"]:
+    """Coordinates of robots that stand in the home pose."""
+    coordinates = np.broadcast_to(robot.standing_positions(), (*heading.shape, 27)).copy()
+    coordinates[..., :2] = place
+    coordinates[..., 3:7] = robot.yaw_quaternion(heading)
+    return coordinates
+
+
+def lying(
+    place: Float64[np.ndarray, "*n 2"],
+    heading: Float64[np.ndarray, "*n"],
+    on_back: np.ndarray,
+    spread: Float64[np.ndarray, "*n 20"],
+) -> Float64[np.ndarray, "*n 27"]:
+    """Coordinates of robots that lie, see `robot.lying_quaternion`.
+
+    Args:
+      place: of the torso.
+      heading: of the head.
+      on_back: or else on the face.
+      spread: how far each joint is from the home pose, -1 to 1 times `LYING_SPREAD`.
+    """
+    coordinates = np.empty((*heading.shape, 27))
+    coordinates[..., :2] = place
+    coordinates[..., 2] = LYING_HEIGHT
+    coordinates[..., 3:7] = robot.lying_quaternion(heading, on_back=on_back)
+    spread = spread.copy()
+    spread[..., _UNTURNED] = 0
+    spread[..., _SPREAD] = np.abs(spread[..., _SPREAD]) * (-1, 1)
+    coordinates[..., 7:] = np.clip(
+        robot.HOME + LYING_SPREAD * spread, robot.JOINT_LOW, robot.JOINT_HIGH
+    )
+    return coordinates
+
+
+def walk_to_target(*, randomise: int = 0, shaped: int = 0, num_threads: int = 0) -> MujocoHost:
+    """One robot walks to places up to 3 m away, one after the other, for 20 s or until it falls.
+
+    It is paid the metres by which it comes nearer, at most 1 m/s.
+    """
+    return _host(
+        Scenario(
+            name="soccer/walk_to_target",
+            teams=(0,),
+            ball=False,
+            seconds=20.0,
+            start=_stand_anyhow,
+            start_numbers=1,
+            payoff={"progress": 1.0},
+            shaping={"progress": 1.0 / CONTROL_STEP, "upright": 0.2, "joint_torque": 0.01},
+            utility="general_sum",
+            returns=(-20.0, 20.0),
+            ends=frozenset({"down"}),
+            target=True,
+        ),
+        randomise=randomise,
+        shaped=shaped,
+        num_threads=num_threads,
+    )
+
+
+def get_up(*, randomise: int = 0, shaped: int = 0, num_threads: int = 0) -> MujocoHost:
+    """One robot lies on its face or back and has 10 s to get up and stay up.
+
+    It is paid the share of the time in which its shoulders are at least 0.36 m high.
+    """
+    steps = round(10.0 / CONTROL_STEP)
+    return _host(
+        Scenario(
+            name="soccer/get_up",
+            teams=(0,),
+            ball=False,
+            seconds=10.0,
+            start=_lie_anyhow,
+            start_numbers=1 + _NUMBERS_LYING,
+            payoff={"standing": 1.0 / steps},
+            shaping={"target_pose": 1.0},
+            utility="general_sum",
+            returns=(0.0, 1.0),
+        ),
+        randomise=randomise,
+        shaped=shaped,
+        num_threads=num_threads,
+    )
+
+
+def score(*, randomise: int = 0, shaped: int = 0, num_threads: int = 0) -> MujocoHost:
+    """One robot and a ball 0.3 to 1.5 m away: 1 for a goal within 50 s.
+
+    The episode ends with a goal on either side, a fall, and outside the pitch or in a goal area, as
+    that of the paper's soccer teacher.
+    """
+    return _host(
+        Scenario(
+            name="soccer/score",
+            teams=(0,),
+            ball=True,
+            seconds=50.0,
+            start=_take_penalty,
+            start_numbers=5,
+            payoff={"scoring": 1.0},
+            shaping={
+                "scoring": 1000.0, "velocity_to_ball": 0.05, "forward_velocity": 0.1,
+                "upright": 0.015, "joint_torque": 0.01,
+            },
+            utility="general_sum",
+            returns=(0.0, 1.0),
+            ends=frozenset({"goal", "down", "off_pitch", "goal_area"}),
+        ),
+        randomise=randomise,
+        shaped=shaped,
+        num_threads=num_threads,
+    )  # fmt: skip
+
+
+def duel(*, randomise: int = 0, shaped: int = 0, num_threads: int = 0) -> MujocoHost:
+    """One versus one: 1 for the first goal, -1 for who concedes it, 0 for both after 50 s.
+
+    Robots start standing, on their face or on their back, with equal probability.
+    """
+    return _match("soccer/duel", (0, 1), randomise, shaped, num_threads)
+
+
+def team(*, randomise: int = 0, shaped: int = 0, num_threads: int = 0) -> MujocoHost:
+    """Two versus two, else as `duel`; both players of a team are paid the same."""
+    return _match("soccer/team", (0, 0, 1, 1), randomise, shaped, num_threads)
+
+
+def _match(
+    name: str, teams: tuple[int, ...], randomise: int, shaped: int, num_threads: int
+) -> MujocoHost:
+    P = len(teams)
+
+    def start(uniform: Float64[np.ndarray, "n numbers"]) -> Start:
+        place, heading, ball = rules.match_places(uniform[:, : 3 * P + 3], teams)
+        pose = uniform[:, 3 * P + 3 :].reshape(len(uniform), P, _NUMBERS_LYING)
+        upright = pose[..., :1] < 1 / 3
+        lies = lying(place, heading, pose[..., 1] < 0.5, 2 * pose[..., 2:] - 1)
+        return Start(np.where(upright, standing(place, heading), lies), ball)
+
+    return _host(
+        Scenario(
+            name=name,
+            teams=teams,
+            ball=True,
+            seconds=50.0,
+            start=start,
+            start_numbers=3 * P + 3 + P * _NUMBERS_LYING,
+            payoff={"scoring": 1.0, "conceding": 1.0},
+            shaping={
+                "scoring": 1000.0, "conceding": 1000.0, "velocity_to_ball": 0.05,
+                "forward_velocity": 0.1, "interference": 1.0, "termination": 0.5, "upright": 0.02,
+                "joint_torque": 0.01,
+            },
+            utility="zero_sum",
+            returns=(-1.0, 1.0),
+            ends=frozenset({"goal"}),
+            fouls_earn_nothing=True,
+        ),
+        randomise=randomise,
+        shaped=shaped,
+        num_threads=num_threads,
+    )  # fmt: skip
+
+
+def _host(scenario: Scenario, *, randomise: int, shaped: int, num_threads: int) -> MujocoHost:
+    for name, value in (("randomise", randomise), ("shaped", shaped)):
+        if value not in (0, 1):
+            raise GameError(f"{scenario.name}: {name} is {value}, allowed are 0 and 1")
+    task = SoccerTask(scenario, randomise=bool(randomise), shaped=bool(shaped))
+    return MujocoHost(task, num_threads=num_threads or None)
+
+
+def _stand_anyhow(uniform: Float64[np.ndarray, "n 1"]) -> Start:
+    middle = np.zeros((len(uniform), 1, 2))
+    return Start(standing(middle, 2 * np.pi * uniform), middle[:, 0])
+
+
+def _lie_anyhow(uniform: Float64[np.ndarray, "n numbers"]) -> Start:
+    middle = np.zeros((len(uniform), 1, 2))
+    heading, own = 2 * np.pi * uniform[:, :1], uniform[:, None, 1:]
+    return Start(lying(middle, heading, own[..., 0] < 0.5, 2 * own[..., 2:] - 1), middle[:, 0])
+
+
+def _take_penalty(uniform: Float64[np.ndarray, "n 5"]) -> Start:
+    place, heading, ball = rules.penalty_places(uniform)
+    return Start(standing(place, heading), ball)
