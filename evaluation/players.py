@@ -5,10 +5,12 @@ sees its states. What is random in a table is drawn from the lanes' own streams,
 depends on the lane alone.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pyspiel
 from jaxtyping import Bool, Float, Float64, Int, UInt64
@@ -123,15 +125,15 @@ class PolicyPlayer:
         asked = np.zeros(self._batch, bool)
         asked[turn.lanes] = True
         # Only where the seat moves does its memory change.
-        self._memory = jax.tree.map(
-            lambda new, old: np.where(
-                asked.reshape(-1, *(1,) * (np.ndim(new) - 1)), np.asarray(new), np.asarray(old)
-            ),
-            after,
-            self._memory,
-        )
+        self._memory = jax.tree.map(functools.partial(_where_lane, asked), after, self._memory)
         told = None if probabilities is None else np.asarray(probabilities)[turn.lanes]
         return Choice(np.asarray(action)[turn.lanes], told)
+
+
+def _where_lane(asked: np.ndarray, after: Any, before: Any) -> Any:
+    """The memory after a decision in the lanes that were asked, of the kind that the policy has."""
+    where = np.where if isinstance(after, np.ndarray) else jnp.where
+    return where(asked.reshape(-1, *(1,) * (after.ndim - 1)), after, before)
 
 
 class OpenSpielPlayer:

@@ -115,7 +115,10 @@ def _make(name: str, game: str, lanes: HostGame, tree: GameTree | None) -> list[
             f"entrant {name}: there is no member {member!r}; members are 0 to {min(sizes) - 1}, "
             "nash and all"
         )
-    tables = None if tree is None else population.tabulate()
+    network = getattr(population, "network", None)
+    # What a network with a memory does is no table of information states.
+    has_tables = tree is not None and (network is None or network.memory == "none")
+    tables = population.tabulate() if has_tables else None
     return [_member(path, population, one, tree, tables) for one in members]
 
 

@@ -119,12 +119,20 @@ def play_games(
 
 
 def opponents_of(path: str, lanes: TreeLanes) -> Mapping[str, Float[np.ndarray, "S A"]]:
-    """The tables of a population that a page offers: its mixture, then every strategy."""
+    """The tables of a population that a page offers: its mixture, then every strategy.
+
+    Raises:
+      UserError: its network has a memory.
+    """
     population = load_population(path)
     correlated = getattr(population, "correlated", False)
     names = (f"{path}#all",) if correlated else (f"{path}#nash", f"{path}#all")
     found: dict[str, Any] = {}
     for entrant in make_entrants(names, population.game, lanes):
+        if entrant.table is None:
+            raise UserError(
+                f"{path} has a memory, and a page holds tables alone", hint="play in the terminal"
+            )
         member = entrant.name.rpartition("#")[2]
         found["the mixture" if member == "nash" else f"strategy {member}"] = entrant.table
     return found

@@ -1,5 +1,6 @@
 """A population with a memory on disk: it plays as its network does, step by step."""
 
+import dataclasses
 import subprocess
 import sys
 from typing import Any, NamedTuple
@@ -9,11 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from games.registry import load_simulator
+from evaluation.replay_states import check_replay
+from evaluation.tournament import Item, Setup, play_item
+from games.registry import load_lanes, load_simulator
 from games.types import PolicySpec
+from neupl.entrants import make_entrants
 from neupl.errors import UserError
 from neupl.export import export_population
 from neupl.networks import make_network
+from neupl.play import opponents_of
 from neupl.population import load_population
 from neupl.recurrent_network import no_recall
 from neupl.training import rows_of
@@ -153,3 +158,20 @@ def test_a_run_with_a_memory_ends_with_a_bound_by_a_trained_response(tmp_path):
     done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert '"trained_best_response"' in done.stdout
+
+
+def test_it_plays_tournaments_as_a_policy_and_not_as_a_table(exported):
+    lanes = load_lanes(GAME)
+    memory, uniform = make_entrants((f"{exported.folder}#1", "openspiel:random"), GAME, lanes)
+    assert memory.table is None and uniform.table is not None
+    setup = Setup(GAME, (memory, uniform), 0, 8, None, 2, 1000)
+    played = play_item(setup, Item((0, 1), 0))
+    assert not played.forfeits and np.isin(np.abs(played.returns), (1, 2)).all()
+    again = play_item(dataclasses.replace(setup), Item((0, 1), 0))
+    np.testing.assert_array_equal(played.returns, again.returns)
+    for replay in played.replays:
+        assert check_replay(replay) == []
+        told = [m.probabilities for s in replay.steps for m in s.moves if m.seat >= 0]
+        assert all(abs(sum(shares) - 1) < 1e-5 for shares in told)
+    with pytest.raises(UserError, match="has a memory"):
+        opponents_of(str(exported.folder), lanes)
