@@ -81,7 +81,7 @@ def class_prior(
             raise DataError(
                 f"{len(groups)} groups for {len(own.member)} prompts; allowed is one each"
             )
-        members = _grouped(own, groups, np.ones(len(groups)) if distinct is None else distinct)
+        members = _grouped(own, groups, [1] * len(groups) if distinct is None else distinct)
         weights[player] = own.totals(members)
         shares[player] = members / weights[player][own.member]
     return ClassPrior(reduced, classes, tuple(weights), tuple(shares))

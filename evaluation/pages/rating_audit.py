@@ -71,7 +71,7 @@ def _point(point: StressPoint | None) -> Cell:
     rating = f"{round(point.rating, digits) + 0.0:.{digits}f}"
     words = f"rank {point.rank}, {rating}"
     if point.extra:
-        words += f'<br><span class="quiet">moves {point.largest_change:.2g}</span>'
+        words += f'<br><span class="quiet">moves {point.largest_change:.3g}</span>'
     return Cell(words, point.rank)
 
 

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int, Int32
 
+from evaluation.readers.lines import distinct_lines
 from evaluation.types import DataError
 
 _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
@@ -190,8 +191,9 @@ def _csv(path: Path, text: str) -> Table:
     # Anything else that splits lines in Unicode may stand in a name.
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    lines = text.rstrip("\n").split("\n")
-    delimiter = "\t" if "\t" in lines[0] and "," not in lines[0] else ","
+    text = text.rstrip("\n")
+    first, _, rest = text.partition("\n")
+    delimiter = "\t" if "\t" in first and "," not in first else ","
     if '"' in text:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         records, numbers = [], []
@@ -205,8 +207,8 @@ def _csv(path: Path, text: str) -> Table:
         header, records = records[0], records[1:]
         row, numbers = np.arange(len(records), dtype=np.int32), np.array(numbers[1:], int)
     else:
-        (header,) = csv.reader(lines[:1], delimiter=delimiter)
-        distinct, row, numbers = _distinct(lines[1:], first=2)
+        (header,) = csv.reader([first], delimiter=delimiter)
+        distinct, row, numbers = _distinct(rest, first=2)
         records = [line.split(delimiter) for line in distinct]
     header = [name.strip() for name in header]
     if len(set(header)) < len(header):
@@ -230,8 +232,7 @@ def _field(records: Sequence[Any], place: int | str, row: Int32[np.ndarray, "N"]
 
 
 def _json_lines(path: Path, text: str) -> Table:
-    lines = text.rstrip("\n").split("\n")
-    distinct, row, numbers = _distinct(lines, first=1)
+    distinct, row, numbers = _distinct(text.rstrip("\n"), first=1)
     records = []
     for code, line in enumerate(distinct):
         try:
@@ -242,13 +243,20 @@ def _json_lines(path: Path, text: str) -> Table:
     return _json_table(path, records, row, numbers, unit="line")
 
 
-def _distinct(lines: Sequence[str], *, first: int):
+def _distinct(text: str, *, first: int):
     """The different lines but blank ones, and of each line which it is and its number."""
-    numbers = np.arange(first, first + len(lines))
-    if not all(lines):
-        numbers = numbers[[bool(line.strip()) for line in lines]]
-        lines = [line for line in lines if line.strip()]
-    return *Column.of(lines), numbers
+    found = distinct_lines(text)
+    if found is None:
+        found = Column.of(text.split("\n"))
+    distinct, code = found
+    numbers = np.arange(first, first + len(code))
+    blank = np.array([not line.strip() for line in distinct])
+    if not blank.any():
+        return distinct, code, numbers
+    kept = ~blank[code]
+    renumbered = (np.cumsum(~blank) - 1).astype(np.int32)
+    lines = [line for line, empty in zip(distinct, blank, strict=True) if not empty]
+    return lines, renumbered[code[kept]], numbers[kept]
 
 
 def _json_array(path: Path, text: str) -> Table:

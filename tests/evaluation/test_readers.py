@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from evaluation.readers import FORMATS, read_evaluation, read_groups
+from evaluation.readers.lines import distinct_lines
 from evaluation.types import Battles, DataError, Scores
 from games.normal_form import NormalForm
 
@@ -197,3 +198,23 @@ def test_groups_of_prompts(tmp_path):
     clash = write(tmp_path, "h.csv", "prompt,topic\np,x\nq,y\np,y\n")
     with pytest.raises(DataError, match=r"line 4: prompt 'p' is in the groups 'x' and 'y'"):
         read_groups(clash, "topic")
+
+
+@pytest.mark.parametrize("longest", [3, 20, 400])
+def test_different_lines_are_those_of_a_dictionary(longest):
+    """Also blank ones, ones that begin alike, and other scripts; long ones are left to others."""
+    rng = np.random.default_rng(longest)
+    lines = ["".join(rng.choice(list("ab,é"), size=rng.integers(longest))) for _ in range(500)]
+    found = distinct_lines("\n".join(lines))
+    if longest > 256:
+        assert found is None
+        return
+    assert list(found.distinct) == list(dict.fromkeys(lines))
+    assert [found.distinct[code] for code in found.code] == lines
+
+
+def test_lines_longer_than_fingerprints_are_read_too(tmp_path):
+    name = "x" * 500
+    text = f"model_a,model_b,winner\n{name},b,model_a\n\nb,{name},tie\n"
+    battles = read_evaluation(write(tmp_path, "long.csv", text))
+    assert outcomes(battles) == [("all", name, "b", 1.0), ("all", "b", name, 0.5)]
