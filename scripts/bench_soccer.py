@@ -144,7 +144,7 @@ def measure(*, quick: bool, seeds: int) -> list[dict[str, Any]]:
     """Lines of the report."""
     memory = measure_memory()
     matches = (("duel", 1, "soccer/duel(shaped=1)"), ("team", 2, "soccer/team(shaped=1)"))
-    our_steps, their_steps = (12, 60) if quick else (60, 600)
+    our_steps, their_steps = (6, 30) if quick else (40, 400)
     found: dict[str, list[tuple[Rates, Rates]]] = {}
     for seed in range(seeds):
         for match, team_size, name in matches:

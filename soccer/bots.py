@@ -1,20 +1,20 @@
 """Scripted players: anchors that need no training, and the baseline of every learned policy.
 
-They walk by `soccer.gait`, get up and kick by `soccer.key_poses`, know nothing but the observation,
+They walk by `soccer.gait`, get up by `soccer.key_poses`, know nothing but the observation,
 and are deterministic. `Walker` goes to the targets of `walk_to_target`, `Chaser` goes behind the
-ball and kicks it at the goal, `Keeper` stays between the ball and its own goal, `Stand` holds its
-home pose. Each is a `games.Policy` on NumPy arrays, of any task of `soccer.tasks`.
+ball and dribbles it into the goal, `Keeper` stays between the ball and its own goal, `Stand` holds
+its home pose. Each is a `games.Policy` on NumPy arrays, of any task of `soccer.tasks`.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Float32, Float64, Int64
 
 from soccer import observations, robot
 from soccer.control import actions_of, unfiltered
 from soccer.gait import Gait, gait_targets, next_phase
-from soccer.key_poses import FROM_BACK, FROM_FACE, KICK_LEFT, KICK_RIGHT, pose_targets
+from soccer.key_poses import FROM_BACK, FROM_FACE, pose_targets
 from soccer.pitch import CONTROL_STEP
 
 WALK = Gait(
@@ -38,14 +38,14 @@ TURN_OF_STRIDE = ((0.0, 0.06, 0.10), (0.22, 0.2, 0.1))
 # Strides and turns change by so much per control step.
 STRIDE_RATE, TURN_RATE = 0.1 / 20, 0.4 / 20
 
-# Tilt, radians, from which a robot is down, and below which it is up again.
+# Tilt, radians, from which a robot is down.
 DOWN_TILT = 1.0
 # Seconds at home before and after a script.
 LIE, SETTLE = 0.5, 0.5
 
 # Scripts by number.
-_SCRIPTS = (FROM_FACE, FROM_BACK, KICK_LEFT, KICK_RIGHT)
-_FROM_FACE, _FROM_BACK, _KICK_LEFT, _KICK_RIGHT, _WALKS = 0, 1, 2, 3, -1
+_SCRIPTS = (FROM_FACE, FROM_BACK)
+_FROM_FACE, _FROM_BACK, _WALKS = 0, 1, -1
 # Seconds of each; walking, the last, has no end.
 _LENGTH = np.array([*(LIE + script.seconds.sum() + SETTLE for script in _SCRIPTS), np.inf])
 
@@ -77,13 +77,11 @@ class Wish(NamedTuple):
       place: metres.
       face: unit vector of where to look once there.
       near: metres at which it is there.
-      kick: whether to kick the ball once there, with either foot.
     """
 
     place: Float64[np.ndarray, "B 2"]
     face: Float64[np.ndarray, "B 2"]
     near: float
-    kick: Bool[np.ndarray, "B 2"] | None = None
 
 
 class Stand:
@@ -124,7 +122,7 @@ class ScriptedRobot:
         command = seen[:, _PLACE["previous_action[0]"]].astype(np.float64)
         gravity = seen[:, _PLACE["gravity[0]"]].astype(np.float64)
         wish = self.wish(seen)
-        memory = _choose_script(memory, gravity, wish.kick)
+        memory = _choose_script(memory, gravity)
         stride, turn = _steer(wish)
         stride = memory.stride + np.clip(stride - memory.stride, -STRIDE_RATE, STRIDE_RATE)
         most = np.interp(stride, *TURN_OF_STRIDE)
@@ -158,15 +156,15 @@ class Walker(ScriptedRobot):
 
 
 class Chaser(ScriptedRobot):
-    """Goes behind the ball and kicks it towards the goal."""
+    """Goes behind the ball and dribbles it into the goal."""
 
-    # Metres behind the ball to come from and to kick from, to the side of the ball to pass it, and
-    # of the ball to the side of the middle of the robot when it is kicked; the aim is so far behind
-    # the goal line.
+    # Metres behind the ball to come from and to touch it from, to the side of the ball to pass it,
+    # and of the ball to the side of the middle of the robot; the aim is so far behind the goal
+    # line.
     behind, strike, beside, foot, depth = 0.4, 0.12, 0.35, 0.02, 0.5
 
     def wish(self, observation: Float32[np.ndarray, "B O"]) -> Wish:
-        """A place behind the ball, beside it on the way there, or right at it to kick it."""
+        """A place behind the ball, beside it on the way there, or right at it."""
         ball = observation[:, _PLACE["ball"]].astype(np.float64)
         goal = observation[:, _PLACE["opponent_goal"]].astype(np.float64)
         upfield = _unit(goal - observation[:, _PLACE["own_goal"]].astype(np.float64))
@@ -184,10 +182,7 @@ class Chaser(ScriptedRobot):
         # Onto the line of the shot well before the ball.
         carrot = np.maximum(back - 0.15, self.strike)[:, None]
         place = np.where(runs[:, None], ball - carrot * shot + side * self.foot * left, place)
-        aimed = (np.abs(np.arctan2(shot[:, 1], shot[:, 0])) < 0.35) & (ball[:, 0] > 0.08)
-        reach = aimed & (ball[:, 0] < 0.15) & (np.abs(ball[:, 1]) < 0.07)
-        kick = np.stack([reach & (ball[:, 1] >= 0), reach & (ball[:, 1] < 0)], axis=1)
-        return Wish(place, shot, 0.02, kick)
+        return Wish(place, shot, 0.02)
 
 
 class Keeper(ScriptedRobot):
@@ -221,21 +216,13 @@ def _steer(wish: Wish) -> tuple[Float64[np.ndarray, "B"], Float64[np.ndarray, "B
     return stride, turn
 
 
-def _choose_script(
-    memory: Memory, gravity: Float64[np.ndarray, "B 3"], kick: Bool[np.ndarray, "B 2"] | None
-) -> Memory:
-    """Ends scripts that are over and begins others: getting up where down, a kick where one is
-    wished for and the robot stands still.
-    """
+def _choose_script(memory: Memory, gravity: Float64[np.ndarray, "B 3"]) -> Memory:
+    """Ends scripts that are over, and begins to get up where the robot is down."""
     over = memory.time > _LENGTH[memory.script]
     script = np.where(over, _WALKS, memory.script)
     tilt = np.arccos(np.clip(-gravity[:, 2], -1, 1))
-    falls = (tilt > DOWN_TILT) & ((script == _WALKS) | (script >= _KICK_LEFT))
+    falls = (tilt > DOWN_TILT) & (script == _WALKS)
     begun = np.where(falls, np.where(gravity[:, 0] < 0, _FROM_BACK, _FROM_FACE), script)
-    if kick is not None:
-        still = (begun == _WALKS) & (memory.stride < 0.03) & (np.abs(memory.turn) < 0.1)
-        begun = np.where(still & kick[:, 0], _KICK_LEFT, begun)
-        begun = np.where(still & ~kick[:, 0] & kick[:, 1], _KICK_RIGHT, begun)
     return memory._replace(script=begun, time=np.where(begun != memory.script, 0.0, memory.time))
 
 

@@ -1,4 +1,4 @@
-"""Scripted movements by key poses: getting up from the face and from the back, and a kick.
+"""Getting up by key poses, from the face and from the back.
 
 Targets move linearly from pose to pose, as in the get-up scripts of the OP3 that Haarnoja et al.
 2024 (arXiv 2304.13653) use. The numbers below were found by hand and by random search in
@@ -25,11 +25,6 @@ class KeyPoses(NamedTuple):
     seconds: Float64[np.ndarray, "*n poses"]
 
 
-def mirrored(script: KeyPoses) -> KeyPoses:
-    """The same with left and right exchanged."""
-    return script._replace(angles=robot.mirror_joints(script.angles))
-
-
 def pose_targets(script: KeyPoses, time: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n 20"]:
     """Wanted angles of a script of one lane that began `time` seconds ago at home; its last pose
     after its end.
@@ -49,17 +44,6 @@ def _symmetric(rows: list[tuple[float, ...]]) -> Float64[np.ndarray, "poses 20"]
     head = robot.HOME[:2].tolist()
     poses = [robot.symmetric_pose(head=head, arm=row[:3], leg=(0.0, *row[3:], 0.0)) for row in rows]
     return np.stack([*poses, robot.HOME])
-
-
-def _kicking(rows: list[tuple[float, ...]]) -> Float64[np.ndarray, "poses 20"]:
-    """Poses of a kick with the left leg, from (hip roll, hip pitch, knee, ankle pitch, ankle roll)
-    of the left leg and of the right one as if it were the left, with home at the end.
-    """
-    poses = np.tile(robot.HOME, (len(rows) + 1, 1))
-    for pose, row in zip(poses, rows, strict=False):
-        pose[9:14] = row[:5]
-        pose[15:20] = -np.array(row[5:])
-    return poses
 
 
 # Arms aside, forward, down; hands and feet towards each other until the legs are upright; the torso
@@ -91,16 +75,3 @@ FROM_BACK = KeyPoses(
     ),
     seconds=np.array([0.5, 0.5, 0.3, 0.5, 0.8]),
 )
-
-# The weight on the right foot, the left leg back, the left leg forward; home.
-KICK_LEFT = KeyPoses(
-    angles=_kicking(
-        [
-            (-0.24, -1.07, 1.13, 0.21, -0.2, 0.31, -0.52, 1.17, 0.51, 0.24),
-            (-0.21, -0.1, 1.76, 0.61, -0.23, 0.11, -0.45, 1.03, 0.66, 0.26),
-            (-0.34, -1.01, 1.44, 0.32, -0.22, 0.13, -0.81, 1.21, 0.6, 0.09),
-        ]
-    ),
-    seconds=np.array([0.48, 0.09, 0.09, 0.53]),
-)
-KICK_RIGHT = mirrored(KICK_LEFT)

@@ -1,0 +1,109 @@
+"""Measurements of single skills, after the protocols of Haarnoja et al. 2024 (arXiv 2304.13653).
+
+Walking: the distance between 2 s and 7 s of a walk straight on. Turning: the time in which the
+heading goes from 45 to 135 degrees of a turn on the spot. Getting up: from lying to shoulders at
+0.36 m.
+
+Every function plays one episode per seed and returns one number per episode, NaN where the robot
+did not do it (it fell, or took too long).
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float64, UInt64
+
+from games.mujoco_host import MujocoHost, MujocoStates
+from games.types import Policy
+from soccer import rewards, robot, tasks
+from soccer.pitch import CONTROL_STEP
+
+WALK_FROM_S, WALK_TO_S = 2.0, 7.0
+TURN_FROM, TURN_TO = np.pi / 4, 3 * np.pi / 4
+SHOULDERS_UP = 0.36
+
+
+def walking_speed(policy: Policy, seeds: UInt64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
+    """Metres per second towards a target far ahead; the robot starts facing it."""
+    game = tasks.walk_to_target()
+    states = _standing(game, seeds)
+    states.memory.target[:] = [100.0, 0.0]
+    states.memory.target_heading[:] = 0.0
+    places = _follow(game, states, policy, WALK_TO_S, lambda now: now.qpos[:, 0].copy())
+    first, last = (round(moment / CONTROL_STEP) - 1 for moment in (WALK_FROM_S, WALK_TO_S))
+    speed = (places[last] - places[first]) / (WALK_TO_S - WALK_FROM_S)
+    return np.where(states.steps > last, speed, np.nan)
+
+
+def turning_rate(policy: Policy, seeds: UInt64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
+    """Radians per second; every other robot turns to the right."""
+    game = tasks.walk_to_target()
+    states = _standing(game, seeds)
+    side = np.where(np.arange(len(seeds)) % 2 == 0, 1.0, -1.0)
+
+    def heading(now: MujocoStates) -> np.ndarray:
+        # The target runs around the robot, out of reach: it is always 2.5 rad to the side.
+        facing = game.task.scene(now, slice(None)).facing[:, 0]
+        yaw = np.arctan2(facing[:, 1], facing[:, 0])
+        way = yaw + 2.5 * side
+        now.memory.target[:, 0] = 100.0 * np.stack([np.cos(way), np.sin(way)], axis=1)
+        now.memory.target_heading[:, 0] = way
+        return yaw
+
+    heading(states)
+    yaw = np.unwrap(_follow(game, states, policy, 10.0, heading), axis=0) * side
+    return (TURN_TO - TURN_FROM) / (_first(yaw >= TURN_TO) - _first(yaw >= TURN_FROM))
+
+
+def get_up_seconds(
+    policy: Policy, seeds: UInt64[np.ndarray, "n"], *, on_back: bool
+) -> Float64[np.ndarray, "n"]:
+    """Seconds from lying, still, in the home pose until the shoulders are up."""
+    game = tasks.get_up()
+    states = game.init(seeds)
+    spread = np.zeros((len(seeds), 1, robot.NUM_JOINTS))
+    heading, backs = np.zeros((len(seeds), 1)), np.full((len(seeds), 1), on_back)
+    states.qpos[:] = tasks.lying(np.zeros((len(seeds), 1, 2)), heading, backs, spread)[:, 0]
+    states.memory.command[:] = states.qpos[:, None, 7:]
+    for _ in range(round(0.5 / CONTROL_STEP)):  # falls the last centimetres
+        states, _ = game.step(states, np.zeros((len(seeds), 1, robot.NUM_JOINTS), np.float32))
+
+    def height(now: MujocoStates) -> np.ndarray:
+        return rewards.shoulder_height(game.task.scene(now, slice(None)))[:, 0]
+
+    return _first(_follow(game, states, policy, 9.5, height) >= SHOULDERS_UP)
+
+
+def _standing(game: MujocoHost, seeds: np.ndarray) -> MujocoStates:
+    """Episodes in which the robot stands at the origin and faces x, with a little motion."""
+    states = game.init(seeds)
+    states.qpos[:, : robot.NUM_POSITIONS] = robot.standing_positions()
+    states.memory.command[:] = robot.HOME
+    push = states.streams.uniforms(np.arange(len(seeds)), 2)
+    states.qvel[:, :2] = 0.1 * push - 0.05
+    return states
+
+
+def _follow(
+    game: MujocoHost,
+    states: MujocoStates,
+    policy: Policy,
+    seconds: float,
+    read: Callable[[MujocoStates], np.ndarray],
+) -> np.ndarray:
+    """Plays on and reads something after every step."""
+    memory = policy.initial_memory(len(states.over))
+    now = game.restart(states)
+    seen = []
+    for _ in range(round(seconds / CONTROL_STEP)):
+        observation = game.observe(states)[:, 0]
+        actions, _, memory = policy.act(memory, observation, now.legal_mask[:, 0], None)
+        states, now = game.step(states, actions[:, None])
+        seen.append(read(states))
+    return np.stack(seen)
+
+
+def _first(happened: np.ndarray) -> Float64[np.ndarray, "n"]:
+    """Seconds until something first happened in each lane, NaN where it never did."""
+    seconds = (happened.argmax(axis=0) + 1) * CONTROL_STEP
+    return np.where(happened.any(axis=0), seconds, np.nan)

@@ -1,0 +1,27 @@
+"""Protocols: a robot that stands does nothing of it; the scripted one does it at known rates."""
+
+import numpy as np
+import pytest
+
+from soccer import bots, protocols
+
+pytest.importorskip("mujoco", reason="MuJoCo is not installed: the extra [soccer]")
+
+SEEDS = np.arange(2, dtype=np.uint64)
+
+
+def test_who_stands_neither_walks_nor_gets_up():
+    stand = bots.Stand()
+    np.testing.assert_allclose(protocols.walking_speed(stand, SEEDS), 0, atol=5e-3)
+    assert np.isnan(protocols.get_up_seconds(stand, SEEDS, on_back=True)).all()
+
+
+def test_the_scripted_robot_turns():
+    """At most about what two feet turn it by, 0.22 rad each 2.04 times per second."""
+    rate = protocols.turning_rate(bots.Walker(), SEEDS)
+    assert (rate > 0.45).all() and (rate < 0.22 * 2 * 2.04 * 1.2).all()
+
+
+def test_the_first_moment_is_counted_from_one_and_what_never_happens_is_nan():
+    happened = np.array([[False, False], [True, False], [False, False]])
+    np.testing.assert_array_equal(protocols._first(happened), [0.05, np.nan])
