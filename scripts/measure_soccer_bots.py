@@ -81,27 +81,28 @@ def playing(seeds: np.ndarray) -> list[dict[str, Any]]:
 
 
 def _mean(name: str, values: np.ndarray, unit: str, *, peer: float | None = None) -> dict[str, Any]:
-    if not len(values):
-        raise SystemExit(f"{name}: nothing to average; take more seeds")
-    error = 1.96 * values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else None
-    return _row(name, float(values.mean()), unit, peer, error, len(values))
+    """A mean and its interval."""
+    if len(values) < 2:
+        raise SystemExit(f"{name}: {len(values)} episodes did it, an interval needs 2; more seeds")
+    mean, error = values.mean(), 1.96 * values.std(ddof=1) / np.sqrt(len(values))
+    return _row(name, unit, mean, (mean - error, mean + error), len(values), peer)
 
 
 def _share(name: str, happened: np.ndarray) -> dict[str, Any]:
-    """A share, and half of its Wilson interval."""
+    """A share and its interval."""
     n, p, z = len(happened), float(np.mean(happened)), 1.96
-    error = z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    return _row(name, p, "share", None, error, n)
+    middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    return _row(name, "share", p, (middle - half, middle + half), n, None)
 
 
 def _row(
-    name: str, value: float, unit: str, peer: float | None, error: float | None, episodes: int
+    name: str, unit: str, value: float, ends: tuple[float, float], count: int, peer: float | None
 ) -> dict[str, Any]:
-    peer_name = None if peer is None else "paper, scripted"
-    more = unit != "s"
+    low, high = map(float, ends)
     return bench_report.row(
-        name, value, peer, peer_name=peer_name, unit=unit, more_is_better=more,
-        plus_minus=error, episodes=float(episodes),
+        name, float(value), peer, peer_name=None if peer is None else "paper, scripted", unit=unit,
+        more_is_better=unit != "s", low=low, high=high, episodes=float(count),
     )  # fmt: skip
 
 
