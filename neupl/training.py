@@ -112,7 +112,7 @@ def train(problem: Problem, state: TrainingState, *, on_evaluation: OnEvaluation
         state = state._replace(payoffs=evaluation.payoffs)
         # Estimated gains mean something once the response that they are those of has been trained.
         if problem.evaluator.exact or turn_is_over(problem, state, evaluation):
-            state = keep_best(state, evaluation)
+            state = keep_best(state, evaluation, exact=problem.evaluator.exact)
         state = admit(problem, state, evaluation)
         if np.isfinite(state.best.gains).all():
             name = "nash_conv" if problem.evaluator.exact else "estimated_gain"
@@ -275,12 +275,15 @@ def evaluate(problem: Problem, state: TrainingState) -> tuple[TrainingState, Eva
     return state._replace(estimates=estimates), evaluation
 
 
-def keep_best(state: TrainingState, evaluation: Evaluation) -> TrainingState:
+def keep_best(state: TrainingState, evaluation: Evaluation, *, exact: bool) -> TrainingState:
     """Remembers the population if none before had a smaller NashConv. Estimates decide only where
     they can: the newest population is kept unless its gain is shown to be greater than the best's.
+    While nobody gets a new row an estimated gain is that of the same response, which has learned
+    more since: the newest population is kept.
     """
     error = float(np.hypot(evaluation.gains_error, state.best.gains_error))
-    if evaluation.nash_conv - SURE * error >= state.best.gains.sum():
+    goes_on = not exact and np.array_equal(state.best.joint, state.joint)
+    if evaluation.nash_conv - SURE * error >= state.best.gains.sum() and not goes_on:
         return state
     return state._replace(best=_snapshot(state, evaluation))
 
