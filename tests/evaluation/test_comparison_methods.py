@@ -95,7 +95,8 @@ def test_missing_comparisons_are_no_votes():
     assert scores.tolist() == [0.0, 5.5, 0.5]
 
 
-@pytest.mark.parametrize("method", sorted(set(METHODS) - {"elo"}))
+# Elo follows battles in their order, and style control needs the lengths of answers.
+@pytest.mark.parametrize("method", sorted(set(METHODS) - {"elo", "style_control"}))
 def test_every_method_rates_a_clear_order_alike(method):
     table = scores_of([[3, 2, 1], [3, 2, 2], [3, 1, 2], [1, 2, 3]])
     result = rate(table, method)
