@@ -49,6 +49,7 @@ def test_games_without_a_tree_are_re_played_by_open_spiel(game):
         assert check_replay(replay) == []
 
 
+@pytest.mark.slow
 def test_simulated_games_are_re_played_from_the_seed():
     replay = recorded("running_with_scissors(step_limit=3)", number=1)[0]
     assert replay.driver == "seed" and check_replay(replay) == []

@@ -212,6 +212,7 @@ def test_standings_of_rock_paper_scissors():
     assert found.uncertainties == (None,) * 4
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_exact_ratings():
     """Of 4 entrants' Nash ratings from 2048 seeds each; 95 % intervals widened by half."""
     setup = setup_of("kuhn_poker", 4, batch=2048)
