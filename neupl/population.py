@@ -174,18 +174,22 @@ class Population:
             return tree
         return observe_as_played(tree)
 
-    def tabulate(self) -> Float[np.ndarray, "K S A"]:
-        """All strategies at all information states of the compiled game, normalised in float64.
-
-        Raises:
-          UserError: the network has a memory; we have no tables of what it does.
-        """
+    def check_tabular(self) -> None:
+        """Raises `UserError` where the network has a memory: we have no tables of what it does."""
         if self.network.memory != "none":
             raise UserError(
                 f"the population of {self.game} has a memory, and only networks without one are "
                 "written as tables of the game tree",
                 hint="`neupl verify --method trained-br` bounds what it can lose from below",
             )
+
+    def tabulate(self) -> Float[np.ndarray, "K S A"]:
+        """All strategies at all information states of the compiled game, normalised in float64.
+
+        Raises:
+          UserError: see `check_tabular`.
+        """
+        self.check_tabular()
         tree = self.tree()
         tables = np.zeros((self.num_strategies, tree.num_infosets, tree.num_actions))
         for seat in range(self.num_players):

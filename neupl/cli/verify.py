@@ -62,7 +62,7 @@ class Verify(OutputOptions):
 def run(command: Verify) -> int:
     """Certifies and prints both numbers, and those of the episodes."""
     _check_options(command)
-    from neupl.population import load_population
+    from neupl.population import Population, load_population
     from neupl.profile_distribution import ProfileDistribution
     from neupl.progress import Progress
     from neupl.verification import verify_population
@@ -70,6 +70,8 @@ def run(command: Verify) -> int:
     population = load_population(command.population)
     if command.method == "trained-br":
         return _verify_by_response(command, population)
+    if isinstance(population, Population):
+        population.check_tabular()
     tree = _compile(command, population)
     if isinstance(population, ProfileDistribution):
         return _verify_joint(command, population, tree)
