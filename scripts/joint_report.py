@@ -143,17 +143,16 @@ def _openspiel_line(row: Mapping[str, Any]) -> tuple[Any, ...]:
     if not curve["gap"]:
         why = f"{found['status']}: {found['error']}" if found["error"] else found["status"]
         return row["name"], "-", "-", "-", 0, why, "-"
-    best = min(range(len(curve["gap"])), key=lambda k: curve["gap"][k])
     times = []
     for run in row["runs"]:
         ours = zip(run["curve"]["seconds"], run["curve"]["best"], strict=True)
-        times.append(next((at for at, gap in ours if gap <= curve["gap"][best]), float("inf")))
+        times.append(next((at for at, gap in ours if gap <= curve["gap"][-1]), float("inf")))
     return (
         row["name"],
-        number(curve["gap"][best]),
-        max(curve["sizes"][best]),
-        number(curve["cpu_s"][best]),
-        len(curve["gap"]),
+        number(curve["gap"][-1]),
+        max(curve["sizes"][-1]),
+        number(curve["cpu_s"][-1]),
+        found["iterations"],
         found["status"],
         f"{_or_never(statistics.median(times))} ({_or_never(max(times))})",
     )

@@ -62,12 +62,12 @@ def test_games_without_preset_are_asked_for_the_reference_alone(tmp_path):
 
 
 def test_openspiel_finds_the_gaps_that_are_on_record(tmp_path):
-    """Its first five on trading with two items; what is kept is not measured again."""
+    """The least ones, on trading with two items; what is kept is not measured again."""
     if not process.peer_installed():
         pytest.skip("OpenSpiel's JPSRO needs cvxpy, cvxopt and ecos: pip install 'neupl[bench]'")
     found = script.openspiel_of("trade_comm(num_items=2)", tmp_path, limit_s=2.0)
-    expected = [0.125, 0.0, 0.063, 0.188, 0.0]
-    assert found["curve"]["gap"][:5] == pytest.approx(expected, abs=1e-3)
+    assert found["curve"]["gap"][:2] == pytest.approx([0.125, 0.0], abs=1e-3)
+    assert found["iterations"] >= 5
     assert script.openspiel_of("trade_comm(num_items=2)", tmp_path, limit_s=2.0) == found
 
 
@@ -76,14 +76,12 @@ def test_page_and_figures(tmp_path):
         script.assess("trade_comm_2", [run_of(0, 1e-4), run_of(1, 0.5)], runs=tmp_path),
         script.assess("trade_comm_2_ppo", [run_of(0, 0.03), run_of(1, 0.02)], runs=tmp_path),
     ]
-    reached = {
-        "cpu_s": [0.5, 3.0, 4.0],
-        "gap": [0.2, 0.01, 0.02],
-        "sizes": [[1, 1], [2, 2], [3, 3]],
-    }
-    rows[0]["openspiel"] = {"curve": reached, "status": "time", "error": None}
+    reached = {"cpu_s": [0.5, 3.0], "gap": [0.2, 0.01], "sizes": [[1, 1], [2, 2]]}
     nothing = {"cpu_s": [], "gap": [], "sizes": []}
-    rows[1]["openspiel"] = {"curve": nothing, "status": "failed", "error": "too many profiles"}
+    ended = {"iterations": 3, "status": "time", "error": None}
+    rows[0]["openspiel"] = {"curve": reached, **ended}
+    failed = {"iterations": 0, "status": "failed", "error": "too many profiles"}
+    rows[1]["openspiel"] = {"curve": nothing, **failed}
     content = {
         "command": "python scripts/reproduce_neupl_jpsro.py", "quick": False, "seeds": 2, "jobs": 1,
         "versions": {"jax": "1"}, "machine": {"processor": "a", "cores": 2}, "rows": rows,
