@@ -239,16 +239,21 @@ class Population:
                 return self._forward(seat, *seen, mixture=asked)[number:]
 
             return answer
-        table = 0 if self.symmetric else seat
-        earned = np.moveaxis(self.payoffs[..., seat], seat, 0) @ weights
-        trained = self.joint[table].sum(axis=-1) > 0
-        lent = int(np.argmax(np.where(trained, earned, -np.inf)))
+        lent = self.index_lent_to(weights, seat=seat)
 
         def answer_by_index(*seen: Array) -> Array:
             row = jnp.asarray(weights, jnp.float32)
             return self._forward(seat, *seen, mixture=row, slot=lent)[lent : lent + 1]
 
         return answer_by_index
+
+    def index_lent_to(self, mixture: Float[np.ndarray, "K"], *, seat: int) -> int:
+        """The trained strategy of a seat that earns most against a mixture of the opponent's, by
+        the payoffs that the population brings along; two players.
+        """
+        earned = np.moveaxis(self.payoffs[..., seat], seat, 0) @ mixture
+        trained = self.joint[0 if self.symmetric else seat].sum(axis=-1) > 0
+        return int(np.argmax(np.where(trained, earned, -np.inf)))
 
     def _policy(self, every: Any, weights: Float[np.ndarray, "N"], seat: int) -> Policy:
         """Draws one of `every` by the weights, and remembers where the network does."""

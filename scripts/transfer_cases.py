@@ -2,8 +2,11 @@
 
 import dataclasses
 
-# What learns: the population's network as it is, after practice, and a plain one from scratch.
-STARTS = ("population", "practised", "scratch")
+# What learns: the population's network, and a plain one from scratch.
+STARTS = ("population", "scratch")
+# How populations are trained: on the rows of the interaction graph, or half of the time on mixtures
+# drawn from the simplex (Simplex-NeuPL).
+KINDS = {"rows": (), "simplex": ("--set", "graph.simplex_share=0.5")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,8 +52,6 @@ class Setting:
       temperature: entropy weight of all responses, as a fraction of the payoff range per nat.
       learning_rates: from which all learners choose.
       batches: the sizes.
-      practice: batches of `Responses.practise`, of the greatest size.
-      practice_rate: its learning rate.
     """
 
     preset: str = "leduc_poker_ppo.yaml"
@@ -60,11 +61,9 @@ class Setting:
     temperature: float = 0.005
     learning_rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2, 3e-2)
     batches: tuple[Batches, ...] = (
-        Batches(512, fine_tuning=(1, 5, 10, 30, 100)),
+        Batches(512),
         Batches(4096),
     )
-    practice: int = 300
-    practice_rate: float = 6e-3
 
 
 FULL = Setting()
@@ -75,5 +74,4 @@ QUICK = Setting(
     tuning_per_seat=2,
     learning_rates=(1e-2,),
     batches=(Batches(128, fine_tuning=(1, 2), scratch=(1, 4), few=2, many=4),),
-    practice=4,
 )

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from transfer_mixtures import Mixture, distance_to_rows, draw_weights
+from transfer_mixtures import Mixture
 
 from games.registry import load_simulator
 from games.types import GameInfo, TimeStep
-from neupl.config import Config, LearnerConfig, PopulationConfig, TrainingConfig
+from neupl.config import Config, LearnerConfig, PopulationConfig
 from neupl.interaction_graph import first_equal_row
 from neupl.learners import make_ppo_learner
 from neupl.networks import PopulationNetwork, make_network
@@ -21,11 +21,6 @@ from neupl.population import Population
 from neupl.population_actor import Playing, PopulationActor, uniform_sink
 from neupl.rollout import Decision
 from neupl.types import Learner, Objective, Rows
-
-# Concentrations of the mixtures that `practise` draws.
-PRACTICE_CONCENTRATIONS = (0.3, 1.0, 3.0)
-# The learning rate of `practise` falls to this share.
-PRACTICE_END = 0.1
 
 
 class AgainstFrozen(PopulationActor):
@@ -94,7 +89,7 @@ class Responses:
             self._game.info, self._network, num_tables=2, sink=uniform_sink
         )
         self._learner = functools.cache(self._make_learner)
-        self._init = jax.jit(self._make_learner(1.0, 1.0, 1).init)
+        self._init = jax.jit(self._make_learner(1.0).init)
         # With an optimiser that has not moved yet.
         self._untrained = self._init(jax.random.key(0))
 
@@ -122,7 +117,6 @@ class Responses:
         mixture: Mixture,
         opponents: Opponents,
         *,
-        slot: int,
         learning_rate: float,
         steps: Sequence[int],
         key: Any,
@@ -134,7 +128,6 @@ class Responses:
           params: of the network.
           mixture: whom it meets.
           opponents: whose mixture it is.
-          slot: the strategy that responds: its index, and the place of its row.
           learning_rate: Adam's step size.
           steps: ascending numbers of batches.
           key: a JAX random key.
@@ -142,68 +135,39 @@ class Responses:
         Returns:
           The parameters after each of `steps`.
         """
-        learner = self._learner(learning_rate, learning_rate, 1)
+        learner = self._learner(learning_rate)
         state = self._untrained._replace(params=params)
-        rows = rows_with(opponents.population, mixture, slot)
+        told = tell(opponents.population, mixture)
         found = []
         for step in range(1, steps[-1] + 1):
-            state = self._step(learner, state, opponents, rows, mixture.seat, [slot], key)
+            state = self._step(learner, state, opponents, told, mixture.seat, key)
             if step in steps:
                 found.append(state.params)
         return found
 
-    def practise(
-        self, opponents: Opponents, *, slot: int, learning_rate: float, steps: int, key: Any
-    ) -> Any:
-        """Goes on training the population's network, against mixtures of the frozen population
-        drawn anew for every batch, so that it learns what a row means; consumes `key`.
-
-        Seats take turns. All of a seat's strategies respond, each to a mixture of its own and all
-        by the index of `slot`.
-
-        Returns:
-          The parameters.
-        """
-        population = opponents.population
-        learner = self._learner(learning_rate, PRACTICE_END * learning_rate, steps)
-        state = self._untrained._replace(params=population.params)
-        row_key, key = jax.random.split(key)
-        rng = np.random.default_rng(np.asarray(jax.random.key_data(row_key)))
-        strategies = list(range(1, population.num_strategies))
-        for step in range(steps):
-            seat = step % 2
-            rows = trained_rows(population)
-            rows.identity[seat] = slot
-            for k in strategies:
-                concentration = rng.choice(PRACTICE_CONCENTRATIONS)
-                rows.joint[seat, k] = draw_weights(rng, population.joint[1 - seat], concentration)
-            state = self._step(learner, state, opponents, rows, seat, strategies, key)
-        return state.params
-
-    def _make_learner(self, first_rate: float, last_rate: float, steps: int) -> Learner:
+    def _make_learner(self, learning_rate: float) -> Learner:
         config = self._config
         learner = LearnerConfig(
             kind="ppo",
             episodes=config.learner.episodes,
-            learning_rate=first_rate,
-            final_learning_rate=last_rate,
+            learning_rate=learning_rate,
+            final_learning_rate=learning_rate,
         )
         config = Config(
             game=config.game,
             population=config.population,
             network=config.network,
             learner=learner,
-            training=TrainingConfig(steps=steps),
         )
         # Who plays matters to `collect` alone, which is the opponents'.
         return make_ppo_learner(self._game, self._frozen, config)
 
-    def _step(self, learner, state, opponents, rows, seat, strategies, key):
-        """One batch of episodes of the seat's strategies."""
-        respond = np.zeros(rows.identity.shape, np.float32)
-        respond[seat, strategies] = 1.0
+    def _step(self, learner, state, opponents, told, seat, key):
+        """One batch of episodes of the response."""
+        respond = np.zeros(told.rows.every.shape[:2], np.float32)
+        respond[seat, told.number] = 1.0
         objective = Objective(
-            rows=rows,
+            rows=told.rows,
             temperature=np.full_like(respond, self._temperature),
             respond=respond,
             hold=np.zeros_like(respond),
@@ -221,12 +185,30 @@ def trained_rows(population: Population) -> Rows:
     return Rows(joint, np.array(first_equal_row(joint)))
 
 
-def rows_with(population: Population, mixture: Mixture, slot: int) -> Rows:
-    """The population's rows, with a mixture in the place of strategy `slot` and by its index."""
-    rows = trained_rows(population)
-    rows.joint[mixture.seat, slot] = mixture.weights
-    rows.identity[mixture.seat, slot] = slot
-    return rows
+class Told(NamedTuple):
+    """A mixture as the network is told it, as by `neupl.population.Population.best_response_to`.
+
+    Attributes:
+      rows: of the population, with the mixture behind them, or in the place of a strategy.
+      number: of the response.
+    """
+
+    rows: Rows
+    number: int
+
+
+def tell(population: Population, mixture: Mixture) -> Told:
+    """Without an index where the population was trained to answer mixtures without one, otherwise
+    by the index of the strategy that earns most against the mixture.
+    """
+    rows, seat = trained_rows(population), mixture.seat
+    if population.simplex_share > 0:
+        asked = np.tile(np.asarray(mixture.weights, np.float32), (len(rows.joint), 1, 1))
+        return Told(rows._replace(asked=asked), population.num_strategies)
+    slot = population.index_lent_to(mixture.weights, seat=seat)
+    rows.joint[seat, slot] = mixture.weights
+    rows.identity[seat, slot] = slot
+    return Told(rows, slot)
 
 
 def without_conditioning(params: Any, seat: int) -> Any:
@@ -243,18 +225,3 @@ def without_conditioning(params: Any, seat: int) -> Any:
         elif name.startswith("inject_") and name != "inject_critic":
             layers[name] = jax.tree.map(jnp.zeros_like, layer)
     return {**params, "params": layers}
-
-
-def nearest_row(population: Population, mixture: Mixture) -> int:
-    """The strategy whose row is closest to the mixture."""
-    return int(np.argmin(distance_to_rows(population.joint[mixture.seat], mixture.weights)))
-
-
-def best_by_payoffs(population: Population, mixture: Mixture) -> int:
-    """The trained strategy that earns most against the mixture by the payoffs that the population
-    brings along; no episode is played.
-    """
-    payoffs = population.payoffs[..., mixture.seat]
-    own = (payoffs if mixture.seat == 0 else payoffs.T) @ mixture.weights
-    trained = population.joint[mixture.seat].sum(axis=-1) > 0
-    return int(np.argmax(np.where(trained, own, -np.inf)))

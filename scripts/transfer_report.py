@@ -12,12 +12,10 @@ from reproduction_report import STYLE, number
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COLOURS = {"population": "#0072B2", "practised": "#009E73", "scratch": "#D55E00"}
-LABELS = {
-    "population": "fine-tuned from the population",
-    "practised": "fine-tuned after practice",
-    "scratch": "plain network from scratch",
-}
+# By kind of population.
+KINDS = {"rows": "rows alone", "simplex": "Simplex sampling"}
+COLOURS = {"rows": "#0072B2", "simplex": "#009E73"}
+STARTS = {"population": "fine-tuned", "scratch": "plain network from scratch"}
 
 
 def write(folder: Path, content: Mapping[str, Any]) -> None:
@@ -34,7 +32,7 @@ def write(folder: Path, content: Mapping[str, Any]) -> None:
 def summary(content: Mapping[str, Any]) -> str:
     """What a terminal shows at the end."""
     return "\n".join(
-        f"{result['name']}, {claim['start']}, {claim['name']}: {number(claim['gap'])} against "
+        f"{result['name']}, {claim['name']}: {number(claim['gap'])} against "
         f"{number(claim['limit'])} ({claim['limit_name']}), {claim['share']:.0%} of the mixtures: "
         f"{_met(claim)}"
         for result in content["populations"]
@@ -64,10 +62,12 @@ def markdown(content: Mapping[str, Any]) -> str:
         f"{np.mean(distances):.2f} (total variation). The gap is what the responding seat earns "
         "less than a best response to the mixture, in game points, exact.",
         "## Claims",
-        "*Population*: the network as training left it. *Practised*: the same after "
-        f"{content['setting']['practice']} more batches of {_practice_size(content)} episodes "
-        "against random mixtures, once for all that are measured here. Means over the mixtures, "
-        "gap / limit; in brackets the share of mixtures in which the claim holds on its own.",
+        "*Simplex sampling*: half of the training responded to random mixtures "
+        "(`graph.simplex_share=0.5`), and the network answers a mixture without an index. *Rows "
+        "alone*: none did; the mixture is answered by the index of the strategy that earns most "
+        "against it by the payoffs that the population estimated when it was trained. Both are "
+        "`population.best_response_to`. Means over the mixtures, gap / limit; in brackets the "
+        "share of mixtures in which the claim holds on its own.",
         _claims_table(content["populations"]),
         "![Gap over batches](transfer_gaps.png)",
         *_zero_shot_part(content),
@@ -79,62 +79,46 @@ def markdown(content: Mapping[str, Any]) -> str:
 
 def _claims_table(populations: Sequence[Mapping[str, Any]]) -> str:
     rows = []
-    for claims in zip(*(result["claims"] for result in populations), strict=True):
-        first = claims[0]
-        ratios = [claim["gap"] / claim["limit"] for claim in claims]
-        rows.append(
-            (
-                f"{first['start']}: {first['name']}",
-                first["limit_name"],
-                *(f"{number(c['gap'])} / {number(c['limit'])} ({c['share']:.0%})" for c in claims),
-                f"{statistics.median(ratios):.2f} ({max(ratios):.2f})",
-                ", ".join(_met(claim) for claim in claims),
+    for kind, label in KINDS.items():
+        results = [result for result in populations if result["kind"] == kind]
+        for claims in zip(*(result["claims"] for result in results), strict=True):
+            ratios = [claim["gap"] / claim["limit"] for claim in claims]
+            found = (
+                f"{number(c['gap'])} / {number(c['limit'])} ({c['share']:.0%})" for c in claims
             )
-        )
-    names = [result["name"] for result in populations]
-    return _table(("gap of", "limit", *names, "ratio, median (worst)", "met"), rows)
+            rows.append(
+                (
+                    f"{label}: {claims[0]['name']}",
+                    claims[0]["limit_name"],
+                    "; ".join(found),
+                    f"{statistics.median(ratios):.2f} ({max(ratios):.2f})",
+                    ", ".join(_met(claim) for claim in claims),
+                )
+            )
+    return _table(("gap of", "limit", "by population", "ratio, median (worst)", "met"), rows)
 
 
 def _zero_shot_part(content: Mapping[str, Any]) -> list[str]:
-    rules = list(content["tuning"]["index"])
     rows = []
     for result in content["populations"]:
         mixtures = result["mixtures"]
-        best = [min(m["members"]) for m in mixtures]
-        uniform = [m["members"][0] for m in mixtures]
-        chosen = [m["zero_shot"][content["tuning"]["rule"]] for m in mixtures]
-        earned = (np.mean(uniform) - np.mean(chosen)) / (np.mean(uniform) - np.mean(best))
-        rows.append(
-            (
-                result["name"],
-                number(result["nash_conv"]),
-                number(np.mean(uniform)),
-                number(np.mean(best)),
-                *(number(np.mean([m["own_row"][rule] for m in mixtures])) for rule in rules),
-                *(number(np.mean([m["zero_shot"][rule] for m in mixtures])) for rule in rules),
-                f"{earned:.0%}",
-                number(np.mean([m["practised"] for m in mixtures])),
-            )
-        )
+        best = np.mean([min(m["members"]) for m in mixtures])
+        uniform = np.mean([m["members"][0] for m in mixtures])
+        told = np.mean([m["zero_shot"] for m in mixtures])
+        earned = f"{(uniform - told) / (uniform - best):.0%}"
+        figures = map(number, (result["nash_conv"], uniform, best, told))
+        rows.append((result["name"], *figures, earned))
     header = (
         "population",
         "NashConv",
         "uniform",
         "best member",
-        *(f"member, {rule}" for rule in rules),
-        *(f"zero-shot, {rule}" for rule in rules),
+        "zero-shot",
         "advantage over uniform, of the best member's",
-        "practised",
     )
     return [
         "## Without an episode",
-        "A row that was never trained has no index. It is played by the index of one of the "
-        "members: of the member whose row is nearest, or of the member that earns most against "
-        "the mixture by the payoffs that the population estimated when it was trained. *Member* "
-        "is that member as it was trained; *zero-shot* is the network with the mixture in the "
-        "place of the row. The difference of the two is what the row does. On mixtures of their "
-        f"own, `{content['tuning']['rule']}` was better (gap {_means(content['tuning']['index'])}) "
-        "and is what the claims are about. The best member is chosen by exact values.",
+        "Mean gaps. The best member is chosen by exact values, for every mixture anew.",
         _table(header, rows),
     ]
 
@@ -149,10 +133,10 @@ def _curves_part(content: Mapping[str, Any]) -> list[str]:
     ]
     for episodes in _sizes(content):
         rows = []
-        for start, label in LABELS.items():
-            steps, gaps = _curve(content, start, episodes)
+        for kind, start in _learners(content):
+            steps, gaps = _curve(content, kind, start, episodes)
             by_step = dict(zip(steps, gaps.mean(axis=0), strict=True))
-            rows.append((label, by_step))
+            rows.append((_label(kind, start), by_step))
         columns = sorted({step for _, by_step in rows for step in by_step})
         table = [
             (label, *(number(by_step[s]) if s in by_step else "-" for s in columns))
@@ -168,24 +152,30 @@ def _curves_part(content: Mapping[str, Any]) -> list[str]:
 def _tuning_part(content: Mapping[str, Any]) -> list[str]:
     tuning = content["tuning"]
     rows = [
-        (LABELS[rate["start"]], rate["episodes"], *map(number, rate["mean"].values()), rate["best"])
+        (
+            _label(rate["kind"], rate["start"]),
+            rate["episodes"],
+            *map(number, rate["mean"].values()),
+            rate["best"],
+        )
         for rate in tuning["rates"]
     ]
     rates = list(tuning["rates"][0]["mean"])
     return [
         "## Learning rates",
-        f"Mean gap over {tuning['mixtures']} other mixtures of the first population, by learning "
-        "rate, after as many batches as the claims are about.",
+        f"Mean gap over {tuning['mixtures']} other mixtures of the first population of each kind, "
+        "by learning rate, after as many batches as the claims are about.",
         _table(("learner", "episodes", *rates, "chosen"), rows),
     ]
 
 
-def _means(by_name: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {number(value)}" for name, value in by_name.items())
+def _learners(content: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Kind and start of all that learned."""
+    return list(dict.fromkeys((rate["kind"], rate["start"]) for rate in content["tuning"]["rates"]))
 
 
-def _practice_size(content: Mapping[str, Any]) -> int:
-    return max(batches["episodes"] for batches in content["setting"]["batches"])
+def _label(kind: str, start: str) -> str:
+    return f"{STARTS[start]}, {KINDS[kind]}"
 
 
 def _sizes(content: Mapping[str, Any]) -> list[int]:
@@ -193,12 +183,13 @@ def _sizes(content: Mapping[str, Any]) -> list[int]:
 
 
 def _curve(
-    content: Mapping[str, Any], start: str, episodes: int
+    content: Mapping[str, Any], kind: str, start: str, episodes: int
 ) -> tuple[Sequence[int], np.ndarray]:
     """Numbers of batches, and gaps `[mixtures of all populations, steps]`."""
     curves = [
         curve
         for result in content["populations"]
+        if result["kind"] == kind
         for mixture in result["mixtures"]
         for curve in mixture["curves"]
         if curve["start"] == start and curve["episodes"] == episodes
@@ -231,19 +222,22 @@ def draw(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def _draw_size(axes: "Axes", content: Mapping[str, Any], episodes: int) -> None:
-    mixtures = [m for result in content["populations"] for m in result["mixtures"]]
-    for start, colour in COLOURS.items():
-        steps, gaps = _curve(content, start, episodes)
+    for kind, start in _learners(content):
+        steps, gaps = _curve(content, kind, start, episodes)
         low, high = np.quantile(gaps, (0.25, 0.75), axis=0)
-        axes.plot(steps, gaps.mean(axis=0), color=colour, marker="o", label=LABELS[start])
-        axes.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
-    lines = (
-        ("best member", [min(m["members"]) for m in mixtures], "black", "-"),
-        ("zero-shot", [m["zero_shot"][content["tuning"]["rule"]] for m in mixtures], "black", "--"),
-        ("zero-shot after practice", [m["practised"] for m in mixtures], "#009E73", "--"),
-    )
-    for label, values, colour, style in lines:
-        axes.axhline(np.mean(values), color=colour, linestyle=style, linewidth=1.2, label=label)
+        shown = {"color": COLOURS[kind], "marker": "o" if start == "population" else "x"}
+        axes.plot(steps, gaps.mean(axis=0), label=_label(kind, start), **shown)
+        axes.fill_between(steps, low, high, color=COLOURS[kind], alpha=0.12, linewidth=0)
+    for kind in dict(_learners(content)):
+        results = [result for result in content["populations"] if result["kind"] == kind]
+        mixtures = [mixture for result in results for mixture in result["mixtures"]]
+        levels = {
+            "zero-shot": (np.mean([m["zero_shot"] for m in mixtures]), "--"),
+            "best member": (np.mean([min(m["members"]) for m in mixtures]), ":"),
+        }
+        for name, (level, style) in levels.items():
+            label = f"{name}, {KINDS[kind]}"
+            axes.axhline(level, color=COLOURS[kind], linestyle=style, linewidth=1.2, label=label)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("batches")

@@ -107,8 +107,7 @@ def test_gaps_of_uniform_against_uniform_are_its_nash_conv(scripts, population):
     assert sum(gaps) == pytest.approx(11 / 12)
 
 
-def test_an_index_is_chosen_by_row_or_by_payoffs(scripts, population):
-    module = scripts["transfer_learning"]
+def test_an_index_is_lent_by_payoffs(scripts, population):
     payoffs = np.zeros((SIZE, SIZE, 2))
     payoffs[:, :, 0] = [[9, 9, 9], [1, 0, 0], [0, 2, 0]]
     payoffs[:, :, 1] = -payoffs[:, :, 0]
@@ -116,34 +115,40 @@ def test_an_index_is_chosen_by_row_or_by_payoffs(scripts, population):
     # Seat 0: strategies 1 and 2 earn 0.6 and 0.8; seat 1, against 0.1, 0.3, 0.6 of the strategies
     # of seat 0: -0.9 and -0.9 - 1.2.
     first, second = (mixture_of(scripts, 0, 0.6, 0.4, 0), mixture_of(scripts, 1, 0.1, 0.3, 0.6))
-    assert module.best_by_payoffs(population, first) == 2
-    assert module.best_by_payoffs(population, second) == 2
-    # Rows are (1, 0, 0) and (0.5, 0.5, 0).
-    assert module.nearest_row(population, first) == 2
-    assert module.nearest_row(population, mixture_of(scripts, 0, 0.9, 0, 0.1)) == 1
+    for mixture in (first, second):
+        told = scripts["transfer_learning"].tell(population, mixture)
+        assert told.number == 2
+        np.testing.assert_allclose(told.rows.joint[mixture.seat, 2], mixture.weights)
 
 
-@pytest.mark.parametrize("seat", [0, 1])
+@pytest.mark.parametrize("seat, share", [(0, 0.0), (1, 0.0), (0, 0.5), (1, 0.5)])
 def test_episodes_are_those_of_the_response_against_the_frozen_mixture(
-    scripts, population, responses, seat
+    scripts, population, responses, seat, share
 ):
     """The mean return is the exact one of the network that learns, told the mixture, against the
     population's mixture: five standard errors, false alarm below 1e-6.
     """
     module = scripts["transfer_learning"]
     mixture = mixture_of(scripts, seat, 0.2, 0.3, 0.5)
-    rows = module.rows_with(population, mixture, 1)
+    population = dataclasses.replace(population, simplex_share=share)
+    told = module.tell(population, mixture)
     params = decided(responses, 8)
-    told = dataclasses.replace(population, params=params, joint=np.asarray(rows.joint))
-    tree = load_tree("kuhn_poker")
-    own, mine = told.tabulate()[1], (tree.infoset_player == seat)[:, None]
+    tree, learning = load_tree("kuhn_poker"), dataclasses.replace(population, params=params)
+    mine = (tree.infoset_player == seat)[:, None]
+    own = np.zeros((tree.num_infosets, tree.num_actions))
+    own[mine[:, 0]] = learning.response_probabilities(
+        mixture.weights,
+        seat=seat,
+        observation=tree.observation[mine[:, 0]],
+        mask=tree.legal_mask[mine[:, 0]],
+    )
     expected = sum(
         share * expected_returns(tree, np.where(mine, own, member))[seat]
         for share, member in zip(mixture.weights, population.tabulate(), strict=True)
     )
-    respond = np.zeros((2, SIZE), np.float32)
-    respond[seat, 1] = 1.0
-    objective = Objective(rows, respond, respond, 0 * respond, params)
+    respond = np.zeros(told.rows.every.shape[:2], np.float32)
+    respond[seat, told.number] = 1.0
+    objective = Objective(told.rows, respond, respond, 0 * respond, params)
     collect = responses.against(population).collect[seat]
     returns = np.concatenate(
         [collect(params, objective, jax.random.key(i)).returns[:, seat] for i in range(60)]
@@ -158,10 +163,10 @@ def test_a_plain_network_never_learns_what_it_is_told(scripts, population, respo
     mixture = mixture_of(scripts, 0, 0.2, 0.3, 0.5)
     opponents = responses.against(population)
     (after,) = responses.respond(
-        fresh, mixture, opponents, slot=1, learning_rate=1e-2, steps=[3], key=jax.random.key(2)
+        fresh, mixture, opponents, learning_rate=1e-2, steps=[3], key=jax.random.key(2)
     )
     own = load_tree("kuhn_poker").infoset_player == 0
-    other_rows = np.asarray(module.rows_with(population, mixture, 2).joint)
+    other_rows = np.asarray(module.tell(population, mixture).rows.joint)
     tables = [
         dataclasses.replace(population, params=after, joint=joint).tabulate()[1:, own]
         for joint in (population.joint, other_rows)
@@ -175,54 +180,37 @@ def test_a_plain_network_never_learns_what_it_is_told(scripts, population, respo
     assert not np.asarray(after["params"]["inject_0"]["kernel"]).any()
 
 
-def test_responses_learn(scripts, population, responses):
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_responses_learn(scripts, population, responses, share):
+    population = dataclasses.replace(population, simplex_share=share)
     subject = scripts["reproduce_transfer"].Subject(population, {EPISODES: responses}, seed=0)
     mixture = mixture_of(scripts, 1, 0.2, 0.3, 0.5)
     before = subject.without_training(mixture)
     batches = scripts["transfer_cases"].Batches(EPISODES, fine_tuning=(1, 25), scratch=(1, 25))
-    shared = dict(number=0, rule="nearest row", learning_rate=1e-2)
+    shared = dict(number=0, learning_rate=1e-2)
     scratch = subject.curve(mixture, "scratch", batches, **shared)
     tuned = subject.curve(mixture, "population", batches, **shared)
     assert scratch == subject.curve(mixture, "scratch", batches, **shared)
     assert scratch[1] < 0.5 * scratch[0]
-    assert tuned[1] < 0.5 * before["zero_shot"]["nearest row"]
-
-
-def test_practice_is_kept_and_lowers_the_gap_of_unseen_mixtures(
-    scripts, population, responses, tmp_path
-):
-    subject = scripts["reproduce_transfer"].Subject(population, {EPISODES: responses}, seed=0)
-    mixtures = subject.mixtures(1, 4)
-    before = np.mean([subject.without_training(m)["practised"] for m in mixtures])
-    subject.practise(tmp_path / "practised.npz", learning_rate=1e-2, steps=30)
-    after = [subject.without_training(m)["practised"] for m in mixtures]
-    assert np.mean(after) < 0.5 * before
-    again = scripts["reproduce_transfer"].Subject(population, {EPISODES: responses}, seed=0)
-    again.practise(tmp_path / "practised.npz", learning_rate=1e-2, steps=30)
-    assert [again.without_training(m)["practised"] for m in mixtures] == after
+    assert tuned[1] < 0.5 * before["zero_shot"]
 
 
 def test_claims_by_hand(scripts):
-    def measured(members, zero_shot, practised, few, many):
+    def measured(members, zero_shot, few, many):
         curves = [
             {"start": "population", "episodes": 8, "steps": [1, 2], "gaps": [9.0, few]},
-            {"start": "practised", "episodes": 8, "steps": [1, 2], "gaps": [9.0, 3.0]},
             {"start": "scratch", "episodes": 8, "steps": [1, 4], "gaps": [0.0, many]},
         ]
-        by_rule = {"nearest row": 99.0, "best by payoffs": zero_shot}
-        return {"members": members, "zero_shot": by_rule, "practised": practised, "curves": curves}
+        return {"members": members, "zero_shot": zero_shot, "curves": curves}
 
-    mixtures = [
-        measured([5.0, 2.0], 2.1, 3.0, 1.0, 2.0),
-        measured([1.0, 4.0], 1.3, 0.1, 2.0, 1.5),
-    ]
+    mixtures = [measured([5.0, 2.0], 2.1, 1.0, 2.0), measured([1.0, 4.0], 1.3, 2.0, 1.5)]
     batches = scripts["transfer_cases"].Batches(8, (1, 2), (1, 4), few=2, many=4)
-    claims = scripts["reproduce_transfer"].claims_of(mixtures, "best by payoffs", [batches])
-    # 1.7 and 1.55 against 1.1 x 1.5; then 1.5 and 3 against 1.75.
-    assert [claim["gap"] for claim in claims] == pytest.approx([1.7, 1.55, 1.5, 3.0])
-    assert [claim["limit"] for claim in claims] == pytest.approx([1.65, 1.65, 1.75, 1.75])
-    assert [claim["met"] for claim in claims] == [False, True, True, False]
-    assert [claim["share"] for claim in claims] == [0.5, 0.5, 0.5, 0.0]
+    claims = scripts["reproduce_transfer"].claims_of(mixtures, [batches])
+    # 1.7 against 1.1 x 1.5; then 1.5 against 1.75.
+    assert [claim["gap"] for claim in claims] == pytest.approx([1.7, 1.5])
+    assert [claim["limit"] for claim in claims] == pytest.approx([1.65, 1.75])
+    assert [claim["met"] for claim in claims] == [False, True]
+    assert [claim["share"] for claim in claims] == [0.5, 0.5]
 
 
 def reproduce(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -244,8 +232,8 @@ def test_quick_run_writes_the_report_and_goes_on_from_its_parts(tmp_path):
     content = json.loads(done.stdout)
     assert content == json.loads((out / "transfer.json").read_text())
     assert str(tmp_path) not in done.stdout, "a report belongs into a repository"
-    (result,) = content["populations"]
-    assert len(result["mixtures"]) == 4
+    assert [result["kind"] for result in content["populations"]] == ["rows", "simplex"]
+    assert all(len(result["mixtures"]) == 4 for result in content["populations"])
     page = (out / "transfer.md").read_text()
     assert "quick run" in page
     assert (out / "transfer_gaps.png").read_bytes().startswith(b"\x89PNG")
