@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,11 +26,9 @@ from neupl.jpsro.meta_game import (
 )
 from neupl.jpsro.state import JointSnapshot, JointState
 from neupl.jpsro.task import ResponseTask, TreeTask
+from neupl.jpsro.types import JointProblem
 from solvers.sequence_form import sequence_form
 from solvers.values import payoffs_of_plans
-
-if TYPE_CHECKING:
-    from neupl.jpsro.training import JointProblem
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -70,9 +68,9 @@ class ExactInspection:
 
 
 class ExactJointEvaluator:
-    """See `neupl.jpsro.evaluation.JointEvaluator`; carries nothing."""
+    """See `neupl.jpsro.types.JointEvaluator`; carries nothing."""
 
-    def begin(self, problem: "JointProblem") -> tuple[tuple[()], tuple[()]]:
+    def begin(self, problem: JointProblem) -> tuple[tuple[()], tuple[()]]:
         """See `JointEvaluator`."""
         return (), ()
 
@@ -81,7 +79,7 @@ class ExactJointEvaluator:
         return estimates
 
     def tree_task(
-        self, problem: "JointProblem", state: JointState, mixtures: Float[np.ndarray, "P R M"]
+        self, problem: JointProblem, state: JointState, mixtures: Float[np.ndarray, "P R M"]
     ) -> TreeTask:
         """See `JointEvaluator`."""
         tables = problem.tables
@@ -96,7 +94,7 @@ class ExactJointEvaluator:
 
     def inspect(
         self,
-        problem: "JointProblem",
+        problem: JointProblem,
         state: JointState,
         task: ResponseTask,
         metrics: Mapping[str, Any],
@@ -162,7 +160,7 @@ class ExactJointEvaluator:
 
     def apart(
         self,
-        problem: "JointProblem",
+        problem: JointProblem,
         state: JointState,
         found: ExactInspection,
         *,
@@ -176,13 +174,13 @@ class ExactJointEvaluator:
         return np.abs(found.plans[:size, own] - response[own]).max(axis=1)
 
     def close(
-        self, problem: "JointProblem", state: JointState, found: ExactInspection
+        self, problem: JointProblem, state: JointState, found: ExactInspection
     ) -> tuple[JointState, dict[str, float]]:
         """See `JointEvaluator`: the gap of the joint was known before."""
         return state, {}
 
     def open(
-        self, problem: "JointProblem", state: JointState, *, stalled: bool
+        self, problem: JointProblem, state: JointState, *, stalled: bool
     ) -> tuple[JointState, dict[str, float]]:
         """See `JointEvaluator`; the better one of both joints is kept if it is the best so far."""
         config, tree = problem.config, problem.tables.tree
@@ -219,7 +217,7 @@ class ExactJointEvaluator:
         state = _keep_best(state, game, nothing=nothing, size=size)
         return state, _metrics(state, game)
 
-    def finish(self, problem: "JointProblem", best: JointSnapshot) -> JointSnapshot:
+    def finish(self, problem: JointProblem, best: JointSnapshot) -> JointSnapshot:
         """See `JointEvaluator`: nothing is left to be found out."""
         return best
 
@@ -265,7 +263,7 @@ def _metrics(state: JointState, game: MetaGame) -> dict[str, float]:
     return line
 
 
-def _magnet(problem: "JointProblem", state: JointState, num_responders: int) -> jax.Array:
+def _magnet(problem: JointProblem, state: JointState, num_responders: int) -> jax.Array:
     """`[S, A, R]` log-probabilities of the policy that breaks ties, or 0 where they share."""
     tree, settings = problem.tables.tree, problem.config.jpsro
     shape = (tree.num_infosets, tree.num_actions, num_responders)

@@ -1,6 +1,6 @@
 """Inside an iteration of NeuPL-JPSRO: how it begins, its task, what its responses become."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +11,7 @@ from neupl.config import JPSROConfig
 from neupl.jpsro.meta_game import advice_mixtures
 from neupl.jpsro.state import JointState
 from neupl.jpsro.task import ResponseTask
-
-if TYPE_CHECKING:
-    from neupl.jpsro.training import JointProblem
+from neupl.jpsro.types import JointProblem
 
 MAGNET_STREAM = 2**32 - 2
 
@@ -49,7 +47,7 @@ def begun(
     )
 
 
-def task_of(problem: "JointProblem", state: JointState) -> ResponseTask:
+def task_of(problem: JointProblem, state: JointState) -> ResponseTask:
     """The training task that the state stands for."""
     config = problem.config
     size, temperatures = config.population.size, temperatures_of(problem, state)
@@ -73,7 +71,7 @@ def task_of(problem: "JointProblem", state: JointState) -> ResponseTask:
     )
 
 
-def cooled(problem: "JointProblem", state: JointState, task: ResponseTask) -> ResponseTask:
+def cooled(problem: JointProblem, state: JointState, task: ResponseTask) -> ResponseTask:
     """The task at the temperature of the present step."""
     temperatures = temperatures_of(problem, state)
     return task._replace(
@@ -82,7 +80,7 @@ def cooled(problem: "JointProblem", state: JointState, task: ResponseTask) -> Re
     )
 
 
-def temperatures_of(problem: "JointProblem", state: JointState) -> tuple[float, float]:
+def temperatures_of(problem: JointProblem, state: JointState) -> tuple[float, float]:
     """How strongly responses are drawn to the magnet, and how strongly to even play on top of that,
     in game points per nat.
 
@@ -109,7 +107,7 @@ def magnet_key(seed: int, iteration: int) -> jax.Array:
     return jax.random.fold_in(key, iteration)
 
 
-def choose_slots(problem: "JointProblem", state: JointState, found: Any) -> JointState:
+def choose_slots(problem: JointProblem, state: JointState, found: Any) -> JointState:
     """Decides what the response of every seat becomes: a strategy that it repeats is refined, else
     it is a new one; when there is no room, that of the strategy with least weight. What is not
     distilled takes the place of the strategy that it refines.

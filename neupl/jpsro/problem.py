@@ -12,7 +12,7 @@ from neupl.jpsro.networks import JointNetwork, response_network
 from neupl.jpsro.ppo_learner import make_ppo_response_learner
 from neupl.jpsro.sampled_evaluation import SampledJointEvaluator
 from neupl.jpsro.tables import ResponseTables
-from neupl.jpsro.training import JointProblem
+from neupl.jpsro.types import JointProblem
 from neupl.payoff_source import joint_payoff_source
 from neupl.problem import solver_for
 from solvers.meta.registry import MetaSolver

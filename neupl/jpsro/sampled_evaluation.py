@@ -8,7 +8,7 @@ nearly so, or what a payoff head makes of these.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
@@ -51,13 +51,11 @@ from neupl.jpsro.sampled_inspection import JointEstimates, SampledInspection
 from neupl.jpsro.sampled_selection import gap_estimate, keep_newest, snapshot_of
 from neupl.jpsro.state import JointSnapshot, JointState, KeptEstimates
 from neupl.jpsro.task import ResponseTask
+from neupl.jpsro.types import JointProblem
 from neupl.payoff_head import HeadState, make_payoff_head
 from neupl.payoff_statistics import PayoffStatistics, add, decay, empty
 from neupl.rollout import Episodes, make_actor_play
 from neupl.training import SURE
-
-if TYPE_CHECKING:
-    from neupl.jpsro.training import JointProblem
 
 # How many times the episodes of an evaluation are played for what responses gained in the end, and
 # for the meta-game, whose episodes tell more.
@@ -73,7 +71,7 @@ INSPECTION_STREAM, GAIN_STREAM, PAYOFF_STREAM, FINAL_STREAM, HEAD_STREAM = range
 
 
 class SampledJointEvaluator:
-    """See `neupl.jpsro.evaluation.JointEvaluator`."""
+    """See `neupl.jpsro.types.JointEvaluator`."""
 
     def __init__(self, game: Game | HostGame, network: ResponseNetwork, config: Config) -> None:
         """Takes the game as it is played and the network without its parameters."""
@@ -91,7 +89,7 @@ class SampledJointEvaluator:
         if config.evaluation.payoffs == "learned":
             self._head = make_payoff_head(game.info, self._size, symmetric=False)
 
-    def begin(self, problem: "JointProblem") -> tuple[JointEstimates, KeptEstimates]:
+    def begin(self, problem: JointProblem) -> tuple[JointEstimates, KeptEstimates]:
         """See `JointEvaluator`."""
         window, statistics = problem.config.evaluation.window, empty(self._size, self._players)
         head = () if self._head is None else self._head.init(_key(problem, HEAD_STREAM, 0))
@@ -108,7 +106,7 @@ class SampledJointEvaluator:
         return estimates, KeptEstimates(*nothing, np.int64(0))
 
     def tree_task(
-        self, problem: "JointProblem", state: JointState, mixtures: Float[np.ndarray, "P R M"]
+        self, problem: JointProblem, state: JointState, mixtures: Float[np.ndarray, "P R M"]
     ) -> None:
         """See `JointEvaluator`."""
 
@@ -121,7 +119,7 @@ class SampledJointEvaluator:
 
     def inspect(
         self,
-        problem: "JointProblem",
+        problem: JointProblem,
         state: JointState,
         task: ResponseTask,
         metrics: Mapping[str, Any],
@@ -176,7 +174,7 @@ class SampledJointEvaluator:
 
     def apart(
         self,
-        problem: "JointProblem",
+        problem: JointProblem,
         state: JointState,
         found: SampledInspection,
         *,
@@ -197,7 +195,7 @@ class SampledJointEvaluator:
         return sequence_distances(pairs.responded, where, strategies, response)[:size]
 
     def close(
-        self, problem: "JointProblem", state: JointState, found: SampledInspection
+        self, problem: JointProblem, state: JointState, found: SampledInspection
     ) -> tuple[JointState, dict[str, float]]:
         """See `JointEvaluator`: what the responses gain in the end is the gap of the joint, and the
         population that it was a joint of is kept unless it is shown to be worse than another.
@@ -243,7 +241,7 @@ class SampledJointEvaluator:
         return state._replace(estimates=estimates), line
 
     def open(
-        self, problem: "JointProblem", state: JointState, *, stalled: bool
+        self, problem: JointProblem, state: JointState, *, stalled: bool
     ) -> tuple[JointState, dict[str, float]]:
         """See `JointEvaluator`: first every profile is played, then what the joint that solves
         these payoffs hangs on.
@@ -291,7 +289,7 @@ class SampledJointEvaluator:
             "time/solve_s": first.solve_s + joints.solve_s
         }
 
-    def finish(self, problem: "JointProblem", best: JointSnapshot) -> JointSnapshot:
+    def finish(self, problem: JointProblem, best: JointSnapshot) -> JointSnapshot:
         """See `JointEvaluator`: payoffs by episodes of the finished policies alone."""
         key, range_ = _key(problem, FINAL_STREAM, 0), problem.info.payoff_range
         episodes = problem.config.evaluation.final_episodes
@@ -407,12 +405,12 @@ def _recorded(profile: Int32[np.ndarray, "B P"], episodes: Episodes) -> Played:
     return Played(profile, np.asarray(episodes.returns), trajectory)
 
 
-def _key(problem: "JointProblem", stream: int, number: int) -> jax.Array:
+def _key(problem: JointProblem, stream: int, number: int) -> jax.Array:
     key = jax.random.fold_in(jax.random.key(problem.config.seed), stream)
     return jax.random.fold_in(key, number)
 
 
-def _kept_share(problem: "JointProblem", state: JointState) -> Float64[np.ndarray, "P K"]:
+def _kept_share(problem: JointProblem, state: JointState) -> Float64[np.ndarray, "P K"]:
     """What of its past each strategy keeps: nothing where it is another now, nearly all where it
     was held, as `evaluation.memory` has it.
     """

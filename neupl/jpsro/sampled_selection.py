@@ -1,18 +1,14 @@
 """Which population is kept where gaps are estimates."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from jaxtyping import Float
 
 from neupl.jpsro.state import JointSnapshot, JointState, KeptEstimates
+from neupl.jpsro.types import JointProblem
 from neupl.training import SURE
 
-if TYPE_CHECKING:
-    from neupl.jpsro.training import JointProblem
 
-
-def keep_newest(problem: "JointProblem", state: JointState, candidate: JointSnapshot) -> JointState:
+def keep_newest(problem: JointProblem, state: JointState, candidate: JointSnapshot) -> JointState:
     """Keeps the newest population unless it is shown to be worse.
 
     Its gap must not be shown to be greater than the least gap of the run: selection by the estimate

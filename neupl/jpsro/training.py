@@ -8,52 +8,20 @@ they were, the meta-game is measured and solved anew. A response that repeats a 
 At an equilibrium responses break ties at random, since there may be a better one.
 """
 
-import dataclasses
 from collections.abc import Callable
 
 import jax
 import numpy as np
 
-from games.types import GameInfo
-from neupl.config import Config
 from neupl.jpsro.admission import admit
-from neupl.jpsro.evaluation import Inspection, JointEvaluator
 from neupl.jpsro.iteration import choose_slots, cooled, task_of
 from neupl.jpsro.meta_game import advice_mixtures
-from neupl.jpsro.networks import JointNetwork
 from neupl.jpsro.state import JointSnapshot, JointState
-from neupl.jpsro.tables import ResponseTables
+from neupl.jpsro.types import Inspection, JointProblem
 from neupl.training import TrainingError
-from neupl.types import Learner
-from solvers.meta.registry import MetaSolver
 
 # The streams of the initial parameters and of learners that start over.
 INIT_STREAM, RESTART_STREAM = 2**32 - 1, 2**32 - 3
-
-
-@dataclasses.dataclass(frozen=True)
-class JointProblem:
-    """What is trained.
-
-    Attributes:
-      info: static facts of the game.
-      config: of the run.
-      network: plays strategies and responses.
-      tables: the network on the compiled game; `None` in runs that only play.
-      learner: of responses.
-      evaluator: measures, on the game tree or from episodes.
-      solver: the meta-solver.
-      judge: solves for a second joint to be measured; `None` for none.
-    """
-
-    info: GameInfo
-    config: Config
-    network: JointNetwork
-    tables: ResponseTables | None
-    learner: Learner
-    evaluator: JointEvaluator
-    solver: MetaSolver
-    judge: MetaSolver | None
 
 
 # Called after every evaluation with the new state and the metrics of the line.

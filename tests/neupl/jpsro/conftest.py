@@ -19,7 +19,8 @@ from neupl.config import (
 )
 from neupl.jpsro.problem import make_joint_problem
 from neupl.jpsro.state import JointState
-from neupl.jpsro.training import JointProblem, initial_state, train
+from neupl.jpsro.training import initial_state, train
+from neupl.jpsro.types import JointProblem
 
 GAME = "kuhn_poker(players=3)"
 SIZE = 6

@@ -1,16 +1,47 @@
-"""Who tells the loop of NeuPL-JPSRO how far it has come: a game tree, or episodes."""
+"""The contracts of NeuPL-JPSRO: what is trained, and who tells the loop how far it has come, from a
+game tree or from episodes.
+"""
 
+import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float64
 
+from games.types import GameInfo
+from neupl.config import Config
+from neupl.jpsro.networks import JointNetwork
 from neupl.jpsro.state import JointSnapshot, JointState
+from neupl.jpsro.tables import ResponseTables
 from neupl.jpsro.task import ResponseTask, TreeTask
+from neupl.types import Learner
+from solvers.meta.registry import MetaSolver
 
-if TYPE_CHECKING:
-    from neupl.jpsro.training import JointProblem
+
+@dataclasses.dataclass(frozen=True)
+class JointProblem:
+    """What is trained.
+
+    Attributes:
+      info: static facts of the game.
+      config: of the run.
+      network: plays strategies and responses.
+      tables: the network on the compiled game; `None` in runs that only play.
+      learner: of responses.
+      evaluator: measures, on the game tree or from episodes.
+      solver: the meta-solver.
+      judge: solves for a second joint to be measured; `None` for none.
+    """
+
+    info: GameInfo
+    config: Config
+    network: JointNetwork
+    tables: ResponseTables | None
+    learner: Learner
+    evaluator: "JointEvaluator"
+    solver: MetaSolver
+    judge: MetaSolver | None
 
 
 @runtime_checkable
@@ -38,12 +69,12 @@ class JointEvaluator(Protocol):
     itself: what it has to remember is `JointState.estimates`, arrays.
     """
 
-    def begin(self, problem: "JointProblem") -> tuple[Any, Any]:
+    def begin(self, problem: JointProblem) -> tuple[Any, Any]:
         """The first `JointState.estimates` and `JointSnapshot.estimated`."""
         ...
 
     def tree_task(
-        self, problem: "JointProblem", state: JointState, mixtures: Float[np.ndarray, "P R M"]
+        self, problem: JointProblem, state: JointState, mixtures: Float[np.ndarray, "P R M"]
     ) -> TreeTask | None:
         """What learning on the game tree needs of a task; `None` where there is no tree."""
         ...
@@ -54,7 +85,7 @@ class JointEvaluator(Protocol):
 
     def inspect(
         self,
-        problem: "JointProblem",
+        problem: JointProblem,
         state: JointState,
         task: ResponseTask,
         metrics: Mapping[str, Any],
@@ -79,7 +110,7 @@ class JointEvaluator(Protocol):
         ...
 
     def apart(
-        self, problem: "JointProblem", state: JointState, found: Any, *, player: int, responder: int
+        self, problem: JointProblem, state: JointState, found: Any, *, player: int, responder: int
     ) -> Float64[np.ndarray, "K"]:
         """How far each strategy of a seat is from its response: the largest difference of the
         probabilities with which they play a sequence of the seat's own actions.
@@ -87,13 +118,13 @@ class JointEvaluator(Protocol):
         ...
 
     def close(
-        self, problem: "JointProblem", state: JointState, found: Any
+        self, problem: JointProblem, state: JointState, found: Any
     ) -> tuple[JointState, dict[str, float]]:
         """Says what is to be said of an iteration when its responses are done, before they join."""
         ...
 
     def open(
-        self, problem: "JointProblem", state: JointState, *, stalled: bool
+        self, problem: JointProblem, state: JointState, *, stalled: bool
     ) -> tuple[JointState, dict[str, float]]:
         """Measures and solves the meta-game of the frozen strategies, and begins an iteration.
 
@@ -107,6 +138,6 @@ class JointEvaluator(Protocol):
         """
         ...
 
-    def finish(self, problem: "JointProblem", best: JointSnapshot) -> JointSnapshot:
+    def finish(self, problem: JointProblem, best: JointSnapshot) -> JointSnapshot:
         """The population that is kept, as precisely measured as it can be."""
         ...
