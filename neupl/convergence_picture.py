@@ -4,9 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neupl.certificate_words import certificate_text
 from neupl.durable_files import write_durably
-from neupl.pictures import (
-    certificate_text,
+from neupl.figures import (
+    BLUE,
+    GREY,
+    MAX_MARKED,
     figure_style,
     new_figure,
     png_bytes,
@@ -20,9 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 INCHES = (14.0, 6.5)
-_BLUE, _GREY = "#0072B2", "#555555"
-# Above so many measurements their points make one line.
-_MAX_MARKED = 40
 
 
 def save_convergence(
@@ -54,8 +54,8 @@ def save_convergence(
         figure = new_figure(INCHES)
         for height, words, size, weight, colour in (
             (0.925, shorten(game, 80), 22, "bold", "black"),
-            (0.865, certificate_text(certificate, payoff_range), 15, "bold", _BLUE),
-            (0.815, shorten(f"{certificate.object}: {note}", 150), 12, "normal", _GREY),
+            (0.865, certificate_text(certificate, payoff_range), 15, "bold", BLUE),
+            (0.815, shorten(f"{certificate.object}: {note}", 150), 12, "normal", GREY),
         ):
             line = figure.text(0.03, height, words, fontsize=size, fontweight=weight, color=colour)
             line.set_parse_math(False)
@@ -78,8 +78,8 @@ def _draw(
     from matplotlib.ticker import StrMethodFormatter
 
     place = set_log_scale(axes, [*gaps, certified], payoff_range or 1.0)
-    marker = "o" if len(gaps) <= _MAX_MARKED else None
-    axes.plot(positions, place(gaps), color=_BLUE, linewidth=2.2, marker=marker, markersize=4)
+    marker = "o" if len(gaps) <= MAX_MARKED else None
+    axes.plot(positions, place(gaps), color=BLUE, linewidth=2.2, marker=marker, markersize=4)
     axes.axhline(place([certified])[0], color="black", linestyle="--", linewidth=1.4)
     positive = [position for position in positions if position > 0]
     if positive and max(positive) > 50 * min(positive):

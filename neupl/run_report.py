@@ -110,7 +110,7 @@ def summarise(path: Path, *, num_games: int = 1, quick: bool = False) -> RunSumm
     payoffs = getattr(population, "payoffs", None)
     if payoffs is not None:
         payoffs = np.asarray(payoffs, np.float64)[tuple(slice(size) for size in sizes)]
-    graphs = _graphs(population, arrays, sizes)
+    graphs = _graphs(arrays, sizes)
     replays, samples = [], []
     if num_games:
         replays, samples = sample_games(population, arrays, sizes, num_games, quick=quick)
@@ -244,9 +244,7 @@ def _mixture(population: Any, seat: int, size: int) -> np.ndarray:
     return population.marginal(seat)
 
 
-def _graphs(
-    population: Any, arrays: Mapping[str, np.ndarray], sizes: Sequence[int]
-) -> tuple[Graph, ...]:
+def _graphs(arrays: Mapping[str, np.ndarray], sizes: Sequence[int]) -> tuple[Graph, ...]:
     """Marginals of the rows over each co-player; one where all seats have the same."""
     joint = arrays.get("joint", arrays.get("mixtures"))
     if joint is None or max(sizes) < 2:
@@ -260,7 +258,7 @@ def _graphs(
             others = tuple(other for other in range(1, P) if other != axis)
             marginal = rows.sum(axis=others)[: sizes[player], : sizes[coplayer]]
             found.append(Graph(player, coplayer, marginal))
-    same = P == 2 and np.allclose(found[0].rows, found[1].rows, atol=1e-9)
+    same = P == 2 and sizes[0] == sizes[1] and np.allclose(found[0].rows, found[1].rows, atol=1e-9)
     return tuple(found[:1] if same else found)
 
 

@@ -12,13 +12,13 @@ from typing import Any
 from games.game_tree import GameTree
 from games.registry import load_tree
 from neupl import checkpoint
+from neupl.certificate_words import QUANTITY_NAMES
 from neupl.config_io import load_config, read_mapping
 from neupl.convergence_picture import save_convergence
 from neupl.durable_files import write_durably
 from neupl.errors import Interrupted
 from neupl.interrupts import StopRequest, interrupts_handled_by, raise_interrupt
 from neupl.iteration_table import IterationTable
-from neupl.pictures import QUANTITY_NAMES
 from neupl.population import load_population
 from neupl.population_files import MODEL_CARD_FILE
 from neupl.profile_distribution import QUANTITY

@@ -100,7 +100,7 @@ def run(command: Solve) -> int:
 
 def report(run: "Run", solved: "Solved", *, as_json: bool) -> None:
     """Prints what a finished solve is worth; used by `resume` as well."""
-    from neupl.pictures import QUANTITY_NAMES
+    from neupl.certificate_words import QUANTITY_NAMES
     from neupl.solve_run import PICTURE_FILE
 
     progressed, population = solved.progressed, solved.population

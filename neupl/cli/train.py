@@ -90,7 +90,7 @@ def run(command: Train) -> int:
 
 def report(run: "Run", verification: "Verification | JointVerification", *, as_json: bool) -> None:
     """Prints what a finished run is worth; used by `resume` as well."""
-    from neupl.pictures import QUANTITY_NAMES
+    from neupl.certificate_words import QUANTITY_NAMES
 
     content, certificate = _content(run, verification), verification.certificate
     if as_json:

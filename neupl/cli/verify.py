@@ -150,7 +150,7 @@ def _verify_by_response(command: Verify, population: "Population | ProfileDistri
 
 
 def _print_responses(responses: "TrainedResponses") -> None:
-    from neupl.pictures import QUANTITY_NAMES
+    from neupl.certificate_words import QUANTITY_NAMES
 
     certificate = responses.certificate
     rows = [
@@ -182,11 +182,11 @@ def _print_responses(responses: "TrainedResponses") -> None:
 
 
 def _verify_joint(command: Verify, population: "ProfileDistribution", tree: "GameTree") -> int:
+    from neupl.certificate_words import QUANTITY_NAMES
     from neupl.cli.solve import agreement_rows
     from neupl.jpsro.played_population import PlayedJointPopulation
     from neupl.jpsro.population import JointPopulation
     from neupl.jpsro.verification import verify_joint, verify_played_joint
-    from neupl.pictures import QUANTITY_NAMES
     from neupl.tabular_verification import announce, verify_tabular
 
     if command.episodes:

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from neupl.certificate_words import certificate_text
 from neupl.durable_files import write_durably
-from neupl.pictures import (
+from neupl.figures import (
+    BLUE,
+    GREY,
+    ORANGE,
     SEAT_COLOURS,
+    SKY,
     SUMMARY_INCHES,
-    certificate_text,
     draw_meta_strategy,
     figure_style,
     new_figure,
@@ -24,8 +28,6 @@ from solvers.types import Certificate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-_BLUE, _SKY, _ORANGE, _GREY = "#0072B2", "#56B4E9", "#D55E00", "#555555"
 
 
 def save_joint_summary(
@@ -64,8 +66,8 @@ def save_joint_summary(
         figure = new_figure(SUMMARY_INCHES)
         for height, words, size, weight, colour in (
             (0.950, shorten(game, 80), 24, "bold", "black"),
-            (0.907, certificate_text(certificate, payoff_range), 16, "bold", _BLUE),
-            (0.872, shorten(f"{certificate.object}: {note}", 170), 13, "normal", _GREY),
+            (0.907, certificate_text(certificate, payoff_range), 16, "bold", BLUE),
+            (0.872, shorten(f"{certificate.object}: {note}", 170), 13, "normal", GREY),
         ):
             line = figure.text(0.03, height, words, fontsize=size, fontweight=weight, color=colour)
             line.set_parse_math(False)
@@ -87,11 +89,11 @@ def _draw_gap(
     payoff_range: float,
 ) -> None:
     curves = {
-        "meta-strategy": ("eval/gap", _SKY, 1.6, "default"),
-        "judge": ("eval/judged_gap", _ORANGE, 1.2, "default"),
-        "best so far": ("eval/best_gap", _BLUE, 2.6, "steps-post"),
-        "responses, estimated": ("eval/gap_estimate", _SKY, 1.6, "default"),
-        "kept, estimated": ("eval/best_gap_estimate", _BLUE, 2.6, "steps-post"),
+        "meta-strategy": ("eval/gap", SKY, 1.6, "default"),
+        "judge": ("eval/judged_gap", ORANGE, 1.2, "default"),
+        "best so far": ("eval/best_gap", BLUE, 2.6, "steps-post"),
+        "responses, estimated": ("eval/gap_estimate", SKY, 1.6, "default"),
+        "kept, estimated": ("eval/best_gap_estimate", BLUE, 2.6, "steps-post"),
     }
     points = {name: series(metrics, key) for name, (key, *_) in curves.items()}
     points = {name: found for name, found in points.items() if len(found[1])}
@@ -121,8 +123,8 @@ def _draw_drift(axes: "Axes", metrics: Sequence[Mapping[str, Any]], payoff_range
     drift = series(metrics, "drift/payoff")
     left = series(metrics, "train/strategy_left")
     place = set_log_scale(axes, [*drift[1], *left[1]], payoff_range or 1.0)
-    axes.plot(drift[0], place(drift[1]), color=_ORANGE, linewidth=1.0, label="payoffs moved by")
-    axes.plot(left[0], place(left[1]), color=_BLUE, linewidth=1.0, label="responses left")
+    axes.plot(drift[0], place(drift[1]), color=ORANGE, linewidth=1.0, label="payoffs moved by")
+    axes.plot(left[0], place(left[1]), color=BLUE, linewidth=1.0, label="responses left")
     _finish(axes, "Drift of earlier strategies (points)")
 
 

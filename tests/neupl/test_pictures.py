@@ -8,7 +8,9 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from neupl.pictures import certificate_text, graph_image, payoff_image, save_summary
+from neupl.certificate_words import certificate_text
+from neupl.matrix_pictures import graph_image, payoff_image
+from neupl.summary_picture import save_summary
 from solvers.types import Certificate
 
 COUNTS = ("population/num_admitted", "population/num_responses", "population/effective_size")
