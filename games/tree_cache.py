@@ -1,9 +1,7 @@
 """Compiled game trees on disk: one `.npz` file per game, OpenSpiel version and layout of the
 arrays.
 
-The folder is `$NEUPL_CACHE`, else `neupl/` under `$XDG_CACHE_HOME` or `~/.cache`; it may be deleted
-at any time. A file is written under a temporary name and renamed, and one that cannot be read
-counts as absent.
+A file is written under a temporary name and renamed, and one that cannot be read counts as absent.
 """
 
 import dataclasses
@@ -18,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from games.cache_folder import cache_folder
 from games.game_tree import GameTree
 
 # Raise whenever the meaning of an array of `GameTree` changes, or the compiler numbers anything
@@ -27,13 +26,6 @@ SCHEMA_VERSION = 1
 _NAMES, _NAME_LENGTHS, _KEY = "infoset_name_utf8", "infoset_name_bytes", "cache_key"
 
 _logger = logging.getLogger(__name__)
-
-
-def cache_folder() -> Path:
-    """The folder of the cache; it may not exist yet."""
-    if chosen := os.environ.get("NEUPL_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "neupl"
 
 
 def cache_path(game_string: str) -> Path:

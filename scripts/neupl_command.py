@@ -29,7 +29,9 @@ def run_command(
     """
     command = [sys.executable, "-m", "neupl", *arguments]
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    # Every run compiles for itself, whatever ran on this machine before.
+    alone = {"JAX_ENABLE_COMPILATION_CACHE": "false"}
+    environment = os.environ | alone | {"PYTHONPATH": os.pathsep.join(paths)}
     if single_core:
         environment |= {"NPROC": "1", "OPENBLAS_NUM_THREADS": "1"}
     log_path, output_path = runs / f"{log}.log", runs / f"{log}.json"

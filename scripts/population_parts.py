@@ -151,7 +151,9 @@ def run_part(request: Request, folder: Path) -> dict[str, Any]:
     log_path, output_path = path.with_suffix(".log"), path.with_suffix(".jsonl")
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     one_thread = dict.fromkeys(("NPROC", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)} | one_thread
+    # Every part compiles for itself, whatever ran on this machine before.
+    alone = {"JAX_ENABLE_COMPILATION_CACHE": "false"}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)} | one_thread | alone
     begin = time.perf_counter()
     with (
         tempfile.TemporaryDirectory(prefix="neupl-") as scratch,

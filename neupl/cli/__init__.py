@@ -21,6 +21,7 @@ from typing import Annotated, Any, Union
 
 from neupl import __version__
 from neupl.cli.output import print_json
+from neupl.compiled_code import keep_compiled_code
 from neupl.errors import CheckFailed, Interrupted, UserError
 
 __all__ = ["COMMANDS", "main"]
@@ -69,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"neupl {__version__}")
         return DONE
     _log_to_stderr()
+    keep_compiled_code()
     command = None
     try:
         command, run = _parse(arguments)

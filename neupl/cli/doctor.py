@@ -63,7 +63,7 @@ def run(command: Doctor) -> int:
 
 def diagnosis() -> dict[str, Any]:
     """Everything the command reports, as plain JSON."""
-    from games.tree_cache import cache_folder
+    from games.cache_folder import cache_folder
     from neupl.provenance import usable_cores, versions
 
     packages = versions(CORE)
@@ -105,7 +105,7 @@ def _print(found: dict[str, Any]) -> None:
     if found["memory_bytes"]:
         free, total = found["memory_available_bytes"] / _GIB, found["memory_bytes"] / _GIB
         rows.append(("memory", f"{free:.1f} GiB free of {total:.1f} GiB"))
-    rows.append(("compiled games", found["cache"]))
+    rows.append(("compiled games and programs", found["cache"]))
     print_table(rows)
     print()
     print_table(
