@@ -211,7 +211,7 @@ def draw(path: Path, content: Mapping[str, Any]) -> None:
     from matplotlib.figure import Figure
 
     sizes = _sizes(content)
-    figure = Figure(figsize=(1 + 4.8 * len(sizes), 4.6), dpi=110, layout="constrained")
+    figure = Figure(figsize=(3.6 + 4.8 * len(sizes), 5.6), dpi=110, layout="constrained")
     panels = figure.subplots(1, len(sizes), squeeze=False, sharey=True)[0]
     for axes, episodes in zip(panels, sizes, strict=True):
         _draw_size(axes, content, episodes)
