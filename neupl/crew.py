@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from neupl.errors import UserError
 from neupl.finite_results import check_finite
-from neupl.workers import Incidents
+from neupl.incidents import Incidents
 
 log = logging.getLogger(__name__)
 

@@ -15,27 +15,30 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from neupl.crew import Crew, Outcome, attempt
-from neupl.workers import MapFn, Workers
-
-# One thread a process: a worker more is worth more than a thread more.
-ONE_THREAD = {"NPROC": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+from neupl.incidents import Incidents, MapFn
+from neupl.one_thread import ONE_THREAD
 
 _work: tuple[Callable[[Any, Any], Any], Any] | None = None
 
 
 @contextlib.contextmanager
 def process_map(
-    function: Callable[[Any, Any], Any], state: Any, workers: Workers
+    function: Callable[[Any, Any], Any],
+    state: Any,
+    *,
+    num_workers: int,
+    limit_s: float | None,
+    incidents: Incidents,
 ) -> Iterator[MapFn]:
-    """See `Workers.map`."""
+    """See `neupl.workers.Workers.map`."""
     before = {name: os.environ.get(name) for name in ONE_THREAD}
     os.environ.update(ONE_THREAD)
     crew = Crew(
         lambda: _ProcessWorker(function, state),
-        size=lambda: workers.number or 1,
+        size=lambda: num_workers,
         lost=(BrokenProcessPool,),
-        limit_s=workers.item_limit_s,
-        incidents=workers.incidents,
+        limit_s=limit_s,
+        incidents=incidents,
     )
     try:
         yield crew.map

@@ -9,25 +9,37 @@ import concurrent.futures
 import contextlib
 import logging
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from neupl.compiled_code import keep_compiled_code
 from neupl.crew import Crew, Outcome, attempt
 from neupl.errors import UserError
-from neupl.process_map import ONE_THREAD
-from neupl.workers import MapFn, Workers
+from neupl.incidents import Incidents, MapFn
+from neupl.one_thread import ONE_THREAD
 
-# Variables that change what JAX computes, or where it keeps compiled code.
-_PASSED_ON = ("JAX_", "XLA_")
+# Variables that change what JAX computes; compiled programs are of a node's own processor.
+_PASSED_ON, _OWN = ("JAX_", "XLA_"), ("JAX_COMPILATION_CACHE_DIR",)
+# Seconds that a cluster may take to answer.
+_ANSWER_S = 10.0
 # Seconds between two looks at the size of the cluster.
 _LOOK_S = 5.0
 
 
 @contextlib.contextmanager
-def ray_map(function: Callable[[Any, Any], Any], state: Any, workers: Workers) -> Iterator[MapFn]:
-    """See `Workers.map`.
+def ray_map(
+    function: Callable[[Any, Any], Any],
+    state: Any,
+    *,
+    address: str,
+    num_workers: int | None,
+    limit_s: float | None,
+    incidents: Incidents,
+) -> Iterator[MapFn]:
+    """See `neupl.workers.Workers.map`.
 
     Raises:
       UserError: Ray is not installed, or there is no cluster at the address.
@@ -39,18 +51,22 @@ def ray_map(function: Callable[[Any, Any], Any], state: Any, workers: Workers) -
         from ray import exceptions
     except ImportError as error:
         raise UserError(
-            f"--ray {workers.ray} needs Ray, which is not installed",
+            f"--ray {address} needs Ray, which is not installed",
             hint="pip install -c constraints.txt -e '.[ray]', on every node",
         ) from error
     with contextlib.ExitStack() as stack:
         # Ray prints what happens to workers on stdout, which belongs to the result.
         stack.enter_context(contextlib.redirect_stdout(sys.stderr))
         if not ray.is_initialized():
-            _connect(ray, workers.ray)
+            _connect(ray, address)
             stack.callback(ray.shutdown)
         place = _Place(
             environment=ONE_THREAD
-            | {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)},
+            | {
+                name: value
+                for name, value in os.environ.items()
+                if name.startswith(_PASSED_ON) and name not in _OWN
+            },
             folder=os.getcwd(),
             path=tuple(sys.path),
         )
@@ -58,7 +74,7 @@ def ray_map(function: Callable[[Any, Any], Any], state: Any, workers: Workers) -
         make_actor = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(_Actor)
         crew = Crew(
             lambda: _RayWorker(ray, make_actor.remote(place, [work])),
-            size=_Size(ray, workers.number),
+            size=_Size(ray, num_workers),
             lost=(
                 exceptions.RayActorError,
                 exceptions.ObjectLostError,
@@ -66,15 +82,19 @@ def ray_map(function: Callable[[Any, Any], Any], state: Any, workers: Workers) -
                 exceptions.NodeDiedError,
                 exceptions.OutOfMemoryError,
             ),
-            limit_s=workers.item_limit_s,
-            incidents=workers.incidents,
+            limit_s=limit_s,
+            incidents=incidents,
         )
         stack.callback(crew.close)
         yield crew.map
 
 
-def _connect(ray: Any, address: str | None) -> None:
+def _connect(ray: Any, address: str) -> None:
     try:
+        host, colon, port = address.removeprefix("ray://").rpartition(":")
+        if colon:
+            # Ray itself asks for minutes.
+            socket.create_connection((host, int(port)), timeout=_ANSWER_S).close()
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         raise UserError(
@@ -99,6 +119,7 @@ class _Place:
         """Makes this process find what the driver finds, as far as it is there."""
         # Before JAX is imported: XLA reads them once.
         os.environ.update(self.environment)
+        keep_compiled_code()
         if os.path.isdir(self.folder):
             os.chdir(self.folder)
         for folder in self.path:

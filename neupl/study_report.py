@@ -8,8 +8,9 @@ import numpy as np
 
 from evaluation.pages.curve_figure import Curve
 from evaluation.pages.study_page import RunRow, VariantRows, study_page
+from neupl.certificate_words import QUANTITY_NAMES
 from neupl.durable_files import write_durably
-from neupl.pictures import QUANTITY_NAMES, SEAT_COLOURS, figure_style, new_figure, png_bytes, series
+from neupl.figures import SEAT_COLOURS, figure_style, new_figure, png_bytes, series
 from neupl.run_report import GAPS
 from neupl.study import RunOutcome, StudyOutcome
 from neupl.study_folder import PAGE_FILE, PICTURE_FILE, write_study_file

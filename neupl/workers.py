@@ -8,38 +8,12 @@ from the machines of a Ray cluster, in whatever order they come.
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from neupl.errors import UserError
 from neupl.finite_results import check_finite
-
-# Results of items, each as soon as it is there.
-MapFn = Callable[[Iterable[Any]], Iterator[Any]]
-
-
-@dataclasses.dataclass
-class Incidents:
-    """What went wrong and was made good.
-
-    Attributes:
-      lost: workers that died, or whose machine was lost, with an item or before it.
-      over_limit: items that took longer than their limit; their workers were killed.
-      repeated: items that were begun again.
-    """
-
-    lost: int = 0
-    over_limit: int = 0
-    repeated: int = 0
-
-    def describe(self) -> str:
-        """In words; empty where nothing went wrong."""
-        if not (self.lost or self.over_limit):
-            return ""
-        return (
-            f"{self.lost} workers lost, {self.over_limit} items over their limit, "
-            f"{self.repeated} items begun again"
-        )
+from neupl.incidents import Incidents, MapFn
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,15 +55,21 @@ class Workers:
         Raises:
           UserError: an item returned NaN or lost too many workers, or Ray is not there.
         """
+        care = {"limit_s": self.item_limit_s, "incidents": self.incidents}
         if self.ray is not None:
-            from neupl.ray_map import ray_map as make
+            from neupl.ray_map import ray_map
+
+            with ray_map(
+                function, state, address=self.ray, num_workers=self.number, **care
+            ) as map_fn:
+                yield map_fn
         elif self.number in (None, 1) and self.item_limit_s is None:
             yield lambda items: (check_finite(item, function(state, item)) for item in items)
-            return
         else:
-            from neupl.process_map import process_map as make
-        with make(function, state, self) as map_fn:
-            yield map_fn
+            from neupl.process_map import process_map
+
+            with process_map(function, state, num_workers=self.number or 1, **care) as map_fn:
+                yield map_fn
 
 
 THIS_PROCESS = Workers()

@@ -58,13 +58,15 @@ class WorkerOptions:
     By default no limit."""
 
     def make_workers(self) -> "Workers":
-        """Who does the work.
+        """Who does the work; comes first in a command, since this process is to compute as they do.
 
         Raises:
           UserError: a number is impossible.
         """
+        from neupl.one_thread import compute_by_one_thread
         from neupl.workers import Workers
 
+        compute_by_one_thread()
         return Workers(number=self.workers, ray=self.ray, item_limit_s=self.item_limit_s)
 
     def refuse_workers(self, reason: str) -> None:

@@ -23,17 +23,18 @@ class Resume(WorkerOptions, OutputOptions):
 
 def run(command: Resume) -> int:
     """Resumes and prints the certificate."""
-    from neupl.run import Run
-    from neupl.solve_run import is_solve
-    from neupl.study_folder import is_study
+    from neupl.study_folder import is_study, open_study
 
     if is_study(command.run):
         from neupl.cli.train_study import run_and_report
-        from neupl.study_folder import open_study
 
-        study, workers = open_study(command.run), command.make_workers()
+        workers = command.make_workers()
+        study = open_study(command.run)
         return run_and_report(study, workers, quiet=command.quiet, as_json=command.json)
     command.refuse_workers("shares out the runs of a study; this is a single run")
+    from neupl.run import Run
+    from neupl.solve_run import is_solve
+
     line = ("neupl", *sys.argv[1:])
     with Run.open(command.run) as run:
         if is_solve(run):

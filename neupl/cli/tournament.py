@@ -81,11 +81,12 @@ class Tournament(WorkerOptions, OutputOptions):
 
 def run(command: Tournament) -> int:
     """Plays, rates, and writes the folder."""
+    workers = command.make_workers()
     from evaluation.pages.tournament_content import tournament_content
     from neupl.tournament_folder import free_tournament_folder
     from neupl.tournament_run import run_tournament
 
-    settings, workers = _settings(command), command.make_workers()
+    settings = _settings(command)
     path = command.out or free_tournament_folder(settings.game)
     played = run_tournament(settings, path, workers=workers, quiet=command.quiet)
     report = _report(played)

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 def run_new_study(command: "Train", overrides: list[str]) -> int:
     """Makes a study of a command's configuration, runs and reports it."""
-    from neupl.study_folder import create_study
-
     if command.smoke:
         raise UserError("--smoke is of a single run; a study has --seeds or --sweep")
+    workers = command.make_workers()
+    from neupl.study_folder import create_study
+
     # Before the folder exists: bad input leaves nothing behind.
-    workers, study = command.make_workers(), _new_study(command, overrides)
+    study = _new_study(command, overrides)
     create_study(study)
     return run_and_report(study, workers, quiet=command.quiet, as_json=command.json)
 

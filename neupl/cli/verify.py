@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from neupl.profile_distribution import ProfileDistribution
     from neupl.trained_response import TrainedResponses
     from neupl.verification import SampledReturns
+    from neupl.workers import Workers
 
 DEFAULT_BUDGET_S = 60.0
 
@@ -66,6 +67,8 @@ class Verify(WorkerOptions, OutputOptions):
 def run(command: Verify) -> int:
     """Certifies and prints both numbers, and those of the episodes."""
     _check_options(command)
+    shared_out = command.restarts is not None and command.restarts > 1
+    workers = command.make_workers() if shared_out else None
     from neupl.population import Population, load_population
     from neupl.profile_distribution import ProfileDistribution
     from neupl.progress import Progress
@@ -73,7 +76,7 @@ def run(command: Verify) -> int:
 
     population = load_population(command.population)
     if command.method == "trained-br":
-        return _verify_by_response(command, population)
+        return _verify_by_response(command, population, workers)
     if isinstance(population, Population):
         population.check_tabular()
     tree = _compile(command, population)
@@ -127,17 +130,23 @@ def _compile(command: Verify, population: "Population | ProfileDistribution") ->
         raise UserError(str(error), hint=hint) from error
 
 
-def _verify_by_response(command: Verify, population: "Population | ProfileDistribution") -> int:
+def _verify_by_response(
+    command: Verify,
+    population: "Population | ProfileDistribution",
+    workers: "Workers | None",
+) -> int:
     from neupl.progress import Progress
     from neupl.response_budget import Budget
     from neupl.trained_response import train_responses
+    from neupl.workers import THIS_PROCESS
 
     if command.batches is not None:
         budget = Budget(batches=command.batches)
     else:
         seconds = DEFAULT_BUDGET_S if command.budget is None else command.budget
         budget = Budget(seconds=seconds)
-    title, workers = f"responding in {population.game}", command.make_workers()
+    workers = workers or THIS_PROCESS
+    title = f"responding in {population.game}"
     with Progress(title, quiet=command.quiet, patience_s=1.0) as progress:
         responses = train_responses(
             population,

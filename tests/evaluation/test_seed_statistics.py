@@ -30,7 +30,7 @@ def test_intervals_are_percentiles_of_all_resamples():
     """
     runs = np.array([1.0, 2.0, 4.0, 8.0])
     resamples = np.array(list(itertools.product(runs, repeat=4)))
-    found = seed_statistics(runs, draws=40_000)
+    found = seed_statistics(runs.tolist(), draws=40_000)
     for interval, statistic in (
         (found.median_interval, np.median(resamples, axis=1)),
         (found.iqm_interval, interquartile_mean(resamples)),
