@@ -148,7 +148,7 @@ def _picture(
                 left.plot(own.iqm_interval, [place + 0.2] * 2, linewidth=3, color=colour)
         left.set_yticks(range(len(variants)), [variant.name[:30] for variant in variants])
         left.set_ylim(len(variants) - 0.5, -0.5)
-        if values and min(values) > 0 and max(values) > 10 * min(values):
+        if _spans_a_decade(values):
             left.set_xscale("log")
         left.set_title("runs; IQM and 95 % interval")
         left.set_xlabel(f"{content['quantity']}, game points")
@@ -158,10 +158,15 @@ def _picture(
             for place, curve in curves:
                 colour = SEAT_COLOURS[place % len(SEAT_COLOURS)]
                 right.plot(curve.x, curve.y, color=colour, label=curve.name)
-            if all(min(curve.y) > 0 for _, curve in curves):
+            heights = [y for _, curve in curves for y in curve.y]
+            if _spans_a_decade(heights):
                 right.set_yscale("log")
             right.set_title(f"{curve_title}, median")
             right.set_xlabel("gradient steps")
             if len(curves) > 1:
                 right.legend()
         return png_bytes(figure)
+
+
+def _spans_a_decade(values: Sequence[float]) -> bool:
+    return bool(values) and min(values) > 0 and max(values) > 10 * min(values)

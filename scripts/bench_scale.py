@@ -66,22 +66,25 @@ def wait(state: None, seconds: float) -> float:
 
 
 def timed(
-    workers: Workers, function: Callable[[Any, Any], Any], state: Any, items: list, warm: list
+    workers: Workers,
+    function: Callable[[Any, Any], Any],
+    state: Any,
+    items: list,
+    *,
+    warm: list,
+    repeats: int,
 ) -> float:
-    """Wall-clock seconds of the items, with workers that have done the warm-up."""
+    """Wall-clock seconds of the items, median, by workers that have done the warm-up."""
+    seconds = []
     with workers.map(function, state) as map_fn:
         list(map_fn(warm))
-        start = time.perf_counter()
-        done = len(list(map_fn(items)))
-        seconds = time.perf_counter() - start
-    if done != len(items):
-        raise SystemExit(f"{done} results of {len(items)} items")
-    return seconds
-
-
-def median(measure: Callable[[], float], seeds: int) -> float:
-    """Of so many measurements."""
-    return statistics.median(measure() for _ in range(seeds))
+        for _ in range(repeats):
+            start = time.perf_counter()
+            done = len(list(map_fn(items)))
+            seconds.append(time.perf_counter() - start)
+            if done != len(items):
+                raise SystemExit(f"{done} results of {len(items)} items")
+    return statistics.median(seconds)
 
 
 def tournament(quick: bool, seeds: int) -> list[dict]:
@@ -93,7 +96,7 @@ def tournament(quick: bool, seeds: int) -> list[dict]:
     warm = [Item((0, 1), num_items + block) for block in range(2)]
     games = 2 * batch * num_items
     rates = [
-        games / median(lambda who=who: timed(who, play_item, setup, items, warm), seeds)
+        games / timed(who, play_item, setup, items, warm=warm, repeats=seeds)
         for who in (PROCESSES, THIS_PROCESS)
     ]
     return [
@@ -111,14 +114,11 @@ def tournament(quick: bool, seeds: int) -> list[dict]:
 def overhead(quick: bool, seeds: int) -> list[dict]:
     """Ray beside processes."""
     num_items = 8 if quick else 40
-    seconds = [
-        median(lambda who=who: timed(who, wait, None, [1.0] * num_items, [0.1] * 4), seeds)
-        for who in (RAY, PROCESSES)
-    ]
-    trips = [
-        median(lambda who=who: timed(who, wait, None, [0.0] * 400, [0.0] * 4) / 0.4, seeds)
-        for who in (RAY, PROCESSES)
-    ]
+    seconds, trips = [], []
+    for who in (RAY, PROCESSES):
+        warm = [0.1] * 4
+        seconds.append(timed(who, wait, None, [1.0] * num_items, warm=warm, repeats=seeds))
+        trips.append(timed(who, wait, None, [0.0] * 400, warm=warm, repeats=seeds) / 0.4)
     ideal = num_items / 2
     above = [100 * (spent - ideal) / ideal for spent in seconds]
     return [

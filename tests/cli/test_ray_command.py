@@ -19,8 +19,8 @@ ray = pytest.importorskip("ray", reason="the extra [ray] is not installed")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 TOURNAMENT = (
-    *("tournament", "openspiel:random", "openspiel:mcts(simulations=40)", "--game", "leduc_poker"),
-    *("--games", "64", "--batch", "4", "--quiet"),
+    *("tournament", "openspiel:random", "openspiel:mcts(simulations=30)", "--game", "leduc_poker"),
+    *("--games", "32", "--batch", "4", "--quiet"),
 )
 PATIENCE_S = 600
 
