@@ -8,6 +8,7 @@ import concurrent.futures
 import dataclasses
 import itertools
 import logging
+import pickle
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -69,7 +70,12 @@ def attempt(function: Callable[[Any, Any], Any], state: Any, item: Any) -> Outco
     try:
         return Outcome(function(state, item))
     except Exception as error:
-        error.add_note(f"in item {item}, done by a worker:\n{traceback.format_exc()}")
+        trace = f"in item {item}, done by a worker:\n{traceback.format_exc()}"
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:
+            error = RuntimeError(f"{type(error).__name__}: {error}")
+        error.add_note(trace)
         return Outcome(error=error)
 
 
@@ -195,8 +201,8 @@ class Crew:
             waiting += [future for _, future in member.items]
         concurrent.futures.wait(waiting, _LOOK_S, concurrent.futures.FIRST_COMPLETED)
 
-    def _collect(self) -> list[tuple[_Item, Outcome]]:
-        found = []
+    def _collect(self) -> Iterator[tuple[_Item, Outcome]]:
+        """What is done; whoever was lost or is late is replaced."""
         for member in list(self._members):
             if member.is_ready and (error := member.worker.ready.exception()) is not None:
                 self._replace(member, f"it did not start: {error}")
@@ -212,12 +218,11 @@ class Crew:
                 now = time.monotonic()
                 member.last_s, member.since = now - member.since, now
                 self._false_starts = 0
-                found.append((item, Outcome(error=error) if error else future.result()))
+                yield item, Outcome(error=error) if error else future.result()
             late = self._limit_s is not None and time.monotonic() - member.since > self._limit_s
             if late and member.items and member in self._members:
                 self._incidents.over_limit += 1
                 self._replace(member, f"an item took more than {self._limit_s:g} s")
-        return found
 
     def _replace(self, member: _Member, reason: str) -> None:
         """Lets a worker go; its items are begun again by others, the first one blamed."""

@@ -9,6 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 
+class OddError(Exception):
+    """Cannot be made again from what it was made with, as other processes would have to."""
+
+    def __init__(self, number: int, words: str) -> None:
+        super().__init__(f"{words} of {number}")
+
+
 class Item(NamedTuple):
     """An accident, or none (`""`), and a number from which the result follows."""
 
@@ -22,6 +29,8 @@ def do(folder: Path, item: Item) -> tuple[int, np.ndarray]:
     (folder / f"{item.number}-{attempts}-{os.getpid()}").touch()
     if item.accident == "raises":
         raise ValueError(f"no result of {item.number}")
+    if item.accident == "raises oddly":
+        raise OddError(item.number, "no result")
     if item.accident == "nan":
         return item.number, np.array([1.0, np.nan])
     if item.accident == "always dies" or (item.accident == "dies" and attempts == 0):

@@ -74,6 +74,8 @@ def test_what_an_item_raises_comes_out_and_nan_names_the_item(accidents, tmp_pat
     with workers.map(accidents.do, tmp_path) as map_fn:
         with pytest.raises(ValueError, match="no result of 3"):
             list(map_fn([accidents.Item("raises", 3)]))
+        with pytest.raises((accidents.OddError, RuntimeError), match="no result of 6"):
+            list(map_fn([accidents.Item("raises oddly", 6)]))
         with pytest.raises(UserError, match=r"number=4\) returned NaN in \[1\]\[1\]"):
             list(map_fn([accidents.Item("nan", 4)]))
         # Neither is tried again, and the map still works.
