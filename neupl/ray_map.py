@@ -96,7 +96,7 @@ def _connect(ray: Any, address: str) -> None:
             # Ray itself asks for minutes.
             socket.create_connection((host, int(port)), timeout=_ANSWER_S).close()
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+    except Exception as error:  # Ray itself raises no narrower one where a node does not start.
         raise UserError(
             f"--ray {address}: no Ray cluster answers: {' '.join(str(error).split())}",
             hint="start one by `ray start --head`, give its ADDRESS:PORT, or --ray local",

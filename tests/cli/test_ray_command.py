@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import command_environment
+from tests.ray_cluster import start_cluster
 
 ray = pytest.importorskip("ray", reason="the extra [ray] is not installed")
 
@@ -28,15 +29,7 @@ PATIENCE_S = 600
 @pytest.fixture
 def cluster():
     """A head without cores and two nodes with one each; nobody connects from here."""
-    from ray.cluster_utils import Cluster
-
-    options = {"object_store_memory": 80_000_000}
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 0, "include_dashboard": False, **options},
-    )
-    for _ in range(2):
-        cluster.add_node(num_cpus=1, **options)
+    cluster = start_cluster(2)
     yield cluster
     cluster.shutdown()
 

@@ -16,6 +16,7 @@ from games.registry import load_lanes
 from neupl.entrants import make_entrants
 from neupl.errors import UserError
 from neupl.workers import Workers
+from tests.ray_cluster import add_node, start_cluster
 
 ray = pytest.importorskip("ray", reason="the extra [ray] is not installed")
 psutil = pytest.importorskip("psutil", reason="finds the node of a process")
@@ -26,7 +27,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),
 ]
 
-NODES, STORE_BYTES = 2, 80_000_000
+NODES = 2
 PATIENCE_S = 300
 
 
@@ -42,19 +43,7 @@ def accidents(monkeypatch):
 @pytest.fixture(scope="module")
 def cluster():
     """A head without cores and two nodes with one each."""
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={
-            "num_cpus": 0,
-            "include_dashboard": False,
-            "object_store_memory": STORE_BYTES,
-        },
-    )
-    cluster.nodes_with_cores = [
-        cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES) for _ in range(NODES)
-    ]
+    cluster = start_cluster(NODES)
     yield cluster
     ray.shutdown()
     cluster.shutdown()
@@ -108,7 +97,7 @@ def test_items_of_a_lost_node_are_done_by_others(cluster, accidents, tmp_path):
     alive = [node for node in cluster.nodes_with_cores if _raylet(node).poll() is None]
     assert len(alive) == NODES - 1
     # A node that joins while a map works gets a worker.
-    cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
+    add_node(cluster, 1)
 
 
 def test_an_address_where_nobody_answers_is_one_error():
