@@ -9,8 +9,8 @@ redrawn within each prompt.
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import scipy.special
@@ -22,6 +22,12 @@ from evaluation.ratings import RatingOptions, rate
 from evaluation.types import Battles, DataError, RatingResult, Scores
 
 Resample = Literal["battles", "prompts", "halves", "outcomes"]
+
+# Gives a map of `function(state, item)` over items, results as they are done, whoever works.
+MakeMap = Callable[
+    [Callable[[Any, Any], Any], Any],
+    contextlib.AbstractContextManager[Callable[[Iterable[Any]], Iterator[Any]]],
+]
 
 LEVEL = 0.95
 # Bytes of the tables of wins that are fitted at once: few enough for a cache.
@@ -46,6 +52,22 @@ class Uncertainty:
     tied_group: Int[np.ndarray, "n"]
     how: str
     draws: Float64[np.ndarray, "N n"] | None = None
+
+
+class Draw(NamedTuple):
+    """A resampled evaluation that is to be rated, an item of work."""
+
+    number: int
+    table: Battles | Scores
+
+    def __str__(self) -> str:
+        return f"draw {self.number}"
+
+
+@contextlib.contextmanager
+def in_this_process(function: Callable[[Any, Any], Any], state: Any) -> Iterator[Callable]:
+    """See `MakeMap`."""
+    yield lambda items: (function(state, item) for item in items)
 
 
 def from_covariance(result: RatingResult) -> Uncertainty:
@@ -77,6 +99,7 @@ def resample(
     what: Resample | None = None,
     seed: int = 0,
     progress_fn: Callable[[int], None] | None = None,
+    make_map: MakeMap = in_this_process,
 ) -> Uncertainty:
     """Rates resampled evaluations by the same method.
 
@@ -91,6 +114,7 @@ def resample(
         battles.
       seed: of the draws.
       progress_fn: told the number of draws done.
+      make_map: who rates the draws, which are drawn here; many tables of wins at once need nobody.
 
     Raises:
       DataError: the evaluation has not what is to be resampled.
@@ -118,13 +142,25 @@ def resample(
     else:
         options = dataclasses.replace(options, progress_fn=None)
         draws = np.full((num_draws, len(result.models)), np.nan)
-        for index in range(num_draws):
-            drawn = _redrawn(table, what, rng)
-            # A draw without a finite fit, or that leaves a pair out, is counted below.
-            with contextlib.suppress(DataError):
-                draws[index] = rate(drawn, result.method, options).ratings
-            tell(index + 1)
+        drawn = (Draw(number, _redrawn(table, what, rng)) for number in range(num_draws))
+        with make_map(rate_draw, (result.method, options)) as map_fn:
+            for done, (number, ratings) in enumerate(map_fn(drawn), start=1):
+                if ratings is not None:
+                    draws[number] = ratings
+                tell(done)
     return _from_draws(result, draws, what)
+
+
+def rate_draw(
+    how: tuple[str, RatingOptions], draw: Draw
+) -> tuple[int, Float64[np.ndarray, "n"] | None]:
+    """The ratings of a draw; `None` of one without a finite fit, or that leaves a pair out."""
+    method, options = how
+    try:
+        ratings = rate(draw.table, method, options).ratings
+    except DataError:
+        return draw.number, None
+    return draw.number, None if np.isnan(ratings).any() else ratings
 
 
 def _from_draws(result, draws, what):

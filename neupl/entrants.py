@@ -139,7 +139,8 @@ def _member(
 ) -> Entrant:
     name = f"{path}#{member}"
     if tables is None:
-        make: Any = functools.partial(_make_policy_player, str(path), member)
+        # A worker may have another working folder.
+        make: Any = functools.partial(_make_policy_player, str(Path(path).absolute()), member)
         # Errors of a correlated joint come now, not in a worker.
         population.policy(member, seat=0)
         return Entrant(name, make, source=str(path))

@@ -1,5 +1,7 @@
-"""The map over items of work that is injected into what can be done in pieces: in this process or
-in several, in any order of completion.
+"""The map over items of work by processes of this machine.
+
+Each worker is an executor of one process, so that a process that dies or is killed takes nothing
+with it but the item in its hands.
 """
 
 import concurrent.futures
@@ -7,54 +9,41 @@ import contextlib
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, TypeVar
+from typing import Any
 
-from neupl.errors import UserError
+from neupl.crew import Crew, Outcome, attempt
+from neupl.incidents import Incidents, MapFn
+from neupl.one_thread import ONE_THREAD
 
-Task = TypeVar("Task")
-Result = TypeVar("Result")
-MapFn = Callable[[Iterable[Any]], Iterator[Any]]
-
-# Tasks that wait for each worker: enough that none is idle, few enough that little is lost.
-_WAITING = 3
-# One thread a process: a worker more is worth more than a thread more.
-_ONE_THREAD = {"NPROC": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-
-_state: Any = None
+_work: tuple[Callable[[Any, Any], Any], Any] | None = None
 
 
 @contextlib.contextmanager
-def task_map(
-    num_workers: int, function: Callable[[Any, Task], Result], state: Any
+def process_map(
+    function: Callable[[Any, Any], Any],
+    state: Any,
+    *,
+    num_workers: int,
+    limit_s: float | None,
+    incidents: Incidents,
 ) -> Iterator[MapFn]:
-    """Gives a map of `function(state, task)` over tasks, results as they are done.
-
-    Args:
-      num_workers: processes; 1 works in this one.
-      function: of a module, so that processes find it.
-      state: picklable; handed to every process once.
-
-    Raises:
-      UserError: a worker process died.
-    """
-    if num_workers == 1:
-        yield lambda tasks: (function(state, task) for task in tasks)
-        return
-    before = {name: os.environ.get(name) for name in _ONE_THREAD}
-    os.environ.update(_ONE_THREAD)
-    pool = concurrent.futures.ProcessPoolExecutor(
-        num_workers,
-        # A fork of a process that runs JAX may stop for ever.
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start,
-        initargs=(state,),
+    """See `neupl.workers.Workers.map`."""
+    before = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ.update(ONE_THREAD)
+    crew = Crew(
+        lambda: _ProcessWorker(function, state),
+        size=lambda: num_workers,
+        lost=(BrokenProcessPool,),
+        limit_s=limit_s,
+        incidents=incidents,
     )
     try:
-        yield lambda tasks: _results(pool, num_workers, function, tasks)
+        yield crew.map
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        crew.close()
         for name, value in before.items():
             if value is None:
                 del os.environ[name]
@@ -62,40 +51,56 @@ def task_map(
                 os.environ[name] = value
 
 
-def _results(
-    pool: concurrent.futures.Executor,
-    num_workers: int,
-    function: Callable[[Any, Task], Result],
-    tasks: Iterable[Task],
-) -> Iterator[Result]:
-    waiting: set[concurrent.futures.Future] = set()
-    left = iter(tasks)
-    try:
-        while True:
-            while len(waiting) < _WAITING * num_workers:
-                task = next(left, None)
-                if task is None:
-                    break
-                waiting.add(pool.submit(_work, function, task))
-            if not waiting:
-                return
-            done, waiting = concurrent.futures.wait(
-                waiting, return_when=concurrent.futures.FIRST_COMPLETED
-            )
-            for future in done:
-                yield future.result()
-    except BrokenProcessPool as error:
-        raise UserError(
-            "a worker process died", hint="what was done is saved; try again, or --workers 1"
-        ) from error
+class _ProcessWorker:
+    """See `neupl.crew.Worker`."""
+
+    name = "on this machine"
+
+    def __init__(self, function: Callable[[Any, Any], Any], state: Any) -> None:
+        self._executor = concurrent.futures.ProcessPoolExecutor(
+            1,
+            # A fork of a process that runs JAX may stop for ever.
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_start,
+            initargs=(function, state),
+        )
+        self.ready = self._executor.submit(os.getpid)
+        self.ready.add_done_callback(self._take_name)
+
+    def submit(self, item: Any) -> concurrent.futures.Future:
+        return self._executor.submit(_do, item)
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def _end(self, how: signal.Signals) -> None:
+        # One that is still starting ends by itself: it finds no work.
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        if self.ready.done() and not self.ready.cancelled() and self.ready.exception() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.ready.result(), how)
+
+    def _take_name(self, ready: concurrent.futures.Future) -> None:
+        if not ready.cancelled() and ready.exception() is None:
+            self.name = str(ready.result())
 
 
-def _start(state: Any) -> None:
-    global _state
-    _state = state
+def _start(function: Callable[[Any, Any], Any], state: Any) -> None:
+    global _work
+    _work = (function, state)
     # Ctrl-C goes to all processes of a terminal; the first one decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _work(function: Callable[[Any, Task], Result], task: Task) -> Result:
-    return function(_state, task)
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would go on for nobody, and hold on to what it writes."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def _do(item: Any) -> Outcome:
+    return attempt(*_work, item)

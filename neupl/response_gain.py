@@ -1,6 +1,7 @@
 """What trained best responses gain, from sums over episodes: means, their errors, a lower bound."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,6 +44,11 @@ def no_returns(num_players: int) -> Returns:
     return Returns(0, np.zeros(num_players), np.zeros((num_players, num_players)))
 
 
+def pooled(parts: Sequence[Returns]) -> Returns:
+    """Episodes of several parts as one; at least one part."""
+    return Returns(*(sum(column[1:], column[0]) for column in zip(*parts, strict=True)))
+
+
 @dataclasses.dataclass(frozen=True)
 class SeatResponse:
     """A seat's response as measured; returns in game points, with standard errors.
@@ -76,13 +82,15 @@ class TrainedResponses:
     Attributes:
       certificate: sum of the positive gains, with a 95 % interval (`lower_bound`).
       seats: one response per seat.
-      batches: training batches.
+      restarts: trainings from different random numbers.
+      batches: training batches of all restarts.
       training_episodes: episodes of all training batches.
       seconds: wall-clock time of all stages.
     """
 
     certificate: Certificate
     seats: tuple[SeatResponse, ...]
+    restarts: int
     batches: int
     training_episodes: int
     seconds: float

@@ -27,9 +27,9 @@ from games.types import GameInfo
 from neupl.entrants import fingerprints, make_entrants
 from neupl.errors import Interrupted, UserError
 from neupl.interrupts import StopRequest, interrupts_handled_by
-from neupl.process_map import task_map
 from neupl.progress import Progress
 from neupl.tournament_folder import TournamentFolder
+from neupl.workers import THIS_PROCESS, Workers
 
 Format = Literal["round-robin", "gauntlet", "swiss", "sprt", "uncertain"]
 
@@ -137,9 +137,13 @@ def settings_of_json(content: dict[str, Any]) -> TournamentSettings:
 
 
 def run_tournament(
-    settings: TournamentSettings, path: Path, *, num_workers: int = 1, quiet: bool = False
+    settings: TournamentSettings,
+    path: Path,
+    *,
+    workers: Workers = THIS_PROCESS,
+    quiet: bool = False,
 ) -> Played:
-    """Plays a tournament into a folder, or what its folder lacks.
+    """Plays a tournament into a folder, or what its folder lacks; the same by any workers.
 
     Raises:
       UserError: an entrant is unknown, the format does not fit, or the folder is another one's.
@@ -164,7 +168,7 @@ def run_tournament(
     tally = Tally(len(entrants), lanes.info.num_players, exact)
     with TournamentFolder(path, settings_json(settings)) as folder:
         try:
-            _play(setup, schedule, tally, folder, num_workers=num_workers, quiet=quiet)
+            _play(setup, schedule, tally, folder, workers=workers, quiet=quiet)
         except KeyboardInterrupt:
             raise Interrupted(
                 f"{tally.num_games:,} games are kept; continue with `neupl tournament --out {path}`"
@@ -231,7 +235,7 @@ def _play(
     tally: Tally,
     folder: TournamentFolder,
     *,
-    num_workers: int,
+    workers: Workers,
     quiet: bool,
 ) -> None:
     """Plays wave after wave; what the log has is not played again."""
@@ -241,7 +245,7 @@ def _play(
     with (
         interrupts_handled_by(stop),
         progress,
-        task_map(num_workers, play_item, setup) as map_fn,
+        workers.map(play_item, setup) as map_fn,
     ):
         shown = _shown(setup, tally)
         extra = len(shown)

@@ -5,14 +5,19 @@ ours by proximal policy optimisation). What the response gains is a lower bound 
 response would. Three stages use episodes of their own: training, the choice among snapshots of the
 response, and the measurement of the one chosen, which is therefore not flattered by the choice.
 The mixture itself is among the candidates, so that a response that gained nothing counts as 0.
+
+Training may be restarted from other random numbers; restarts are items of work for any workers.
+Every seat takes the restart whose response earned most in the episodes of the choice, and the
+measurement of that one, so that the bound is no more flattered than by one.
 """
 
 import dataclasses
+import time
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float64, Int
 
 from games.registry import load_simulator
 from games.tree_game import TreeGame
@@ -28,10 +33,18 @@ from neupl.population import Population
 from neupl.population_actor import Playing, PopulationActor
 from neupl.profile_distribution import ProfileDistribution
 from neupl.response_budget import CHOSEN, TRAINED, Budget, OnProgress, Work
-from neupl.response_gain import Returns, TrainedResponses, lower_bound, no_returns, seat_response
+from neupl.response_gain import (
+    Returns,
+    TrainedResponses,
+    lower_bound,
+    no_returns,
+    pooled,
+    seat_response,
+)
 from neupl.rollout import Play, make_actor_play
 from neupl.tabular_population import TabularPopulation
 from neupl.types import Learner, LearnerState, Objective, Rows
+from neupl.workers import THIS_PROCESS, Workers
 from solvers.types import Certificate
 
 # Snapshots of the response, evenly over its training, the last one at the end.
@@ -45,8 +58,8 @@ FIRST_TEMPERATURE, LAST_TEMPERATURE = 0.03, 0.001
 SHORT_EPISODE = 16
 # Makes the likeliest action all but certain.
 SHARPENING = 1e4
-# Streams of the random key.
-INIT_STREAM, TRAINING_STREAM, CHOICE_STREAM, MEASUREMENT_STREAM = range(4)
+# Streams of the random key; restarts have keys of their own from the last one on.
+INIT_STREAM, TRAINING_STREAM, CHOICE_STREAM, MEASUREMENT_STREAM, RESTART_STREAM = range(5)
 
 NETWORK = NetworkConfig(hidden_sizes=(256,), embedding_size=4, critic_hidden_size=64)
 LEARNER = LearnerConfig(
@@ -74,12 +87,47 @@ class Candidate(NamedTuple):
 MIXTURE = Candidate("mixture", None)
 
 
+AnyPopulation = Population | TabularPopulation | PlayedJointPopulation
+
+
+class _Setup(NamedTuple):
+    """What all restarts share."""
+
+    population: AnyPopulation
+    budget: Budget
+    seed: int
+
+
+class _Restart(NamedTuple):
+    """What came of one training.
+
+    Attributes:
+      number: of the restart.
+      chosen: name of every seat's candidate.
+      score: `[P]` its mean return in the episodes of the choice.
+      responses: what it brought in fresh episodes; `None` where it is the mixture.
+      mixture: what the mixture brought.
+      batches: of training.
+      episodes: of training.
+    """
+
+    number: int
+    chosen: tuple[str, ...]
+    score: Float64[np.ndarray, "P"]
+    responses: tuple[Returns | None, ...]
+    mixture: Returns
+    batches: int
+    episodes: int
+
+
 def train_responses(
-    population: Population | TabularPopulation | PlayedJointPopulation,
+    population: AnyPopulation,
     *,
     name: str,
     budget: Budget,
     seed: int = 0,
+    restarts: int = 1,
+    workers: Workers = THIS_PROCESS,
     on_progress: OnProgress | None = None,
 ) -> TrainedResponses:
     """Trains a best response of every seat against a population's mixture and measures its gain.
@@ -90,24 +138,35 @@ def train_responses(
     Args:
       population: as loaded from disk.
       name: what to call it in the certificate.
-      budget: how long to work.
+      budget: how long to work, of each restart.
       seed: of everything random; with a budget in batches the result depends on nothing else.
+      restarts: trainings from different random numbers.
+      workers: who does the restarts.
       on_progress: called now and then.
 
     Raises:
       UserError: the game is not the one that the population observes.
       GameError: the game cannot be played.
     """
-    work = Work(budget, on_progress)
-    key = jax.random.key(seed)
-    trainer = _make_trainer(population, jax.random.fold_in(key, INIT_STREAM))
-    candidates, batches = _train(trainer, work, jax.random.fold_in(key, TRAINING_STREAM))
-    chosen = _choose(trainer, candidates, work, jax.random.fold_in(key, CHOICE_STREAM))
-    key = jax.random.fold_in(key, MEASUREMENT_STREAM)
-    responses, mixture = _measure(trainer, chosen, work, key)
+    start = time.perf_counter()
+    # A copy, without the compiled programs that hang on a population that has been asked.
+    setup = _Setup(dataclasses.replace(population), budget, seed)
+    if restarts == 1:
+        found = [_restart(setup, 0, on_progress)]
+    else:
+        found = []
+        with workers.map(_restart, setup) as map_fn:
+            for restart in map_fn(range(restarts)):
+                found.append(restart)
+                if on_progress is not None:
+                    on_progress(len(found), restarts, "restarts")
+        found.sort(key=lambda restart: restart.number)
+    mixture = pooled([restart.mixture for restart in found])
+    taken = [found[best] for best in np.argmax([restart.score for restart in found], axis=0)]
+    responses = [restart.responses[seat] for seat, restart in enumerate(taken)]
     seats = tuple(
-        seat_response(seat, candidate.name, response, mixture)
-        for seat, (candidate, response) in enumerate(zip(chosen, responses, strict=True))
+        seat_response(seat, _called(restart, seat, restarts), responses[seat], mixture)
+        for seat, restart in enumerate(taken)
     )
     value, interval = lower_bound(
         np.array([seat.gain for seat in seats]),
@@ -115,6 +174,7 @@ def train_responses(
         mixture.covariance,
         responding=np.array([response is not None for response in responses]),
     )
+    seconds = time.perf_counter() - start
     correlated = isinstance(population, ProfileDistribution) and population.correlated
     certificate = Certificate(
         quantity="cce_gap" if correlated else "nash_conv",
@@ -125,10 +185,32 @@ def train_responses(
         interval=interval,
         openspiel_value=None,
         game=population.game,
-        seconds=work.elapsed_s,
+        seconds=seconds,
     )
+    batches = sum(restart.batches for restart in found)
+    episodes = sum(restart.episodes for restart in found)
+    return TrainedResponses(certificate, seats, restarts, batches, episodes, seconds)
+
+
+def _called(restart: _Restart, seat: int, restarts: int) -> str:
+    name = restart.chosen[seat]
+    return name if restarts == 1 else f"{name}, restart {restart.number}"
+
+
+def _restart(setup: _Setup, number: int, on_progress: OnProgress | None = None) -> _Restart:
+    """Trains, chooses and measures from the random numbers of a restart."""
+    work = Work(setup.budget, on_progress)
+    key = jax.random.key(setup.seed)
+    if number > 0:
+        key = jax.random.fold_in(key, RESTART_STREAM + number)
+    trainer = _make_trainer(setup.population, jax.random.fold_in(key, INIT_STREAM))
+    candidates, batches = _train(trainer, work, jax.random.fold_in(key, TRAINING_STREAM))
+    chosen, score = _choose(trainer, candidates, work, jax.random.fold_in(key, CHOICE_STREAM))
+    key = jax.random.fold_in(key, MEASUREMENT_STREAM)
+    responses, mixture = _measure(trainer, chosen, work, key)
+    names = tuple(candidate.name for candidate in chosen)
     episodes = batches * trainer.lanes
-    return TrainedResponses(certificate, seats, batches, episodes, work.elapsed_s)
+    return _Restart(number, names, score, tuple(responses), mixture, batches, episodes)
 
 
 class _Trainer(NamedTuple):
@@ -142,9 +224,7 @@ class _Trainer(NamedTuple):
     lanes: int
 
 
-def _make_trainer(
-    population: Population | TabularPopulation | PlayedJointPopulation, key: Any
-) -> _Trainer:
+def _make_trainer(population: AnyPopulation, key: Any) -> _Trainer:
     game = _load(population)
     info = game.info
     # One response for all seats only where they are known to be interchangeable.
@@ -178,7 +258,7 @@ def _make_trainer(
     return _Trainer(info, learner, play, rows, initial, settings.episodes)
 
 
-def _load(population: Population | TabularPopulation | PlayedJointPopulation) -> Game | HostGame:
+def _load(population: AnyPopulation) -> Game | HostGame:
     if isinstance(population, TabularPopulation):
         return TreeGame(population.tree())
     game = load_simulator(population.game)
@@ -228,8 +308,8 @@ def _train(trainer: _Trainer, work: Work, key: Any) -> tuple[list[Candidate], in
 
 def _choose(
     trainer: _Trainer, candidates: list[Candidate], work: Work, key: Any
-) -> list[Candidate]:
-    """Returns every seat's candidate of greatest mean return."""
+) -> tuple[list[Candidate], Float64[np.ndarray, "P"]]:
+    """Returns every seat's candidate of greatest mean return, and those means."""
     lanes = np.arange(trainer.lanes)
     seat = lanes % trainer.info.num_players
     rounds = []
@@ -240,7 +320,8 @@ def _choose(
             own = _play(trainer, candidate, seat, play_key)[lanes, seat]
             rounds[-1].append(np.bincount(seat, own) / np.bincount(seat))
             work.finish_batch("choosing")
-    return [candidates[best] for best in np.argmax(np.mean(rounds, axis=0), axis=0)]
+    means = np.mean(rounds, axis=0)
+    return [candidates[best] for best in np.argmax(means, axis=0)], means.max(axis=0)
 
 
 def _measure(

@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from games.registry import load_simulator
 from games.types import GameError
 from neupl import checkpoint
 from neupl.config import Config
-from neupl.config_io import load_config
+from neupl.config_io import load_config, names_key
 from neupl.errors import Interrupted
 from neupl.interrupts import StopRequest, interrupts_handled_by, raise_interrupt
 from neupl.jpsro.problem import allows_joint
@@ -48,6 +49,18 @@ def default_graph(config: Config) -> tuple[str, ...]:
     if info.num_players > MAX_JOINT_PLAYERS or not allows_joint(config):
         return ()
     return ("graph.kind=jpsro", "evaluation.payoffs=sampled")
+
+
+def resolved_config(path: Path | None, overrides: Sequence[str]) -> Config:
+    """The configuration of a file and overrides, with the graph that its game asks for.
+
+    Raises:
+      UserError: the file or an override is wrong.
+    """
+    config = load_config(Config, path, overrides)
+    if names_key(path, overrides, "graph.kind"):
+        return config
+    return load_config(Config, path, (*default_graph(config), *overrides))
 
 
 def make_trainer(config: Config, *, quiet: bool = True) -> Trainable:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from neupl.cli.options import OutputOptions
+from neupl.cli.options import OutputOptions, WorkerOptions
 from neupl.cli.output import print_json, print_table
 from neupl.cli.rate_audit import print_audit, run_audit
 from neupl.cli.rate_run import read_population
@@ -30,7 +30,7 @@ STYLE_CONTROL = "style_control"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Rate(OutputOptions):
+class Rate(WorkerOptions, OutputOptions):
     """Rates models from battles, scores or payoffs, or the strategies of a run, with a certificate.
 
     The primary method is an equilibrium of a game between a player that chooses prompts, a king
@@ -282,6 +282,7 @@ def _refuse_of_population(command: Rate) -> None:
     given = next((name for name in names if getattr(command, name)), None)
     if given is not None:
         raise UserError(f"--{given} is for files; {command.evaluation} is a folder")
+    command.refuse_workers("shares out the draws of --bootstrap N, which is for files")
 
 
 def _wants_style(command: Rate) -> bool:
@@ -332,6 +333,7 @@ def _uncertainty(
     if command.resample and not command.bootstrap:
         raise UserError(f"--resample {command.resample} needs --bootstrap N: how often")
     if not command.bootstrap:
+        command.refuse_workers("shares out the draws of --bootstrap N")
         return None if result.covariance is None else from_covariance(result)
     if not isinstance(evaluation, Battles | Scores):
         raise UserError(
@@ -346,6 +348,7 @@ def _uncertainty(
             what=command.resample,
             seed=command.seed,
             progress_fn=lambda done: progress.update(done, command.bootstrap),
+            make_map=command.make_workers().map,
         )
 
 

@@ -6,23 +6,32 @@ from pathlib import Path
 
 import tyro
 
-from neupl.cli.options import OutputOptions
+from neupl.cli.options import OutputOptions, WorkerOptions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Resume(OutputOptions):
+class Resume(WorkerOptions, OutputOptions):
     """Continues a run or a solve that was interrupted or killed, to the same bits.
 
     The newest intact checkpoint is taken; parameters, payoffs and metrics at the end are those of
-    an undisturbed run.
+    an undisturbed run. Of a study, the runs are done that are not finished.
     """
 
     run: tyro.conf.Positional[Path]
-    """The run folder."""
+    """The folder of the run or the study; --workers and --ray are for a study."""
 
 
 def run(command: Resume) -> int:
     """Resumes and prints the certificate."""
+    from neupl.study_folder import is_study, open_study
+
+    if is_study(command.run):
+        from neupl.cli.train_study import run_and_report
+
+        workers = command.make_workers()
+        study = open_study(command.run)
+        return run_and_report(study, workers, quiet=command.quiet, as_json=command.json)
+    command.refuse_workers("shares out the runs of a study; this is a single run")
     from neupl.run import Run
     from neupl.solve_run import is_solve
 

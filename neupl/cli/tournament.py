@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from neupl.cli.options import Flag, OutputOptions
+from neupl.cli.options import Flag, OutputOptions, WorkerOptions
 from neupl.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ MAX_PAGE_REPLAYS = 200
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Tournament(OutputOptions):
+class Tournament(WorkerOptions, OutputOptions):
     """Plays strategies against each other: payoffs with standard errors, ratings with intervals.
 
     Entrants are `RUN#k`, `RUN#nash` and `RUN#all` of runs, solves and population folders (`RUN`
@@ -72,9 +72,6 @@ class Tournament(OutputOptions):
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """Seed of everything random."""
 
-    workers: Annotated[int, tyro.conf.arg(metavar="N")] = 1
-    """Processes; the games are the same for any number of them."""
-
     max_nodes: Annotated[int, tyro.conf.arg(metavar="N")] = 5_000_000
     """Largest game tree to compile, in nodes; larger games are played on OpenSpiel's states."""
 
@@ -84,22 +81,27 @@ class Tournament(OutputOptions):
 
 def run(command: Tournament) -> int:
     """Plays, rates, and writes the folder."""
+    workers = command.make_workers()
     from evaluation.pages.tournament_content import tournament_content
-    from neupl.errors import UserError
     from neupl.tournament_folder import free_tournament_folder
     from neupl.tournament_run import run_tournament
 
-    if command.workers < 1:
-        raise UserError(f"--workers is {command.workers}, expected at least 1")
     settings = _settings(command)
     path = command.out or free_tournament_folder(settings.game)
-    played = run_tournament(settings, path, num_workers=command.workers, quiet=command.quiet)
+    played = run_tournament(settings, path, workers=workers, quiet=command.quiet)
     report = _report(played)
     files = write_report(path, report)
     if command.json:
-        print_json({**tournament_content(report), "folder": str(path), "files": files})
+        print_json(
+            {
+                **tournament_content(report),
+                "incidents": dataclasses.asdict(workers.incidents),
+                "folder": str(path),
+                "files": files,
+            }
+        )
     else:
-        _print(report, path)
+        _print(report, path, workers.incidents.describe())
     return 0
 
 
@@ -159,7 +161,7 @@ def write_report(path: Path, report: "TournamentReport") -> list[str]:
     return [str(path / name) for name in files]
 
 
-def _print(report: "TournamentReport", path: Path) -> None:
+def _print(report: "TournamentReport", path: Path, incidents: str) -> None:
     from evaluation.pages.page import seen
     from evaluation.pages.rating_report import rating_text
 
@@ -199,5 +201,6 @@ def _print(report: "TournamentReport", path: Path) -> None:
     if lost := tally.forfeits():
         facts.append(("forfeits", f"{len(lost):,} games; see the page"))
     facts += [("note", note) for note in own.notes]
+    facts += [("workers", incidents)] if incidents else []
     facts.append(("page", str(path / PAGE_FILE)))
     print_table(facts)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from neupl.cli.options import Flag, RunOptions
+from neupl.cli.options import Flag, RunOptions, WorkerOptions
 from neupl.cli.output import print_json, print_table
 from neupl.errors import CheckFailed, UserError
 
@@ -20,11 +20,12 @@ SMOKE = ("training.steps=200", "training.max_steps_per_row=20")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Train(RunOptions):
+class Train(WorkerOptions, RunOptions):
     """Trains a population of strategies for a game, and certifies it by our solver and OpenSpiel's.
 
     Give a configuration file, or a game to be trained with the defaults. All keys of the
-    configuration, with their defaults and meaning, are listed by `neupl train --keys`.
+    configuration, with their defaults and meaning, are listed by `neupl train --keys`. With --seeds
+    or --sweep it is a study: many runs, shared out by --workers and --ray, and one report.
     """
 
     config: Annotated[Path | None, tyro.conf.arg(metavar="[CONFIG]"), tyro.conf.Positional] = None
@@ -41,15 +42,22 @@ class Train(RunOptions):
     fallen, or its seats earn more).
     """
 
+    seeds: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """A study of N seeds, from --seed on, with median, interquartile mean and intervals."""
+
+    sweep: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(metavar="KEY=A,B,C"),
+        tyro.conf.UseAppendAction,
+    ] = ()
+    """A study of several values of a configuration key; repeated, of all combinations."""
+
     keys: Flag = False
     """List the configuration keys and stop."""
 
 
 def run(command: Train) -> int:
     """Trains and prints the certificate."""
-    from neupl.config import Config
-    from neupl.config_io import dump_config, load_config, names_key
-
     if command.keys:
         _print_keys()
         return 0
@@ -63,14 +71,16 @@ def run(command: Train) -> int:
     if command.seed is not None:
         overrides.append(f"seed={command.seed}")
     overrides += command.overrides
-    config = load_config(Config, command.config, overrides)
+    if command.seeds is not None or command.sweep:
+        from neupl.cli.train_study import run_new_study
 
+        return run_new_study(command, overrides)
+    command.refuse_workers("shares out the runs of a study: give --seeds N or --sweep KEY=A,B,C")
+    from neupl.config_io import dump_config
     from neupl.run import Run, free_folder
-    from neupl.training_run import default_graph, make_trainer, start_run
+    from neupl.training_run import make_trainer, resolved_config, start_run
 
-    if not names_key(command.config, overrides, "graph.kind"):
-        config = load_config(Config, command.config, (*default_graph(config), *overrides))
-
+    config = resolved_config(command.config, overrides)
     path = command.out or free_folder(config.game)
     Run.check_free(path)
     # Before the folder exists: bad input leaves nothing behind.

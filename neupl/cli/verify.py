@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from neupl.cli.options import OutputOptions
+from neupl.cli.options import OutputOptions, WorkerOptions
 from neupl.cli.output import print_json, print_table
 from neupl.errors import UserError
 
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from neupl.profile_distribution import ProfileDistribution
     from neupl.trained_response import TrainedResponses
     from neupl.verification import SampledReturns
+    from neupl.workers import Workers
 
 DEFAULT_BUDGET_S = 60.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Verify(OutputOptions):
+class Verify(WorkerOptions, OutputOptions):
     """Reloads a population from disk and certifies its mixture, by our solver and by OpenSpiel's.
 
     The network is asked on tensors of live OpenSpiel states, OpenSpiel rebuilds the mixture with
@@ -50,6 +51,10 @@ class Verify(OutputOptions):
     """trained-br: exactly so many batches of training instead, for a figure that can be computed
     again."""
 
+    restarts: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """trained-br: trainings from different random numbers, each with the whole budget, 1 by
+    default; every seat keeps the best. Restarts are what --workers and --ray share out."""
+
     episodes: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """Episodes of the mixture against itself to play besides, at least 2; 0 for none. A mean return
     may differ from the exact one by about 6 standard errors: a correct one differs by more with
@@ -62,6 +67,8 @@ class Verify(OutputOptions):
 def run(command: Verify) -> int:
     """Certifies and prints both numbers, and those of the episodes."""
     _check_options(command)
+    shared_out = command.restarts is not None and command.restarts > 1
+    workers = command.make_workers() if shared_out else None
     from neupl.population import Population, load_population
     from neupl.profile_distribution import ProfileDistribution
     from neupl.progress import Progress
@@ -69,7 +76,7 @@ def run(command: Verify) -> int:
 
     population = load_population(command.population)
     if command.method == "trained-br":
-        return _verify_by_response(command, population)
+        return _verify_by_response(command, population, workers)
     if isinstance(population, Population):
         population.check_tabular()
     tree = _compile(command, population)
@@ -123,16 +130,22 @@ def _compile(command: Verify, population: "Population | ProfileDistribution") ->
         raise UserError(str(error), hint=hint) from error
 
 
-def _verify_by_response(command: Verify, population: "Population | ProfileDistribution") -> int:
+def _verify_by_response(
+    command: Verify,
+    population: "Population | ProfileDistribution",
+    workers: "Workers | None",
+) -> int:
     from neupl.progress import Progress
     from neupl.response_budget import Budget
     from neupl.trained_response import train_responses
+    from neupl.workers import THIS_PROCESS
 
     if command.batches is not None:
         budget = Budget(batches=command.batches)
     else:
         seconds = DEFAULT_BUDGET_S if command.budget is None else command.budget
         budget = Budget(seconds=seconds)
+    workers = workers or THIS_PROCESS
     title = f"responding in {population.game}"
     with Progress(title, quiet=command.quiet, patience_s=1.0) as progress:
         responses = train_responses(
@@ -140,12 +153,16 @@ def _verify_by_response(command: Verify, population: "Population | ProfileDistri
             name=command.population.resolve().name,
             budget=budget,
             seed=command.episode_seed,
+            restarts=command.restarts or 1,
+            workers=workers,
             on_progress=lambda done, total, stage: progress.update(done, total, stage=stage),
         )
     if command.json:
-        print_json(responses.to_json())
+        print_json(responses.to_json() | {"incidents": dataclasses.asdict(workers.incidents)})
         return 0
     _print_responses(responses)
+    if incidents := workers.incidents.describe():
+        print(incidents)
     return 0
 
 
@@ -176,8 +193,9 @@ def _print_responses(responses: "TrainedResponses") -> None:
         f"(95 % interval of this lower bound: {low:.6f} to {high:.6f})"
     )
     print(
-        f"{responses.batches:,} batches, {responses.training_episodes:,} episodes of training; "
-        f"{responses.seconds:.1f} s; not exact: a better response may gain more"
+        f"{responses.restarts:,} restarts, {responses.batches:,} batches, "
+        f"{responses.training_episodes:,} episodes of training; {responses.seconds:.1f} s; "
+        "not exact: a better response may gain more"
     )
 
 
@@ -225,14 +243,19 @@ def _check_options(command: Verify) -> None:
         )
     if not 0 <= command.episode_seed < 2**32:
         raise UserError(f"--episode-seed is {command.episode_seed}: it must be 0 to {2**32 - 1}")
-    budget, batches = command.budget, command.batches
+    budget, batches, restarts = command.budget, command.batches, command.restarts
     if command.method == "exact":
-        for name, given in (("--budget", budget), ("--batches", batches)):
-            if given is not None:
+        for name in ("budget", "batches", "restarts"):
+            if getattr(command, name) is not None:
                 raise UserError(
-                    f"{name} is of --method trained-br; the exact method needs no budget"
+                    f"--{name} is of --method trained-br; the exact method needs no budget"
                 )
+        command.refuse_workers("is of --method trained-br; the exact method is one short piece")
         return
+    if restarts is not None and restarts < 1:
+        raise UserError(f"--restarts is {restarts}: it must be at least 1")
+    if restarts in (None, 1):
+        command.refuse_workers("shares out restarts: give --restarts N with N above 1")
     if command.episodes:
         raise UserError("--episodes is of the exact method; trained-br plays as its budget allows")
     if budget is not None and batches is not None:

@@ -76,6 +76,10 @@ def test_budget_in_seconds_is_kept_and_the_table_shows_the_bound(tiny, run_path)
     [
         (("--budget", "9"), "--budget is of --method trained-br"),
         (("--batches", "9"), "--batches is of --method trained-br"),
+        (("--restarts", "2"), "--restarts is of --method trained-br"),
+        (("--workers", "2"), "--workers is of --method trained-br"),
+        (("--method", "trained-br", "--ray", "auto"), "--ray shares out restarts"),
+        (("--method", "trained-br", "--restarts", "0"), "--restarts is 0"),
         (("--method", "trained-br", "--budget", "9", "--batches", "9"), "give one of them"),
         (("--method", "trained-br", "--budget", "0"), "--budget is 0.0: it must be a positive"),
         (("--method", "trained-br", "--budget", "nan"), "--budget is nan: it must be a positive"),

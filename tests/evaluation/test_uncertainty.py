@@ -94,6 +94,19 @@ def test_equilibrium_ratings_are_resampled_by_halves(small_scores):
     assert not np.array_equal(other.draws, interval.draws)
 
 
+@pytest.mark.slow
+def test_two_processes_rate_the_draws_of_one(small_scores):
+    """The draws are made in order where they are asked for; only ratings are shared out."""
+    from neupl.workers import Workers
+
+    result = rate(small_scores, "cce")
+    options = {"num_draws": 8, "seed": 5}
+    here = resample(small_scores, result, **options)
+    there = resample(small_scores, result, **options, make_map=Workers(number=2).map)
+    assert np.array_equal(here.draws, there.draws) and here.how == there.how
+    assert len(np.unique(here.draws[:, 0])) > 1
+
+
 def test_outcomes_are_redrawn_within_pair_and_prompt():
     """A pair with one battle on a prompt keeps its outcome; one with two may change."""
     rows = [("p", 0, 1, 1.0), ("q", 0, 1, 1.0), ("q", 1, 0, 1.0)]

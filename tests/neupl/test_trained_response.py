@@ -22,6 +22,7 @@ from neupl.rollout import make_actor_play
 from neupl.tabular_population import make_tabular
 from neupl.trained_response import train_responses
 from neupl.types import Rows
+from neupl.workers import Workers
 from solvers.gaps import gains
 from solvers.sequence_form import mix
 from solvers.values import expected_returns
@@ -234,6 +235,34 @@ def test_uniform_kuhn_loses_what_the_best_responses_gain(uniform_kuhn, tree_of):
     done, total, stage = stages[-1]
     assert done == pytest.approx(total) and stage == "measuring"
     assert trained.batches == 60
+
+
+def test_every_seat_takes_the_restart_that_earned_most_when_it_was_chosen(uniform_kuhn):
+    """Restart 0 is the training without restarts; the mixture is measured by all of them."""
+    budget = Budget(batches=6)
+    alone = train_responses(uniform_kuhn, name="uniform", budget=budget)
+    three = train_responses(uniform_kuhn, name="uniform", budget=budget, restarts=3)
+    assert (three.restarts, three.batches) == (3, 18)
+    assert three.training_episodes == 3 * alone.training_episodes
+    taken = {seat.response.rpartition(", restart ")[2] for seat in three.seats}
+    assert taken <= {"0", "1", "2"}
+    for seat, first in zip(three.seats, alone.seats, strict=True):
+        # The mixture is measured in three times as many episodes, others than before.
+        ratio = seat.mixture_error / first.mixture_error
+        assert ratio == pytest.approx(3**-0.5, rel=0.1)
+        assert seat.gain == seat.response_return - seat.mixture_return
+        if seat.response.endswith(", restart 0"):
+            assert seat.response_return == first.response_return
+    certificate = three.certificate
+    assert certificate.value == sum(max(gain, 0) for gain in certificate.per_player)
+
+
+@pytest.mark.slow
+def test_restarts_are_the_same_by_two_processes(uniform_kuhn):
+    options = {"name": "uniform", "budget": Budget(batches=3), "restarts": 3}
+    here = train_responses(uniform_kuhn, **options)
+    there = train_responses(uniform_kuhn, workers=Workers(number=2), **options)
+    assert here.seats == there.seats and here.certificate.interval == there.certificate.interval
 
 
 def test_a_joint_is_met_as_one_draw(matrix_joint):

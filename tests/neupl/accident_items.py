@@ -1,0 +1,56 @@
+"""Items of work that have accidents, each once; which ones had theirs is written in a folder."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+
+class OddError(Exception):
+    """Cannot be made again from what it was made with, as other processes would have to."""
+
+    def __init__(self, number: int, words: str) -> None:
+        super().__init__(f"{words} of {number}")
+
+
+class Item(NamedTuple):
+    """An accident, or none (`""`), and a number from which the result follows."""
+
+    accident: str
+    number: int
+
+
+def do(folder: Path, item: Item) -> tuple[int, np.ndarray]:
+    """Random numbers that follow from the item; a marker per attempt stays in the folder."""
+    attempts = len(list(folder.glob(f"{item.number}-*")))
+    (folder / f"{item.number}-{attempts}-{os.getpid()}").touch()
+    if item.accident == "raises":
+        raise ValueError(f"no result of {item.number}")
+    if item.accident == "raises oddly":
+        raise OddError(item.number, "no result")
+    if item.accident == "nan":
+        return item.number, np.array([1.0, np.nan])
+    if item.accident == "always dies" or (item.accident == "dies" and attempts == 0):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if item.accident == "hangs" and attempts == 0:
+        # Longer than any test.
+        time.sleep(1000)
+    return item.number, np.random.default_rng(item.number).normal(size=3)
+
+
+def expected(items: list[Item]) -> list[tuple[int, list[float]]]:
+    """What an undisturbed map would return, in order."""
+    return [(i.number, np.random.default_rng(i.number).normal(size=3).tolist()) for i in items]
+
+
+def plain(results: list[tuple[int, np.ndarray]]) -> list[tuple[int, list[float]]]:
+    """Results in the order of their items, to be compared bit for bit."""
+    return sorted((number, draws.tolist()) for number, draws in results)
+
+
+def attempts_of(folder: Path, number: int) -> int:
+    """How often an item was begun."""
+    return len(list(folder.glob(f"{number}-*")))
