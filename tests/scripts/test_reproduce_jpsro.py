@@ -42,6 +42,7 @@ def part_of(gaps: list[float], seconds: list[float]) -> dict:
     return {"curve": {"gap": gaps, "cpu_s": seconds}}
 
 
+@pytest.mark.slow
 def test_quick_run_measures_a_game_and_says_which_one_is_refused(tmp_path):
     out, runs = tmp_path / "report", tmp_path / "runs"
     only = ("--only", "kuhn_2p", "goofspiel_4c_total", "psro_kuhn")

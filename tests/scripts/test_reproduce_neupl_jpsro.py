@@ -61,6 +61,7 @@ def test_games_without_preset_are_asked_for_the_reference_alone(tmp_path):
     assert row["met"]
 
 
+@pytest.mark.slow
 def test_openspiel_finds_the_gaps_that_are_on_record(tmp_path):
     """The least ones, on trading with two items; what is kept is not measured again."""
     if not process.peer_installed():

@@ -188,17 +188,20 @@ def test_entropy_relative_to_a_magnet_is_minus_the_divergence_from_it(tree, rand
     policies = random_policies(tree, 2, NUM_STRATEGIES)
     rows, passes = correlated_rows(tree, 3), jitted(tree)[0]
     played = strategies_last(policies)
-    reach = passes.coplayer_reach(passes.plans(played), jnp.asarray(rows, jnp.float32))
+    reach = jax.jit(lambda policies, met: passes.coplayer_reach(passes.plans(policies), met))(
+        played, jnp.asarray(rows, jnp.float32)
+    )
+    action_values = jax.jit(passes.action_values)
     warm = jnp.full(rows.shape[:2], 0.5, jnp.float32)
-    cold = passes.action_values(reach, played, jnp.zeros_like(warm))
+    cold = action_values(reach, played, jnp.zeros_like(warm))
     own = jnp.log(jnp.where(played > 0, played, 1.0))
-    found = passes.action_values(reach, played, warm, magnet=own)
+    found = action_values(reach, played, warm, magnet=own)
     scale = tree.payoff_range * 1e-5
     np.testing.assert_allclose(found.root, cold.root, atol=scale)
     uniform = jnp.log(jnp.asarray(tree.uniform_policy(), jnp.float32) + ~tree.legal_mask)
-    found = passes.action_values(reach, played, warm, magnet=uniform[:, :, None] + 0 * played)
-    best = passes.action_values(reach, None, warm, magnet=uniform[:, :, None] + 0 * played)
-    entropic = passes.action_values(reach, played, warm)
+    found = action_values(reach, played, warm, magnet=uniform[:, :, None] + 0 * played)
+    best = action_values(reach, None, warm, magnet=uniform[:, :, None] + 0 * played)
+    entropic = action_values(reach, played, warm)
     # Each decision pays the logarithm of its number of actions more than under the entropy.
     assert (np.asarray(found.root) <= np.asarray(entropic.root) + scale).all()
     assert (np.asarray(best.root) >= np.asarray(found.root) - scale).all()

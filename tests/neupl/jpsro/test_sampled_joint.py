@@ -370,6 +370,7 @@ def test_a_network_that_plays_nan_is_one_clear_error(run):
         train(run.problem, state, on_evaluation=lambda state, line: None)
 
 
+@pytest.mark.slow
 def test_ce_hears_advice_before_it_responds():
     """Of matching pennies' relative: gains are those of all advice together."""
     config = small_config("matrix_sh", concept="ce", judge="none")
