@@ -96,7 +96,7 @@ def test_gradient_reaches_the_owner_alone(rows, params):
         logits, value = NETWORK.apply(params, observation, seat, rows, profile=profile)
         return (logits**2).sum() + value.sum()
 
-    gradient = jax.grad(loss)(params)
+    gradient = jax.jit(jax.grad(loss))(params)
     moved = np.stack(
         [np.abs(leaf).reshape(len(leaf), -1).sum(1) > 0 for leaf in jax.tree.leaves(gradient)]
     ).any(axis=0)
@@ -106,6 +106,7 @@ def test_gradient_reaches_the_owner_alone(rows, params):
 def test_each_network_has_an_optimizer_of_its_own():
     transform = optax.chain(optax.clip_by_global_norm(1.0), optax.scale_by_adam())
     many = per_network(transform)
+    update = jax.jit(many.update)
     params = {"w": jnp.zeros((2, 3)), "b": jnp.zeros((2,))}
     gradients = [
         {"w": jnp.array([[30.0, 0, 0], [0.1, 0.2, 0]]), "b": jnp.array([40.0, 0.0])},
@@ -114,7 +115,7 @@ def test_each_network_has_an_optimizer_of_its_own():
     state = many.init(params)
     alone = [transform.init(jax.tree.map(lambda leaf, i=i: leaf[i], params)) for i in range(2)]
     for step, gradient in enumerate(gradients):
-        change, state = many.update(gradient, state, params)
+        change, state = update(gradient, state, params)
         for i in range(2):
             if step == 1 and i == 0:
                 # No gradient: no step, although Adam's momentum would make one.
@@ -136,13 +137,14 @@ def test_a_new_strategy_starts_over_with_its_network(rows, params, kind):
     )
     optimizer = Optimizer(config)
 
+    @jax.jit
     def init(key):
         nothing = (jnp.zeros((1, OBSERVATION_SIZE)), jnp.zeros((1, NUM_PLAYERS)))
         fresh = NETWORK.init(key, *nothing, rows, rows.joint)
         return LearnerState(fresh, optimizer.init(fresh), jnp.zeros((), jnp.int32))
 
     gradient = jax.tree.map(jnp.ones_like, params)
-    stepped = optimizer.apply(gradient, params, optimizer.init(params), 0)
+    stepped = jax.jit(optimizer.apply)(gradient, params, optimizer.init(params), 0)
     before = LearnerState(*stepped, jnp.int32(7))
     after = make_restart(config, init)(before, 2, 1, jax.random.key(5))
     assert int(after.step) == 7
