@@ -58,7 +58,7 @@ def ray_map(
         # Ray prints what happens to workers on stdout, which belongs to the result.
         stack.enter_context(contextlib.redirect_stdout(sys.stderr))
         if not ray.is_initialized():
-            _connect(ray, address)
+            _connect(ray, address, num_workers)
             stack.callback(ray.shutdown)
         place = _Place(
             environment=ONE_THREAD
@@ -89,13 +89,15 @@ def ray_map(
         yield crew.map
 
 
-def _connect(ray: Any, address: str) -> None:
+def _connect(ray: Any, address: str, num_workers: int | None) -> None:
+    # A cluster that is started here has a core for every worker that is asked for.
+    own = {"num_cpus": num_workers, "include_dashboard": False} if address == "local" else {}
     try:
         host, colon, port = address.removeprefix("ray://").rpartition(":")
         if colon:
             # Ray itself asks for minutes.
             socket.create_connection((host, int(port)), timeout=_ANSWER_S).close()
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
     except Exception as error:  # Ray itself raises no narrower one where a node does not start.
         raise UserError(
             f"--ray {address}: no Ray cluster answers: {' '.join(str(error).split())}",

@@ -11,6 +11,8 @@
   the greatest resident memory of a process that trains it for two steps from episodes, by size of
   the population.
 
+Ray is the cluster at `RAY_ADDRESS`, or one that is started on this machine.
+
 All but the memory are wall-clock time, medians of the repetitions. Other processes on the machine
 slow the first and the fourth part down, on both sides.
 """
@@ -37,10 +39,12 @@ from evaluation.tournament.items import Item, Setup, play_item
 from evaluation.tournament.types import Entrant
 from games.registry import load_lanes
 from neupl.entrants import make_entrants
+from neupl.errors import UserError
 from neupl.workers import THIS_PROCESS, Workers
 
 GAME = "leduc_poker"
-PROCESSES, RAY = Workers(number=2), Workers(number=2, ray="local")
+PROCESSES = Workers(number=2)
+RAY = Workers(number=2, ray=os.environ.get("RAY_ADDRESS", "local"))
 # Ray may cost a tenth more than processes for items of a second.
 RAY_TARGET = 1 / 1.1
 MEMORY = """
@@ -210,11 +214,9 @@ def main() -> None:
     quick, seeds = options.quick, options.seeds
     rows = tournament(quick, seeds) + payoff_tensor(quick) + memory(quick)
     try:
-        import ray  # noqa: F401 - only whether it is there
-    except ImportError:
-        print("without Ray: its lines are missing", file=sys.stderr)
-    else:
         rows += overhead(quick, seeds)
+    except UserError as error:
+        print(f"without lines of Ray: {error}", file=sys.stderr)
     bench_report.finish(
         "bench_scale",
         options,

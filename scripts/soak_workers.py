@@ -1,10 +1,11 @@
 """Kills workers again and again while they play, and looks whether anything is lost.
 
 Blocks of Kuhn poker between random play and tree search are shared out to two workers, by processes
-and by Ray on this machine. Every so many seconds one of the processes that answered last is killed
-with SIGKILL. At the end every block must be there once, a sample of them is played again in this
-process and must be the same to the bit, and the resident memory of this process, which holds all
-results, is compared with that after a fifth of the time.
+and by Ray on this machine (the cluster at `RAY_ADDRESS`, or one that is started). Every so many
+seconds one of the processes that answered last is killed with SIGKILL. At the end every block must
+be there once, a sample of them is played again in this process and must be the same to the bit, and
+the resident memory of this process, which holds all results, is compared with that after a fifth of
+the time.
 """
 
 import os
@@ -26,6 +27,7 @@ import numpy as np
 from evaluation.tournament.items import Item, ItemResult, Setup, play_item
 from games.registry import load_lanes
 from neupl.entrants import make_entrants
+from neupl.errors import UserError
 from neupl.workers import Workers
 
 GAME, BATCH = "kuhn_poker", 8
@@ -145,18 +147,14 @@ def main() -> None:
     )
     seconds = QUICK_SECONDS if options.quick else SECONDS
     every_s = QUICK_KILL_EVERY_S if options.quick else KILL_EVERY_S
-    kinds = {"processes": {}}
-    try:
-        import ray  # noqa: F401 - only whether it is there
-
-        kinds["ray"] = {"ray": "local"}
-    except ImportError:
-        print("without Ray: its line is missing", file=sys.stderr)
-    rows = [
-        soak(name, Workers(number=2, **where), seconds, every_s, seed)
-        for seed in range(options.seeds)
-        for name, where in kinds.items()
-    ]
+    kinds = {"processes": None, "ray": os.environ.get("RAY_ADDRESS", "local")}
+    rows = []
+    for seed in range(options.seeds):
+        for name, address in kinds.items():
+            try:
+                rows.append(soak(name, Workers(number=2, ray=address), seconds, every_s, seed))
+            except UserError as error:
+                print(f"without a line of {name}: {error}", file=sys.stderr)
     bench_report.finish(
         "soak_workers",
         options,

@@ -16,6 +16,9 @@ if [ "$#" -eq 0 ]; then
   echo "usage: sbatch $0 COMMAND [ARGUMENT ...], a command of neupl without --ray" >&2
   exit 2
 fi
+# Nobody else on these machines may start work on the cluster; the token is in the home folder.
+export RAY_AUTH_MODE=token
+ray get-auth-token --generate > /dev/null
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 head_ip=$(srun --nodes=1 --ntasks=1 -w "${nodes[0]}" hostname --ip-address | awk '{print $1}')
 port=$((20000 + SLURM_JOB_ID % 20000))
