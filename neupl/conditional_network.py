@@ -48,8 +48,9 @@ class ConditionalNetwork(nn.Module):
         rows: Rows,
         coplayers: Float[Array, "P K M"] | None = None,
         profile: Float[Array, "S N K"] | None = None,
-    ) -> tuple[Float[Array, "... S A"], Float[Array, "... S"]]:
-        """Returns unmasked logits, and values in units of the payoff range.
+    ) -> tuple[Float[Array, "... S A"], Float[Array, "... S"] | Float[Array, "... S A"]]:
+        """Returns unmasked logits, and values in units of the payoff range, of actions where the
+        critic tells them.
 
         Either of all strategies at every observation, `[K, S, A]` and `[K, S]`, or of one strategy
         at each, `[S, A]` and `[S]`. Where rows ask about mixtures these are strategies too, behind

@@ -36,7 +36,7 @@ class LearnerConfig:
     cut into parts that start from the memory as it was when they were played.
     """
     minibatch: int = 1024
-    """PPO: decisions of one gradient step."""
+    """PPO: decisions of one gradient step; MPO: at most, of whole episodes."""
     replay: int = 4
     """MPO: batches of episodes that are kept to learn from, the newest one among them."""
     improvement: float = 0.1

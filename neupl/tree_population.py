@@ -75,6 +75,9 @@ class TreePopulation:
             params, self._observation, self._table_of, rows.tables(count), coplayers[:count]
         )
         log_probs = masked_log_probs(logits, self._legal)
+        if value.ndim == 3:
+            # The critic tells those of actions.
+            value = jnp.sum(jnp.where(self._legal, jnp.exp(log_probs) * value, 0.0), axis=-1)
         return jnp.transpose(log_probs, (1, 2, 0)), value.T
 
     def evaluate(

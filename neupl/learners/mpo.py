@@ -275,17 +275,15 @@ def make_mpo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
         objective, number = experience.objective, int(state.step)
         replay = keep(jax.tree.map(np.asarray, state.optimizer.replay), experience.played, number)
-        filled = np.flatnonzero(replay.batch >= 0)
+        filled = np.flatnonzero(replay.batch >= 0).tolist()
         tasks = {slot: tasks_of(_at(replay, slot), objective) for slot in filled}
-        # A lane is as many decisions as it has, on average.
-        decisions = max(int(experience.played.decided.sum()), 1)
-        lanes = max(settings.minibatch * settings.episodes // decisions, 1)
-        lanes = min(lanes, settings.episodes)
+        # Always as many, so that one program serves all steps.
+        lanes = min(max(settings.minibatch // info.max_steps, 1), settings.episodes)
         params, opt_state, alpha = state.params, state.optimizer.network, state.optimizer.alpha
         with_teacher = any(bool(hold.any()) for _, hold in tasks.values())
         ages = []
         for _ in range(max(settings.epochs * settings.episodes // lanes, 1)):
-            slot = rng.choice(filled)
+            slot = filled[rng.integers(len(filled))]
             respond, hold = tasks[slot]
             useful = np.flatnonzero((respond > 0) | (hold > 0))
             if len(useful) == 0:
@@ -380,7 +378,7 @@ def find_eta(
         apart = jnp.where(legal, jnp.exp(improved) * (improved - log_probs), 0.0).sum(axis=-1)
         return jnp.sum(weight * apart) / jnp.maximum(weight.sum(), 1.0)
 
-    def halve(_: int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+    def halve(_: Array, ends: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = ends
         middle = 0.5 * (low + high)
         too_far = diverges(jnp.exp(middle)) > bound

@@ -111,7 +111,7 @@ def keep(replay: Played, played: Played, batch: int) -> Played:
     """The replay with a batch in the place of the oldest one."""
     slot = batch % len(replay.batch)
 
-    def put(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+    def put(old: np.ndarray, new: np.ndarray | np.generic) -> np.ndarray:
         found = np.array(old)
         found[slot] = new
         return found
