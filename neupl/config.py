@@ -264,7 +264,8 @@ class TrainingConfig:
     """
     settle: float = 0.2
     """Share of the steps at the end for which the best-certified population comes back and only the
-    critic goes on learning (exact learner, gated admission only).
+    critic goes on learning, and answers to mixtures (`graph.simplex_share`; exact learner, gated
+    admission only).
     """
     checkpoint_every_s: float = 20.0
     """Seconds between checkpoints."""

@@ -277,6 +277,9 @@ def make_mpo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         replay = keep(jax.tree.map(np.asarray, state.optimizer.replay), experience.played, number)
         filled = np.flatnonzero(replay.batch >= 0).tolist()
         tasks = {slot: tasks_of(_at(replay, slot), objective) for slot in filled}
+        useful = {slot: np.flatnonzero(np.maximum(*tasks[slot])) for slot in filled}
+        # Batches of strategies that have all been given other rows teach nothing any more.
+        filled = [slot for slot in filled if len(useful[slot])] or filled
         # Always as many, so that one program serves all steps.
         lanes = min(max(settings.minibatch // info.max_steps, 1), settings.episodes)
         params, opt_state, alpha = state.params, state.optimizer.network, state.optimizer.alpha
@@ -285,10 +288,8 @@ def make_mpo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         for _ in range(max(settings.epochs * settings.episodes // lanes, 1)):
             slot = filled[rng.integers(len(filled))]
             respond, hold = tasks[slot]
-            useful = np.flatnonzero((respond > 0) | (hold > 0))
-            if len(useful) == 0:
-                continue
-            index = rng.choice(useful, size=lanes, replace=len(useful) < lanes)
+            some = useful[slot] if len(useful[slot]) else np.arange(settings.episodes)
+            index = rng.choice(some, size=lanes, replace=len(some) < lanes)
             params, opt_state, alpha, metrics = one_step(
                 params, opt_state, alpha, state.params, objective.teacher,
                 _lanes(_at(replay, slot), index), respond[index], hold[index], state.step,
