@@ -28,6 +28,8 @@ class ConditionalNetwork(nn.Module):
       critic_hidden_size: width of the critic's hidden layer.
       critic_shapes: whether the critic reads what the policy reads, and shapes it, or the policy's
         features, which it leaves alone.
+      action_values: whether the critic tells the value of every action, `[..., A]`, instead of one
+        value; it reads the policy's features then, and shapes them.
     """
 
     num_actions: int
@@ -36,6 +38,7 @@ class ConditionalNetwork(nn.Module):
     use_index: bool
     critic_hidden_size: int
     critic_shapes: bool = False
+    action_values: bool = False
 
     @nn.compact
     def __call__(
@@ -45,8 +48,9 @@ class ConditionalNetwork(nn.Module):
         rows: Rows,
         coplayers: Float[Array, "P K M"] | None = None,
         profile: Float[Array, "S N K"] | None = None,
-    ) -> tuple[Float[Array, "... S A"], Float[Array, "... S"]]:
-        """Returns unmasked logits, and values in units of the payoff range.
+    ) -> tuple[Float[Array, "... S A"], Float[Array, "... S"] | Float[Array, "... S A"]]:
+        """Returns unmasked logits, and values in units of the payoff range, of actions where the
+        critic tells them.
 
         Either of all strategies at every observation, `[K, S, A]` and `[K, S]`, or of one strategy
         at each, `[S, A]` and `[S]`. Where rows ask about mixtures these are strategies too, behind
@@ -111,14 +115,19 @@ class ConditionalNetwork(nn.Module):
             name="policy",
         )(hidden)
 
-        # Embeddings are the policy's, and so are features unless the critic has its own.
-        read = seen if self.critic_shapes else jax.lax.stop_gradient(hidden)
+        # Embeddings are the policy's, and so are features unless the critic has its own or tells of
+        # actions.
+        read = seen if self.critic_shapes else hidden
+        if not (self.critic_shapes or self.action_values):
+            read = jax.lax.stop_gradient(hidden)
         against = nn.Dense(self.critic_hidden_size, use_bias=False, name="inject_critic")(met)
         if profile is None:
             against = spread(against)
         features = nn.Dense(self.critic_hidden_size, name="critic_hidden")(read)
-        value = nn.Dense(1, name="critic")(nn.relu(features + against))[..., 0]
-        return logits, value
+        value = nn.Dense(self.num_actions if self.action_values else 1, name="critic")(
+            nn.relu(features + against)
+        )
+        return logits, value if self.action_values else value[..., 0]
 
 
 def coplayer_marginals(

@@ -9,6 +9,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from neupl.learner_config import LearnerConfig
+
 
 @dataclasses.dataclass(frozen=True)
 class PopulationConfig:
@@ -89,6 +91,14 @@ class NetworkConfig:
     """Conditional: embed the index of a strategy beside its row of the graph."""
     critic_hidden_size: int = 64
     """Width of the critic's hidden layer."""
+    critic: Literal["values", "action_values"] = "values"
+    """What the critic tells: values of what is seen, or of every action there, for
+    `learner.kind=mpo`, whose critic shapes the policy's features.
+    """
+    readout_sizes: tuple[int, ...] = ()
+    """Conditional: widths of the hidden layers of a head that reads from what a seat has seen, or
+    remembers, which strategy its opponent plays; none has no such head. Two players.
+    """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,51 +116,6 @@ class TemperatureConfig:
     final: float = 1.0
     """Share of every temperature that is left at the end of the run; it falls geometrically over
     the steps. For runs in which nobody is admitted, such as self-play.
-    """
-
-
-@dataclasses.dataclass(frozen=True)
-class LearnerConfig:
-    """How the network learns."""
-
-    kind: Literal["exact", "ppo"] = "exact"
-    """`exact`: action values on the compiled game tree; `ppo`: proximal policy optimisation on
-    episodes, in a process that never sees a tree unless `evaluation.payoffs` is `exact`.
-    """
-    rule: Literal["soft_improvement", "policy_gradient"] = "soft_improvement"
-    """Exact: `soft_improvement`: cross-entropy to the entropy-regularised greedy policy of the
-    current exact action values; `policy_gradient`: the gradient of the entropy-regularised return
-    at every information state, without the factor of the owner's own reach.
-    """
-    learning_rate: float = 2e-3
-    """Adam's step size at the start; it falls linearly over the run. PPO: 0.006."""
-    final_learning_rate: float = 2e-4
-    """Adam's step size at the end."""
-    max_gradient_norm: float = 1.0
-    """Gradients are clipped to this global norm."""
-    updates_per_target: int = 4
-    """Exact: gradient steps on one evaluation of the tree."""
-    episodes: int = 4096
-    """PPO: episodes of one step."""
-    epochs: int = 2
-    """PPO: how often each step goes over its episodes."""
-    unroll: int = 64
-    """PPO with a memory: most steps through which gradients reach back in time; longer episodes are
-    cut into parts that start from the memory as it was when they were played.
-    """
-    minibatch: int = 1024
-    """PPO: decisions of one gradient step."""
-    clip: float = 0.2
-    """PPO: how far the probability of an action may move in one step, as a share of it."""
-    mirror: float = 0.0
-    """PPO: weight of the divergence from the policy that played the batch, as a fraction of the
-    payoff range per nat: magnetic mirror descent, whose magnet is the uniform policy.
-    """
-    trace: float = 0.95
-    """PPO: lambda of generalised advantage estimation, in [0, 1]."""
-    critic_weight: float = 0.1
-    """Weight of the critic's squared error, with values divided by the payoff range; 0 leaves the
-    critic untrained.
     """
 
 
@@ -299,7 +264,8 @@ class TrainingConfig:
     """
     settle: float = 0.2
     """Share of the steps at the end for which the best-certified population comes back and only the
-    critic goes on learning (exact learner, gated admission only).
+    critic goes on learning, and answers to mixtures (`graph.simplex_share`; exact learner, gated
+    admission only).
     """
     checkpoint_every_s: float = 20.0
     """Seconds between checkpoints."""
@@ -321,7 +287,7 @@ class Config:
     graph: GraphConfig = GraphConfig()
     network: NetworkConfig = NetworkConfig()
     temperature: TemperatureConfig = TemperatureConfig()
-    learner: LearnerConfig = LearnerConfig()
+    learner: LearnerConfig = LearnerConfig()  # noqa: RUF009 - it is frozen too
     evaluation: EvaluationConfig = EvaluationConfig()
     training: TrainingConfig = TrainingConfig()
     jpsro: JPSROConfig = JPSROConfig()
@@ -329,6 +295,8 @@ class Config:
     @staticmethod
     def defaults(given: Mapping[str, Any]) -> "Config":
         """What a configuration starts from: that of the loop and of the learner that it names."""
+        if _named(given, "learner", "mpo"):
+            return MPO_DEFAULTS
         plays = _named(given, "learner", "ppo")
         if _named(given, "graph", "jpsro"):
             return JPSRO_PPO_DEFAULTS if plays else JPSRO_DEFAULTS
@@ -349,6 +317,27 @@ class Config:
             share,
             "0 unless network.kind is conditional and graph.kind is not jpsro",
         )
+        _require(
+            not self.network.readout_sizes or (conditional and self.graph.kind != "jpsro"),
+            "network.readout_sizes",
+            self.network.readout_sizes,
+            "empty unless network.kind is conditional and graph.kind is not jpsro",
+        )
+        weight = self.learner.readout_weight
+        _require(weight > 0, "learner.readout_weight", weight, "positive")
+        by_mpo, critic = self.learner.kind == "mpo", self.network.critic
+        _require(
+            not by_mpo or (conditional and self.graph.kind != "jpsro"),
+            "learner.kind",
+            self.learner.kind,
+            "exact or ppo unless network.kind is conditional and graph.kind is not jpsro",
+        )
+        _require(
+            by_mpo == (critic == "action_values"),
+            "network.critic",
+            critic,
+            "action_values with learner.kind=mpo, and only there",
+        )
         remembers = self.network.memory != "none"
         sampled = self.learner.kind == "ppo" and self.evaluation.payoffs != "exact"
         _require(
@@ -361,7 +350,9 @@ class Config:
         settle = self.training.settle
         _require(0 <= settle < 1, "training.settle", settle, "in [0, 1)")
         _require(bool(self.network.hidden_sizes), "network.hidden_sizes", (), "at least one layer")
-        for key in ("learning_rate", "final_learning_rate", "max_gradient_norm"):
+        for key in (
+            "learning_rate", "final_learning_rate", "max_gradient_norm", "improvement", "movement",
+        ):  # fmt: skip
             value = getattr(self.learner, key)
             _require(value > 0, f"learner.{key}", value, "positive")
         for key, value in (
@@ -369,6 +360,7 @@ class Config:
             ("learner.episodes", self.learner.episodes),
             ("learner.epochs", self.learner.epochs),
             ("learner.minibatch", self.learner.minibatch),
+            ("learner.replay", self.learner.replay),
             ("training.steps", self.training.steps),
             ("training.evaluate_every", self.training.evaluate_every),
             ("training.max_steps_per_row", self.training.max_steps_per_row),
@@ -393,8 +385,7 @@ class Config:
             kind != "exact" or payoffs in ("auto", "exact"),
             "evaluation.payoffs",
             payoffs,
-            "auto or exact with learner.kind=exact, which has the game tree; learner.kind=ppo "
-            "allows all",
+            "auto or exact with learner.kind=exact, which has the game tree; ppo and mpo allow all",
         )
         trace, clip = self.learner.trace, self.learner.clip
         _require(0 <= trace <= 1, "learner.trace", trace, "in [0, 1]")
@@ -440,6 +431,13 @@ PPO_DEFAULTS = Config(
     temperature=TemperatureConfig(floor=0.004),
     learner=LearnerConfig(kind="ppo", learning_rate=6e-3),
     training=TrainingConfig(steps=1000, evaluate_every=10, max_steps_per_row=20, rehearse=False),
+)
+
+# The same by MPO, whose critic has more to tell, and is heard by the policy's features.
+MPO_DEFAULTS = dataclasses.replace(
+    PPO_DEFAULTS,
+    network=NetworkConfig(critic="action_values"),
+    learner=LearnerConfig(kind="mpo", learning_rate=3e-3, critic_weight=5.0),
 )
 
 # Responses to a joint are all but deterministic, each one learned at full speed.

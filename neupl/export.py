@@ -170,6 +170,9 @@ def _model_card(
             learner, steps = f"{method}: the game tree gave payoffs, gate and selection", "batches"
         worth = f"NashConv of the mixture | {best.gains.sum():.6g} game points, exact {per_seat}"
         selection = "the snapshot with the least exact NashConv among the evaluations of one run"
+        answers = config.graph.simplex_share > 0 and config.training.admission == "gated"
+        if answers and config.learner.kind == "exact" and config.training.settle > 0:
+            selection += ", held from then on while answers to mixtures were learned"
     return f"""# A population of {num_admitted} strategies per seat for {config.game}
 
 | | |

@@ -44,6 +44,7 @@ def make_network(config: NetworkConfig, num_actions: int) -> PopulationNetwork:
         embedding_size=config.embedding_size,
         use_index=config.use_index,
         critic_hidden_size=config.critic_hidden_size,
+        action_values=config.critic == "action_values",
     )
 
 

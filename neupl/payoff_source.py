@@ -31,4 +31,4 @@ def method_name(learner: str, payoffs: str) -> str:
     if learner == "exact":
         return "exact learner"
     gated = {"exact": ", exact-gated", "sampled": "", "learned": ", payoffs learned"}
-    return f"PPO on episodes{gated[payoff_source(learner, payoffs)]}"
+    return f"{learner.upper()} on episodes{gated[payoff_source(learner, payoffs)]}"

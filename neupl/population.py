@@ -39,6 +39,7 @@ from neupl.networks import (
     network_config,
     observation_size,
 )
+from neupl.opponent_readout import log_likelihoods, log_posterior, make_readout
 from neupl.payoff_calibration import PayoffEstimates
 from neupl.population_files import find_folder, network_params, read_files
 from neupl.recurrent_network import Recall
@@ -149,6 +150,38 @@ class Population:
         """
         return self._policy(self._responding(mixture, seat), np.ones(1), seat)
 
+    def opponent_posterior(
+        self,
+        mixture: Float[np.ndarray, "K"],
+        *,
+        seat: int,
+        seen: Float[np.ndarray, "B O"],
+    ) -> Float[np.ndarray, "B K"]:
+        """Which strategy the opponent plays, by what a seat has seen and the mixture that the
+        strategy was drawn from: the network's read-out, float32.
+
+        Args:
+          mixture: weights of the opponent's strategies, the prior.
+          seat: who has seen it.
+          seen: observations; of a network with a memory, what it remembers (`recall.hidden` of the
+            memory that its policies return).
+
+        Raises:
+          ValueError: the population has no read-out, or there is no such seat or mixture.
+        """
+        readout = make_readout(self.network, self.num_strategies)
+        if readout is None:
+            raise ValueError(
+                f"the population of {self.game} was trained without a read-out of the opponent: "
+                "set network.readout_sizes, to [128, 128] for example"
+            )
+        self._check_seat(seat)
+        prior = jnp.asarray(self._check_mixture(mixture), jnp.float32)
+        table = np.eye(self._num_tables, dtype=np.float32)[0 if self.symmetric else seat]
+        told = jnp.asarray(seen)
+        found = log_likelihoods(readout, self.params, told, jnp.tile(table, (len(told), 1)))
+        return np.asarray(jnp.exp(log_posterior(found, prior)))
+
     def policy(self, member: Member, *, seat: int) -> Policy:
         """A strategy (or `"nash"`, the certified mixture) of a seat as a `games.Policy`.
 
@@ -219,18 +252,12 @@ class Population:
     def _responding(self, mixture: Float[np.ndarray, "K"], seat: int) -> Any:
         """`(observation, mask) -> [1, B, A]`: how the network answers a mixture."""
         self._check_seat(seat)
-        weights = np.asarray(mixture, np.float64)
         if self.num_players != 2 or self.network.kind != "conditional":
             raise ValueError(
                 f"only a conditional network of two players answers mixtures; {self.game} has "
                 f"{self.num_players} players and the network is {self.network.kind}"
             )
-        if weights.shape != (self.num_strategies,) or not np.isfinite(weights).all():
-            raise ValueError(
-                f"mixture must be {self.num_strategies} finite weights, one a strategy"
-            )
-        if weights.min() < 0 or abs(weights.sum() - 1) > 1e-6:
-            raise ValueError(f"mixture must be at least 0 and sum to 1, not to {weights.sum():g}")
+        weights = self._check_mixture(mixture)
         if self.simplex_share > 0:
             number = self.num_strategies
 
@@ -268,6 +295,16 @@ class Population:
     ) -> Float[Array, "B A"]:
         """What a fixed strategy 0 does; not where `sink` is `"none"`."""
         return jnp.asarray(self._sink_rows(seat, observation, mask))
+
+    def _check_mixture(self, mixture: Float[np.ndarray, "K"]) -> Float[np.ndarray, "K"]:
+        weights = np.asarray(mixture, np.float64)
+        if weights.shape != (self.num_strategies,) or not np.isfinite(weights).all():
+            raise ValueError(
+                f"mixture must be {self.num_strategies} finite weights, one a strategy"
+            )
+        if weights.min() < 0 or abs(weights.sum() - 1) > 1e-6:
+            raise ValueError(f"mixture must be at least 0 and sum to 1, not to {weights.sum():g}")
+        return weights
 
     def _check_memoryless(self, what: str) -> None:
         if self.network.memory != "none":

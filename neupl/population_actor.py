@@ -111,12 +111,17 @@ def uniform_sink(seen: Seen) -> Float[Array, "N A"]:
 def apply_network(
     network: PopulationNetwork, params: Any, rows: Rows, seen: Seen, *, num_tables: int
 ) -> tuple[Float[Array, "N A"], Float[Array, "N"]]:
-    """Log-probabilities of the legal actions, and values in payoff ranges."""
+    """Log-probabilities of the legal actions, and values in payoff ranges: of the policy, where the
+    critic tells those of actions.
+    """
     seat = jax.nn.one_hot(seen.seat if num_tables > 1 else jnp.zeros_like(seen.seat), num_tables)
     profile = jax.nn.one_hot(seen.profile, rows.every.shape[1])
     told = seen.observation if seen.remembered is None else seen.remembered
     logits, value = network.apply(params, told, seat, rows.tables(num_tables), profile=profile)
-    return masked_log_probs(logits, seen.legal_mask), value
+    log_probs = masked_log_probs(logits, seen.legal_mask)
+    if value.ndim == 2:
+        value = jnp.sum(jnp.where(seen.legal_mask, jnp.exp(log_probs) * value, 0.0), axis=1)
+    return log_probs, value
 
 
 def remember(

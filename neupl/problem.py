@@ -16,7 +16,7 @@ from neupl.config import Config
 from neupl.errors import UserError
 from neupl.exact_evaluation import ExactEvaluator
 from neupl.fixed_strategy import fixed_strategy, is_fixed_strategy
-from neupl.learners import make_exact_learner, make_ppo_learner
+from neupl.learners import make_exact_learner, make_mpo_learner, make_ppo_learner
 from neupl.networks import make_network
 from neupl.payoff_source import payoff_source
 from neupl.population import load_population
@@ -25,6 +25,7 @@ from neupl.progress import Progress
 from neupl.sampled_evaluation import SampledEvaluator
 from neupl.training import Problem
 from neupl.tree_population import TreePopulation
+from neupl.types import Learner
 from solvers.meta.registry import MetaSolver, meta_solver
 from solvers.meta.regularised_nash import solve_regularised_nash
 from solvers.values import payoffs
@@ -46,12 +47,20 @@ def make_problem(config: Config, *, quiet: bool = True) -> tuple[Problem, np.nda
         problem, sink = _exact_problem(config, quiet=quiet)
     else:
         problem, sink = _exact_gated_problem(config, quiet=quiet), None
-    if config.graph.simplex_share > 0 and problem.info.num_players != 2:
-        raise UserError(
-            f"graph.simplex_share is {config.graph.simplex_share}, but {config.game} has "
-            f"{problem.info.num_players} players: mixtures are drawn for two",
-            hint="set graph.simplex_share to 0",
-        )
+    if problem.info.num_players != 2:
+        players = f"but {config.game} has {problem.info.num_players} players"
+        if config.graph.simplex_share > 0:
+            raise UserError(
+                f"graph.simplex_share is {config.graph.simplex_share}, {players}: mixtures are "
+                "drawn for two",
+                hint="set graph.simplex_share to 0",
+            )
+        if config.network.readout_sizes:
+            raise UserError(
+                f"network.readout_sizes is {config.network.readout_sizes}, {players}: the "
+                "read-out tells who one opponent is",
+                hint="leave network.readout_sizes out",
+            )
     return problem, sink
 
 
@@ -62,11 +71,16 @@ def _sampled_problem(config: Config) -> Problem:
     return Problem(
         info=game.info,
         config=config,
-        learner=make_ppo_learner(game, actor, config),
+        learner=_sampled_learner(game, actor, config),
         evaluator=SampledEvaluator(game, actor, config, solver),
         solver=solver,
         tables=None,
     )
+
+
+def _sampled_learner(game: Game | HostGame, actor: PopulationActor, config: Config) -> Learner:
+    make_learner = make_mpo_learner if config.learner.kind == "mpo" else make_ppo_learner
+    return make_learner(game, actor, config)
 
 
 def _exact_gated_problem(config: Config, *, quiet: bool) -> Problem:
@@ -85,7 +99,7 @@ def _exact_gated_problem(config: Config, *, quiet: bool) -> Problem:
     return Problem(
         info=game.info,
         config=config,
-        learner=make_ppo_learner(game, actor, config),
+        learner=_sampled_learner(game, actor, config),
         evaluator=ExactEvaluator(tables, config, solver),
         solver=solver,
         tables=tables,

@@ -19,6 +19,7 @@ from neupl import sampled_gate
 from neupl.config import Config
 from neupl.evaluation import Evaluation, Measurement, member_distance
 from neupl.evaluation_budget import allocate, importance
+from neupl.learners.mpo import MPOExperience
 from neupl.learners.ppo import PPOExperience
 from neupl.payoff_calibration import Calibration, calibration, estimated_apart
 from neupl.payoff_head import HeadState, make_payoff_head
@@ -123,7 +124,9 @@ class SampledEvaluator:
             head,
         )
 
-    def observe(self, carried: SampledEstimates, experience: PPOExperience) -> SampledEstimates:
+    def observe(
+        self, carried: SampledEstimates, experience: PPOExperience | MPOExperience
+    ) -> SampledEstimates:
         """See `Evaluator`."""
         seat, profile = experience.matches
         # Responses to mixtures that were asked about are no strategies: nobody meets them.

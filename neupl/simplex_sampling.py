@@ -38,7 +38,8 @@ def ask_mixtures(
 
     Returns:
       Every mixture has the least temperature of the strategies, that of the newest response. Where
-      no strategy responds, none responds to a mixture either.
+      no strategy responds, because the population has settled, mixtures have their share of what is
+      held.
     """
     rows = objective.rows
     identity = np.asarray(rows.identity)
@@ -49,7 +50,8 @@ def ask_mixtures(
         asked[1] = asked[0]
     shape = asked.shape[:2]
     respond = np.asarray(objective.respond)
-    weight = respond.sum(axis=1, keepdims=True) * share / (1 - share) / number
+    learns = respond if respond.any() else np.asarray(objective.hold)
+    weight = learns.sum(axis=1, keepdims=True) * share / (1 - share) / number
     coldest = np.asarray(objective.temperature)[:, :num_admitted].min(axis=1, keepdims=True)
 
     def behind(table: np.ndarray, more: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ near-best responses in their own regularised objective, and freezes its row; tho
 training or, by configuration, are held. When the population is full, the strategy with least weight
 in the meta-strategy gets a new row, again and again. Strategies that are held stay where a frozen
 copy of the network has them. A gated run ends by settling: the best population so far comes back,
-and only the critic goes on learning.
+and only the critic goes on learning, and answers to mixtures where the run asks for them.
 """
 
 import dataclasses
@@ -279,8 +279,11 @@ def keep_best(state: TrainingState, evaluation: Evaluation, *, exact: bool) -> T
     """Remembers the population if none before had a smaller NashConv. Estimates decide only where
     they can: the newest population is kept unless its gain is shown to be greater than the best's.
     While nobody gets a new row an estimated gain is that of the same response, which has learned
-    more since: the newest population is kept.
+    more since: the newest population is kept, and so it is while a settled one learns to answer
+    mixtures.
     """
+    if state.hold.any() and not state.respond.any():
+        return state._replace(best=_snapshot(state, evaluation))
     error = float(np.hypot(evaluation.gains_error, state.best.gains_error))
     goes_on = not exact and np.array_equal(state.best.joint, state.joint)
     if evaluation.nash_conv - SURE * error >= state.best.gains.sum() and not goes_on:
@@ -318,7 +321,7 @@ def admit(problem: Problem, state: TrainingState, evaluation: Evaluation) -> Tra
     step = int(state.learner.step)
     settling = config.learner.kind == "exact" and settings.settle > 0
     if settling and step >= round((1 - settings.settle) * settings.steps):
-        return _settle(state)
+        return _settle(state, answering=config.graph.simplex_share > 0)
     if not turn_is_over(problem, state, evaluation):
         return state
     num_admitted, predecessor = int(state.num_admitted), int(np.argmax(state.response_number))
@@ -367,21 +370,28 @@ def turn_is_over(problem: Problem, state: TrainingState, evaluation: Evaluation)
     return evaluation.ready or waited >= problem.config.training.max_steps_per_row
 
 
-def _settle(state: TrainingState) -> TrainingState:
-    """Goes back to the best population, once; from then on only the critic learns."""
+def _settle(state: TrainingState, *, answering: bool) -> TrainingState:
+    """Goes back to the best population, once; from then on only the critic learns, and answers to
+    mixtures while the strategies that are mixed are held.
+    """
     if not state.respond.any():
         return state
-    # Without the momentum gathered elsewhere no policy moves; the schedule's step count stays.
-    optimizer = jax.tree.map(
-        lambda leaf: jnp.zeros_like(leaf) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf,
-        state.learner.optimizer,
-    )
+    optimizer = state.learner.optimizer
+    if not answering:
+        # Without the momentum gathered elsewhere no policy moves; the schedule's step count stays.
+        optimizer = jax.tree.map(
+            lambda leaf: jnp.zeros_like(leaf) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf,
+            optimizer,
+        )
     nobody = np.zeros_like(state.respond)
+    hold = nobody.copy()
+    hold[1 : int(state.best.num_admitted)] = float(answering)
     return state._replace(
         learner=state.learner._replace(params=state.best.params, optimizer=optimizer),
+        teacher=state.best.params,
         joint=state.best.joint,
         respond=nobody,
-        hold=nobody,
+        hold=hold,
         num_admitted=state.best.num_admitted,
         payoffs=state.best.payoffs,
     )

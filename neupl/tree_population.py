@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from games.game_tree import GameTree
 from neupl.config import Config
 from neupl.networks import PopulationNetwork, make_network, masked_log_probs
+from neupl.opponent_readout import OpponentReadout, add_readout, log_likelihoods, make_readout
 from neupl.types import Objective, Rows
 from solvers.tree_jax import TreePasses
 
@@ -24,6 +25,7 @@ class TreePopulation:
       tree: the game.
       passes: differentiable passes over the tree.
       network: the conditional network.
+      readout: tells strategies of the opponent apart; `None` where there is none.
       num_tables: tables of strategies: one per seat, or one for all.
       seat: `[S, P]` one-hot owner of each information state.
     """
@@ -34,6 +36,7 @@ class TreePopulation:
         """Takes the fixed policy of strategy 0 of every seat; `None`: the network plays it too."""
         self.tree, self.passes = tree, TreePasses(tree)
         self.network: PopulationNetwork = make_network(config.network, tree.num_actions)
+        self.readout: OpponentReadout | None = make_readout(config.network, config.population.size)
         self.num_tables = 1 if config.population.symmetric else tree.num_players
         self.seat = np.eye(tree.num_players, dtype=np.float32)[tree.infoset_player]
         self.policies = jax.jit(self._policies)
@@ -50,7 +53,18 @@ class TreePopulation:
             jnp.zeros((self.num_tables, self._size, profiles)),
             jnp.zeros((self.num_tables, self._size), jnp.int32),
         )
-        return self.network.init(key, self._observation, self._table_of, rows, rows.joint)
+        params = self.network.init(key, self._observation, self._table_of, rows, rows.joint)
+        return add_readout(
+            self.readout,
+            params,
+            jax.random.fold_in(key, 1),
+            width=self._observation.shape[1],
+            num_tables=self.num_tables,
+        )
+
+    def opponent_log_likelihoods(self, params: Any) -> Float[Array, "S K"]:
+        """What the read-out makes of every information state, in nats, up to a constant."""
+        return log_likelihoods(self.readout, params, self._observation, self._table_of)
 
     def forward(
         self, params: Any, rows: Rows, coplayers: Float[Array, "P K M"]
@@ -61,6 +75,9 @@ class TreePopulation:
             params, self._observation, self._table_of, rows.tables(count), coplayers[:count]
         )
         log_probs = masked_log_probs(logits, self._legal)
+        if value.ndim == 3:
+            # The critic tells those of actions.
+            value = jnp.sum(jnp.where(self._legal, jnp.exp(log_probs) * value, 0.0), axis=-1)
         return jnp.transpose(log_probs, (1, 2, 0)), value.T
 
     def evaluate(

@@ -5,8 +5,8 @@ steps, draws mixtures uniform on the simplex of the distinct strategies of the o
 measures four answers against each on the game tree: of the network told the mixture (*informed*),
 of the network told the uniform mixture (*uninformed*), of the seat's own Nash mixture, and of its
 best member. All are compared with the exact best response, which knows the mixture and infers who
-it meets by Bayes' rule. Writes `simplex.md` and `simplex.json`. Exit code 1 if a full run misses a
-claim.
+it meets by Bayes' rule; and so is what the network reads out of an episode about whom it meets.
+Writes `simplex.md` and `simplex.json`. Exit code 1 if a full run misses a claim.
 """
 
 import argparse
@@ -22,7 +22,8 @@ import numpy as np
 import simplex_report as report
 from neupl_command import ROOT, CommandFailed, run_command
 from reproduction_report import described
-from simplex_cases import FULL, QUICK, SHARES, Case
+from simplex_cases import FULL, METHODS, QUICK, SETTINGS, Case
+from simplex_posteriors import Posteriors
 from transfer_mixtures import ExactGaps, Mixture
 
 from games.registry import load_tree
@@ -38,6 +39,9 @@ MIXTURE_SEED = 2022
 # question a fair one.
 LEAST_FRACTION, LEAST_EFFECTIVE_SIZE, LEAST_ROOM = 0.9, 6, 0.2
 NUM_BINS = 4
+# How far the posterior that is read out may be from Bayes' rule, in total variation, and what part
+# of the prior's own distance that may be.
+MOST_VARIATION, MOST_OF_PRIOR = 0.05, 0.25
 
 
 def train(case: Case, method: str, seed: int, runs: Path) -> dict[str, Any]:
@@ -46,11 +50,11 @@ def train(case: Case, method: str, seed: int, runs: Path) -> dict[str, Any]:
     path = runs / f"{name}.measured.json"
     if path.exists():
         return json.loads(path.read_text())
-    arguments = [str(ROOT / part) if part.startswith("configs/") else part for part in case.train]
-    share = f"graph.simplex_share={SHARES[method]}"
-    options = ["--set", share, "--out", name, "--seed", str(seed), "--json", "--quiet"]
+    settings = (*SETTINGS, *METHODS[method], *case.settings)
+    changes = [part for setting in settings for part in ("--set", setting)]
+    options = ["--out", name, "--seed", str(seed), "--json", "--quiet"]
     content, _, cpu_s = run_command(
-        ["train", *arguments, *options], runs=runs, log=name, single_core=True
+        ["train", "--game", case.game, *changes, *options], runs=runs, log=name, single_core=True
     )
     found = {
         "method": method,
@@ -74,12 +78,13 @@ def measure_answers(population: Population, *, per_seat: int) -> dict[str, Any]:
     """
     tree = load_tree(population.game)
     exact = ExactGaps(tree, population)
+    posteriors = Posteriors(tree, population, exact.tables)
     nash = mix(tree, exact.tables, population.meta_strategy)
     identity, size = first_equal_row(population.joint), population.num_strategies
     # Strategies that were never admitted have the empty row of strategy 0, and are not distinct.
     vertices = [distinct(identity[1 - seat], size) for seat in (0, 1)]
     rng = np.random.default_rng(MIXTURE_SEED)
-    gaps, entropy = [], []
+    gaps, entropy, read = [], [], []
     for seat in (0, 1):
         uninformed = response_table(tree, population, vertices[seat] / vertices[seat].sum(), seat)
         members = exact.tables[distinct(identity[seat], size)]
@@ -89,7 +94,9 @@ def measure_answers(population: Population, *, per_seat: int) -> dict[str, Any]:
             found = exact.gaps(asked, [informed, uninformed, nash, *members])
             gaps.append([*found[:3], found[3:].min()])
             entropy.append(entropy_share(weights, int(vertices[seat].sum())))
+            read.append(posteriors.compare(weights, informed, seat=seat, vertices=vertices[seat]))
     gaps = np.array(gaps)
+    read_out, prior, revealed = np.mean(read, axis=0)
     bins = []
     for part in np.array_split(np.argsort(entropy), NUM_BINS):
         low, high = np.take(entropy, part[[0, -1]])
@@ -99,6 +106,9 @@ def measure_answers(population: Population, *, per_seat: int) -> dict[str, Any]:
         "effective_size": effective_size(population.joint, size),
         "mixtures": len(gaps),
         **_means(gaps),
+        "read_out_variation": float(read_out),
+        "prior_variation": float(prior),
+        "decisions_after_a_reveal": float(revealed),
         "bins": bins,
     }
 
@@ -164,9 +174,17 @@ def claims_of(name: str, populations: Sequence[dict[str, Any]]) -> list[dict[str
             LEAST_ROOM,
         ),
     ]
+    read, prior = median("read_out_variation"), median("prior_variation")
+    most = [
+        ("read-out from Bayes' rule after a reveal, total variation", read, MOST_VARIATION),
+        ("the same as a part of the prior's", read / prior, MOST_OF_PRIOR),
+    ]
     return [
         {"game": name, "claim": claim, "value": value, "least": least, "met": value >= least}
         for claim, value, least in rows
+    ] + [
+        {"game": name, "claim": claim, "value": value, "most": limit, "met": value <= limit}
+        for claim, value, limit in most
     ]
 
 
@@ -177,7 +195,7 @@ def measure(options: argparse.Namespace, runs: Path) -> dict[str, Any]:
     results, claims = {}, []
     for case in cases:
         results[case.name] = [
-            train(case, method, seed, runs) for seed in range(options.seeds) for method in SHARES
+            train(case, method, seed, runs) for seed in range(options.seeds) for method in METHODS
         ]
         claims += claims_of(case.name, results[case.name])
     content = {

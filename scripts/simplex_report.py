@@ -23,15 +23,19 @@ def markdown(content: Mapping[str, Any]) -> str:
         "opponent draws one of them, hidden, for a whole episode. *Fraction* is how far an "
         "answer comes from the seat's own Nash mixture (0) to the exact best response (1), by "
         "mean gaps over all mixtures; gaps in game points, exact. *Simplex*: half of the "
-        "training responds to random mixtures (`graph.simplex_share=0.5`). *Rows alone*: none "
+        "training responds to random mixtures (`graph.simplex_share=0.5`), and in the second half "
+        "of the steps the population stays as it is. *Rows alone*: none "
         "does; an unseen mixture is then answered by the index of the strategy that earns most "
-        "against it.",
+        "against it. *Read-out*: mean total variation distance between the posterior over the "
+        "opponent's strategies that the network reads out and the exact one, by how likely "
+        "information states are under the informed answer, where not all strategies of the "
+        "opponent make them equally likely; *prior*: the same of the mixture itself.",
         "## Claims",
         "Of the median population.",
         table(
-            ("game", "claim", "value", "least", "met"),
+            ("game", "claim", "value", "limit", "met"),
             [
-                (c["game"], c["claim"], number(c["value"]), number(c["least"]), _yes(c["met"]))
+                (c["game"], c["claim"], number(c["value"]), _limit(c), _yes(c["met"]))
                 for c in content["claims"]
             ],
         ),
@@ -44,8 +48,8 @@ def markdown(content: Mapping[str, Any]) -> str:
 def summary(content: Mapping[str, Any]) -> str:
     """What a terminal shows at the end."""
     return "\n".join(
-        f"{claim['game']:12s} {claim['claim']}: {number(claim['value'])}, at least "
-        f"{number(claim['least'])}: {_yes(claim['met'])}"
+        f"{claim['game']:12s} {claim['claim']}: {number(claim['value'])}, {_limit(claim)}: "
+        f"{_yes(claim['met'])}"
         for claim in content["claims"]
     )
 
@@ -53,7 +57,7 @@ def summary(content: Mapping[str, Any]) -> str:
 def _game_part(name: str, populations: list[Mapping[str, Any]]) -> list[str]:
     header = (
         "population", "NashConv", "effective size", "informed: gap", "fraction",
-        "uninformed", "best member", "Nash mixture: gap", "CPU-s",
+        "uninformed", "best member", "Nash mixture: gap", "read-out", "prior", "CPU-s",
     )  # fmt: skip
     rows = [
         (
@@ -65,6 +69,8 @@ def _game_part(name: str, populations: list[Mapping[str, Any]]) -> list[str]:
             f"{p['uninformed_fraction']:.3f}",
             f"{p['best_member_fraction']:.3f}",
             number(p["nash"]),
+            f"{p['read_out_variation']:.3f}",
+            f"{p['prior_variation']:.3f}",
             f"{p['cpu_seconds']:.0f}",
         )
         for p in populations
@@ -86,6 +92,12 @@ def _game_part(name: str, populations: list[Mapping[str, Any]]) -> list[str]:
         "each, sharpest first:",
         table(("population", "first quarter", "second", "third", "last"), bins),
     ]
+
+
+def _limit(claim: Mapping[str, Any]) -> str:
+    if "most" in claim:
+        return f"at most {number(claim['most'])}"
+    return f"at least {number(claim['least'])}"
 
 
 def _yes(met: bool) -> str:

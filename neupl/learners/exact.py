@@ -21,6 +21,7 @@ from jaxtyping import Array, Float
 
 from neupl.config import Config
 from neupl.learners.optimizer import Optimizer, make_restart
+from neupl.opponent_readout import divergence_from_bayes
 from neupl.tree_population import COLDEST, TreePopulation
 from neupl.types import Learner, LearnerState, Objective, Rows
 
@@ -40,7 +41,8 @@ class ExactExperience(NamedTuple):
       teacher_weight: `[S, K]` importance of staying there; sums to the objective's `hold` over a
       seat. coplayers: `[P, K, M]` the pure co-player profile that `value` is against. value: `[S,
       K]` value of each information state against it, in payoff ranges. value_weight: `[S, K]` its
-      reach.
+      reach. likelihood: `[S, K]` probability that chance and each strategy of the opponent let an
+      information state happen; `None` where nothing is read out.
     """
 
     rows: Rows
@@ -51,6 +53,7 @@ class ExactExperience(NamedTuple):
     coplayers: Float[Array, "P K M"]
     value: Float[Array, "S K"]
     value_weight: Float[Array, "S K"]
+    likelihood: Float[Array, "S K"] | None
 
 
 def make_exact_learner(tables: TreePopulation, config: Config) -> Learner:
@@ -97,6 +100,11 @@ def make_exact_learner(tables: TreePopulation, config: Config) -> Learner:
             passes.coplayer_reach(plans, coplayers), policy, jnp.zeros_like(temperature)
         )
         value = jnp.sum(policy * against.action, axis=1) / jnp.maximum(against.reach, MIN_REACH)
+        likelihood = None
+        if tables.readout is not None:
+            each = jnp.broadcast_to(jnp.eye(rows.joint.shape[1]), rows.joint.shape)
+            alone, strategies = passes.coplayer_reach(plans, each), policy[:, :, : len(each[0])]
+            likelihood = passes.action_values(alone, strategies, jnp.zeros(each.shape[:2])).reach
         spread = seat @ (1.0 / seat.sum(axis=0))
         return ExactExperience(
             rows=rows,
@@ -111,6 +119,7 @@ def make_exact_learner(tables: TreePopulation, config: Config) -> Learner:
             coplayers=coplayers,
             value=value / payoff_range,
             value_weight=_normalise(against.reach, seat),
+            likelihood=likelihood,
         )
 
     def loss(params: Any, experience: ExactExperience) -> tuple[Array, dict[str, Array]]:
@@ -125,7 +134,26 @@ def make_exact_learner(tables: TreePopulation, config: Config) -> Learner:
         critic_loss = jnp.sum(experience.value_weight * (value - experience.value) ** 2)
         scale = 1.0 / (tree.num_players * config.population.size)
         total = scale * (policy_loss + hold_loss + critic_weight * critic_loss)
-        return total, {"train/loss": total, "train/critic_loss": scale * critic_loss}
+        metrics = {"train/critic_loss": scale * critic_loss}
+        if tables.readout is not None:
+            divergence = readout_divergence(params, experience)
+            total += config.learner.readout_weight * divergence
+            metrics["train/readout_divergence"] = divergence
+        return total, metrics | {"train/loss": total}
+
+    def readout_divergence(params: Any, experience: ExactExperience) -> Array:
+        """Mean over the strategies and mixtures that meet somebody, by the reach of what they see
+        through chance and opponent, in nats.
+        """
+        every, likelihood = experience.rows.every, experience.likelihood
+        prior = jnp.einsum("sp,pjk->sjk", seat, every)
+        found = tables.opponent_log_likelihoods(params)
+        divergence = divergence_from_bayes(found[:, None], likelihood[:, None], prior)
+        reach = jnp.einsum("sjk,sk->sj", prior, likelihood)
+        met = jnp.sum(every, axis=(0, 2)) > 0
+        return jnp.sum(_normalise(reach, seat) * divergence) / (
+            tree.num_players * jnp.maximum(met.sum(), 1)
+        )
 
     def update(
         state: LearnerState, experience: ExactExperience, key: Any

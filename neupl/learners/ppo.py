@@ -33,6 +33,7 @@ from neupl.learners.optimizer import Optimizer, make_restart
 from neupl.learners.unrolls import Unrolls, cut_unrolls, unrolled_memory
 from neupl.matches import Matches, draw_matches, seat_order
 from neupl.networks import make_network
+from neupl.opponent_readout import add_readout, log_likelihoods, log_posterior, make_readout
 from neupl.population_actor import Playing, PopulationActor, Seen, apply_network
 from neupl.recurrent_network import no_recall
 from neupl.rollout import Trajectory, make_actor_play
@@ -108,6 +109,7 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
     network = make_network(config.network, one_size(info.num_actions, "actions"))
     observation_size = one_size(info.observation_size, "observations")
     remembers = config.network.memory != "none"
+    readout = make_readout(config.network, config.population.size)
     play = make_actor_play(
         game,
         actor,
@@ -131,6 +133,13 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
             )
         else:
             params = network.init(key, observation, seat, rows.tables(num_tables), profile=profile)
+        params = add_readout(
+            readout,
+            params,
+            jax.random.fold_in(key, 1),
+            width=config.network.memory_size if remembers else observation_size,
+            num_tables=num_tables,
+        )
         return LearnerState(params, optimizer.init(params), jnp.zeros((), jnp.int32))
 
     def collect(params: Any, objective: Objective, key: Any) -> PPOExperience:
@@ -164,7 +173,8 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
 
     def loss(params, behaviour, teacher, rows, part, spread, with_teacher):
         batch = decisions_along(part) if remembers else part
-        log_probs, value = apply(params, rows, seen_with(params, part))
+        seen = seen_with(params, part)
+        log_probs, value = apply(params, rows, seen)
         legal = batch.seen.legal_mask
         gain, chosen = clipped_gain(log_probs, batch, clip=settings.clip)
         entropy = divergence(log_probs, jnp.zeros_like(log_probs), legal) * -1.0
@@ -187,12 +197,26 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         approximate_kl = (
             batch.counts @ (batch.log_prob - chosen) / jnp.maximum(batch.counts.sum(), 1.0)
         )
-        return total, {
-            "train/loss": total,
+        metrics = {
             "train/critic_error": batch.counts @ error / jnp.maximum(batch.counts.sum(), 1.0),
             "train/entropy": batch.counts @ entropy / jnp.maximum(batch.counts.sum(), 1.0),
             "train/approximate_kl": approximate_kl,
         }
+        if readout is not None:
+            surprise = batch.counts @ readout_surprise(params, rows, seen)
+            surprise /= jnp.maximum(batch.counts.sum(), 1.0)
+            total += settings.readout_weight * surprise
+            metrics["train/readout_surprise"] = surprise
+        return total, metrics | {"train/loss": total}
+
+    def readout_surprise(params, rows, seen) -> Float[Array, "N"]:
+        """Nats by which the read-out is surprised to be told who the opponent is."""
+        told = seen.observation if seen.remembered is None else seen.remembered
+        table = seen.seat if num_tables > 1 else jnp.zeros_like(seen.seat)
+        found = log_likelihoods(readout, params, told, jax.nn.one_hot(table, num_tables))
+        prior = jnp.asarray(rows.every)[seen.seat, seen.profile[:, 0]]
+        opponent = seen.profile[:, 1:2]
+        return -jnp.take_along_axis(log_posterior(found, prior), opponent, axis=1)[:, 0]
 
     @functools.partial(jax.jit, static_argnames="with_teacher")
     def one_step(params, opt_state, behaviour, teacher, rows, batch, spread, step, with_teacher):

@@ -74,6 +74,10 @@ def test_mixtures_get_their_share_of_the_lanes_that_respond(share):
     np.testing.assert_allclose(weights[:, 1].sum(), 0.75 * (1 - share), rtol=1e-5)
     np.testing.assert_allclose(weights[:, 2].sum(), 0.25, rtol=1e-5)
     assert (task.temperature[:, SIZE:] == 2.0).all()
+    # Of a population that has settled, of what is held.
+    held = make_objective(hold=1.0)
+    settled = ask(held._replace(respond=np.zeros_like(held.respond)), share=share)
+    np.testing.assert_allclose(settled.respond.sum(axis=1), share / (1 - share), rtol=1e-5)
 
 
 def test_only_vertices_are_met():
@@ -144,14 +148,24 @@ def test_told_the_mixture_the_network_does_better_than_untold_or_by_any_one_stra
     small_config, train_config, export_run, tree_of, tmp_path
 ):
     """Mean gaps to the exact best response of Kuhn poker, over mixtures that nobody trained on; and
-    the population plays the answer as it tells its probabilities.
+    the population plays the answer as it tells its probabilities. For the last part of the run the
+    population stays what it was, and answers to mixtures go on being learned.
     """
     config = small_config(
         "kuhn_poker",
         graph={"simplex_share": 0.5, "simplex_mixtures": 8},
-        training={"steps": 600, "max_steps_per_row": 40},
+        training={"steps": 600, "max_steps_per_row": 40, "settle": 0.4},
     )
-    export_run(train_config(config), tmp_path / "population")
+    run = train_config(config)
+    settled = [state for state in run.states if not state.respond.any()]
+    assert len(settled) == 240 // config.training.evaluate_every + 1
+    before, after = settled[0].teacher, settled[-1].best
+    assert after.step == 600, "what has learned the answers is kept"
+    rows = rows_of(after.joint)
+    kept, learned = (run.problem.tables.policies(p, rows) for p in (before, after.params))
+    assert np.abs(np.asarray(kept) - np.asarray(learned)).max() < 0.1
+    assert run.evaluations[-1].nash_conv < settled[0].best.gains.sum() + 0.02
+    export_run(run, tmp_path / "population")
     population = load_population(tmp_path / "population")
     assert population.simplex_share == 0.5
     tree, tables = tree_of("kuhn_poker"), population.tabulate()

@@ -53,12 +53,13 @@ def test_claims_are_of_the_median_population(script):
         return {
             "method": method, "informed_fraction": fraction, "bins": bins, "nash": 1.2,
             "payoff_range": 4.0, "effective_size": 8,
+            "read_out_variation": 0.01, "prior_variation": 0.2,
         }  # fmt: skip
 
     populations = [population("simplex", f) for f in (0.5, 0.92, 0.95)]
     populations += [population("rows alone", f) for f in (0.7, 0.8, 0.9)]
     claims = script.claims_of("a game", populations)
-    assert [c["value"] for c in claims] == pytest.approx([0.92, 0.32, 0.12, 8, 0.3])
+    assert [c["value"] for c in claims] == pytest.approx([0.92, 0.32, 0.12, 8, 0.3, 0.01, 0.05])
     assert all(c["met"] for c in claims)
 
 
@@ -78,3 +79,14 @@ def test_quick_run_writes_the_report(tmp_path):
     assert content["informed_fraction_of_best_response"] == content["claims"][0]["value"]
     assert str(tmp_path) not in done.stdout, "a report belongs into a repository"
     assert "quick run" in (tmp_path / "report" / "simplex.md").read_text()
+
+
+def test_variation_and_where_something_is_revealed(monkeypatch):
+    """Half the sum of differences; rows of one likelihood, even a small one, tell nothing."""
+    monkeypatch.syspath_prepend(SCRIPTS)
+    posteriors = importlib.import_module("simplex_posteriors")
+    exact = np.array([[1.0, 0.0, 0.0], [0.2, 0.5, 0.3]])
+    found = posteriors.variation(np.array([0.2, 0.5, 0.3]), exact)
+    np.testing.assert_allclose(found, [0.8, 0.0])
+    likelihood = np.array([[1e-9, 1e-9], [1e-9, 2e-9], [0.5, 0.5], [0.0, 0.0], [0.0, 0.1]])
+    assert posteriors.told_apart(likelihood).tolist() == [False, True, False, False, True]

@@ -1,0 +1,61 @@
+"""How networks learn: the section `learner` of a run's configuration."""
+
+import dataclasses
+from typing import Literal
+
+
+@dataclasses.dataclass(frozen=True)
+class LearnerConfig:
+    """How the network learns."""
+
+    kind: Literal["exact", "ppo", "mpo"] = "exact"
+    """`exact`: action values on the compiled game tree; `ppo`: proximal policy optimisation on
+    episodes, in a process that never sees a tree unless `evaluation.payoffs` is `exact`; `mpo`:
+    maximum a posteriori policy optimisation on replayed episodes, likewise, of networks without a
+    memory and with a critic of action values; what is said of PPO's keys and defaults holds for it.
+    """
+    rule: Literal["soft_improvement", "policy_gradient"] = "soft_improvement"
+    """Exact: `soft_improvement`: cross-entropy to the entropy-regularised greedy policy of the
+    current exact action values; `policy_gradient`: the gradient of the entropy-regularised return
+    at every information state, without the factor of the owner's own reach.
+    """
+    learning_rate: float = 2e-3
+    """Adam's step size at the start; it falls linearly over the run. PPO: 0.006."""
+    final_learning_rate: float = 2e-4
+    """Adam's step size at the end."""
+    max_gradient_norm: float = 1.0
+    """Gradients are clipped to this global norm."""
+    updates_per_target: int = 4
+    """Exact: gradient steps on one evaluation of the tree."""
+    episodes: int = 4096
+    """PPO: episodes of one step."""
+    epochs: int = 2
+    """PPO: how often each step goes over its episodes."""
+    unroll: int = 64
+    """PPO with a memory: most steps through which gradients reach back in time; longer episodes are
+    cut into parts that start from the memory as it was when they were played.
+    """
+    minibatch: int = 1024
+    """PPO: decisions of one gradient step; MPO: at most, of whole episodes."""
+    replay: int = 4
+    """MPO: batches of episodes that are kept to learn from, the newest one among them."""
+    improvement: float = 0.1
+    """MPO: how far the improved policy of an E-step may diverge from the current one, in nats."""
+    movement: float = 0.02
+    """MPO: how far a step may move the policy, as its divergence from the one before, in nats."""
+    clip: float = 0.2
+    """PPO: how far the probability of an action may move in one step, as a share of it."""
+    mirror: float = 0.0
+    """PPO: weight of the divergence from the policy that played the batch, as a fraction of the
+    payoff range per nat: magnetic mirror descent, whose magnet is the uniform policy.
+    """
+    trace: float = 0.95
+    """PPO: lambda of generalised advantage estimation, in [0, 1]."""
+    critic_weight: float = 0.1
+    """Weight of the critic's squared error, with values divided by the payoff range; 0 leaves the
+    critic untrained.
+    """
+    readout_weight: float = 1.0
+    """Weight of the cross-entropy of the read-out (`network.readout_sizes`), which has parameters
+    of its own; with a memory it shapes the memory too.
+    """
