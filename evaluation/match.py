@@ -17,7 +17,7 @@ import numpy as np
 import pyspiel
 from jaxtyping import Float64, Int, UInt64
 
-from evaluation.players import Choice, Player, Turn
+from evaluation.players import Choice, MoveTimeoutError, Player, PlayerError, Turn
 from evaluation.recorder import Recorder
 from evaluation.replay import Forfeit, Replay
 from games.lane_streams import make_streams
@@ -52,10 +52,6 @@ class MatchResult:
     length: Int[np.ndarray, "B"]
     forfeits: tuple[LaneForfeit, ...]
     replays: tuple[Replay, ...]
-
-
-class MoveTimeoutError(Exception):
-    """A player took longer than it may."""
 
 
 def play_match(
@@ -105,6 +101,7 @@ def play_match(
             deciding.append(asked)
             if not len(asked):
                 continue
+            limit = None if move_limit_s is None or seat not in started else move_limit_s
             turn = Turn(
                 lanes=asked,
                 observe=lambda asked=asked, seat=seat, seen=observed: seen()[asked, seat],
@@ -112,8 +109,8 @@ def play_match(
                 infoset=None if infoset is None else infoset[asked],
                 uniform=draws[seat].uniform(asked),
                 state=lambda lane, states=states: open_spiel_state(lanes, states, lane),
+                limit_s=None if limit is None else limit * len(asked),
             )
-            limit = None if move_limit_s is None or seat not in started else move_limit_s
             begin = None if seat in started else seeds
             started.add(seat)
             choice, failures = _ask(player, turn, seat, begin=begin, limit_s=limit)
@@ -193,20 +190,20 @@ def _ask(
 ) -> tuple[Choice | None, dict[int, Forfeit]]:
     """What a player chose, and which rows of the turn it forfeits."""
     everywhere = range(len(turn.lanes))
-    allowed = None if limit_s is None else limit_s * len(turn.lanes)
     try:
         if begin is not None:
             player.begin(begin)
-        with _limited(allowed):
+        with _limited(turn.limit_s):
             choice = player.choose(turn)
         action = np.asarray(choice.action)
         if action.shape != turn.lanes.shape or not np.issubdtype(action.dtype, np.integer):
             raise TypeError(f"actions have shape {action.shape} and type {action.dtype}")
-    except MoveTimeoutError:
-        detail = f"more than {limit_s:g} s for a decision"
+    except MoveTimeoutError as error:
+        detail = str(error) if limit_s is None else f"more than {limit_s:g} s for a decision"
         return None, dict.fromkeys(everywhere, Forfeit(seat, "timeout", detail))
     except Exception as error:  # whatever an entrant raises is its own loss
-        detail = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        kind = "" if isinstance(error, PlayerError) else f"{type(error).__name__}: "
+        detail = f"{kind}{' '.join(str(error).split())}"[:200]
         return None, dict.fromkeys(everywhere, Forfeit(seat, "crash", detail))
     inside = (action >= 0) & (action < turn.legal.shape[1])
     legal = inside & turn.legal[np.arange(len(action)), np.where(inside, action, 0)]

@@ -18,6 +18,14 @@ from jaxtyping import Bool, Float, Float64, Int, UInt64
 from games.types import Policy
 
 
+class PlayerError(Exception):
+    """A player cannot go on; the message says why, in whole."""
+
+
+class MoveTimeoutError(Exception):
+    """A player took longer than it may."""
+
+
 class Turn(NamedTuple):
     """What a seat decides about: `n` lanes in which it is to move.
 
@@ -28,6 +36,7 @@ class Turn(NamedTuple):
       infoset: its information states; `None` where the game is no tree.
       uniform: a random number in [0, 1) of each lane, the same whoever decides.
       state: OpenSpiel's state of a lane; raises `TypeError` where OpenSpiel does not know the game.
+      limit_s: seconds in which the whole turn must be decided; `None` for any.
     """
 
     lanes: Int[np.ndarray, "n"]
@@ -36,6 +45,7 @@ class Turn(NamedTuple):
     infoset: Int[np.ndarray, "n"] | None
     uniform: Float64[np.ndarray, "n"]
     state: Callable[[int], Any]
+    limit_s: float | None = None
 
 
 class Choice(NamedTuple):
