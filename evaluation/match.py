@@ -81,7 +81,7 @@ def play_match(
     states = lanes.init(seeds)
     now = lanes.restart(states)
     draws = [make_streams(seeds + np.uint64(_SEAT_STREAM * (s + 1) % 2**64)) for s in range(P)]
-    recorder = Recorder(lanes, states, seeds, names, min(num_replays, B))
+    recorder = Recorder(lanes, states, seeds, names, min(num_replays, B), players)
     returns, length = np.zeros((B, P)), np.zeros(B, np.int64)
     lost: dict[int, Forfeit] = {}
     started: set[int] = set()

@@ -78,7 +78,7 @@ class TablePlayer:
 
     def __init__(self, table: Float[np.ndarray, "S A"]) -> None:
         """Remembers the table; rows of other seats are never read."""
-        self._table = table
+        self.table = table
         self._cumulative = np.cumsum(table, axis=1)
 
     def begin(self, seeds: UInt64[np.ndarray, "B"]) -> None:
@@ -88,7 +88,7 @@ class TablePlayer:
         """See `Player`."""
         cumulative = self._cumulative[turn.infoset]
         action = (turn.uniform[:, None] * cumulative[:, -1:] >= cumulative).sum(axis=1)
-        return Choice(action, self._table[turn.infoset])
+        return Choice(action, self.table[turn.infoset])
 
 
 class UniformPlayer:

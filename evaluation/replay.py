@@ -8,7 +8,9 @@ one:
 * header: `format`, `version`, `game`, `driver`, `seed`, `seats`, `versions`;
 * a chance event: `{"c": outcome}`;
 * decisions: `{"m": [[seat, action, [legal actions], [their probabilities] or null, observation]]}`,
-  several where seats move at once, with the rewards `"r"` where any is not 0;
+  several where seats move at once, with the rewards `"r"` where any is not 0, and in games with a
+  tree, where the policies of the others are known, what the mover should believe, `"b"`: `[share,
+  [actions of a history, chance included]]` of every history that it cannot tell from the true one;
 * the end: `returns`, `steps`, `forfeit` (`null` or the seat and why), `digest`.
 
 `driver` says what determines the states: `"open_spiel"`, the history of OpenSpiel's game in
@@ -30,6 +32,8 @@ DRIVERS = ("open_spiel", "tree", "seed")
 CHANCE = -1
 
 Driver = Literal["open_spiel", "tree", "seed"]
+# Share and actions of every history that a seat holds possible.
+Belief = tuple[tuple[float, tuple[int, ...]], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,10 +62,13 @@ class Step:
     Attributes:
       moves: of the seats that were to move, or of chance alone.
       rewards: what each seat received after them, in game points; empty where nothing.
+      belief: of the only mover, exact given the policies of all others; `None` where it knows all,
+        or the policies are not known.
     """
 
     moves: tuple[Move, ...]
     rewards: tuple[float, ...] = ()
+    belief: Belief | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,6 +202,8 @@ def _check(replay: Replay, num_steps: Any, source: str) -> None:
                 raise DataError(f"{source}: a move of seat {move.seat} is not among its legal ones")
             if told is not None and len(told) != len(move.legal):
                 raise DataError(f"{source}: probabilities of other actions than the legal ones")
+        if step.belief is not None and not all(share >= 0 for share, _ in step.belief):
+            raise DataError(f"{source}: a belief has a share below 0")
 
 
 def _step_content(step: Step) -> dict[str, Any]:
@@ -203,13 +212,21 @@ def _step_content(step: Step) -> dict[str, Any]:
         content: dict[str, Any] = {"c": first.action}
     else:
         content = {"m": [_move_content(move) for move in step.moves]}
-    return content | ({"r": list(step.rewards)} if step.rewards else {})
+    if step.rewards:
+        content["r"] = list(step.rewards)
+    if step.belief is not None:
+        content["b"] = [[_rounded(share), list(actions)] for share, actions in step.belief]
+    return content
+
+
+def _rounded(share: float) -> float:
+    # Six digits: more than is left of a probability in float32.
+    return float(f"{share:.6g}")
 
 
 def _move_content(move: Move) -> list[Any]:
     told = move.probabilities
-    # Six digits: more than is left of a probability in float32.
-    rounded = None if told is None else [float(f"{share:.6g}") for share in told]
+    rounded = None if told is None else [_rounded(share) for share in told]
     return [move.seat, move.action, list(move.legal), rounded, move.observation]
 
 
@@ -217,7 +234,10 @@ def _parsed_step(content: dict[str, Any]) -> Step:
     rewards = tuple(map(float, content.get("r", ())))
     if "c" in content:
         return Step((Move(CHANCE, int(content["c"])),), rewards)
-    return Step(tuple(_parsed_move(*move) for move in content["m"]), rewards)
+    belief = content.get("b")
+    if belief is not None:
+        belief = tuple((float(share), tuple(map(int, actions))) for share, actions in belief)
+    return Step(tuple(_parsed_move(*move) for move in content["m"]), rewards, belief)
 
 
 def _parsed_move(seat: Any, action: Any, legal: Any, told: Any, observation: Any) -> Move:

@@ -4,12 +4,13 @@ viewers show.
 OpenSpiel's games are stepped by OpenSpiel itself, which shares no code with our game trees.
 """
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from evaluation.replay import CHANCE, Driver, Replay, observation_hash
+from evaluation.replay import CHANCE, Driver, Move, Replay, Step, observation_hash
 from evaluation.types import DataError
 from games.game_tree import GameTree
 from games.open_spiel_host import OpenSpielHost
@@ -69,11 +70,25 @@ def positions(replay: Replay) -> Iterator[Position]:
     return walks[replay.driver](replay)
 
 
+def believed(replay: Replay, number: int) -> Iterator[tuple[float, Position]]:
+    """The positions that the mover of a step holds possible, with their shares; none where the file
+    does not say.
+
+    Raises:
+      DataError: a history is none of the game's.
+    """
+    for share, actions in replay.steps[number].belief or ():
+        steps = tuple(Step((Move(CHANCE, action),)) for action in actions)
+        *_, position = positions(dataclasses.replace(replay, steps=steps))
+        yield share, position
+
+
 def check_replay(replay: Replay) -> list[str]:
     """Re-plays an episode and says what differs from the file; nothing if all is the same.
 
     Legal actions, who was to move, observation hashes, rewards, returns and the end are compared,
-    and that what was chosen had some probability.
+    that what was chosen had some probability, and that a belief is one about the histories that the
+    mover cannot tell apart, the true one among them.
 
     Raises:
       GameError: the game cannot be loaded.
@@ -83,9 +98,9 @@ def check_replay(replay: Replay) -> list[str]:
     try:
         for number, position in enumerate(positions(replay)):
             if number < len(replay.steps):
-                found += [
-                    f"step {number}: {words}" for words in _differences(replay, number, position)
-                ]
+                for compared in (_differences, _doubts):
+                    for words in compared(replay, number, position):
+                        found.append(f"step {number}: {words}")
     except DataError as error:
         return [*found, str(error)]
     if position is None or number != len(replay.steps):
@@ -118,6 +133,25 @@ def _differences(replay: Replay, number: int, position: Position) -> Iterator[st
                 yield f"seat {move.seat} chose an action to which it gave no probability"
         if move.observation != seen:
             yield f"seat {move.seat} observes {seen}, in the file {move.observation}"
+
+
+def _doubts(replay: Replay, number: int, position: Position) -> Iterator[str]:
+    """What is wrong with a belief."""
+    belief = replay.steps[number].belief
+    if belief is None:
+        return
+    if replay.driver == "seed" or len(position.to_move) != 1:
+        yield "a belief, where the game has no tree or not one mover"
+        return
+    if abs(sum(share for share, _ in belief) - 1) > 1e-4:
+        yield f"a belief's shares sum to {sum(share for share, _ in belief):.6g}"
+    history = tuple(step.moves[0].action for step in replay.steps[:number])
+    if history not in {actions for _, actions in belief}:
+        yield "a belief excludes what has happened"
+    for _, other in believed(replay, number):
+        if (other.to_move, other.observation) != (position.to_move, position.observation):
+            yield "a belief is about a history that the mover can tell from the true one"
+            return
 
 
 def _who(seat: int) -> str:

@@ -20,6 +20,21 @@
   const who = (seat) => (seat < 0 ? "chance" : `seat ${seat} (${current.seats[seat]})`);
   const signed = (value) => `${value > 0 ? "+" : ""}${Number(value.toFixed(4))}`;
 
+  // Names with their shares as bars; the one that was chosen stands out.
+  const bars = (shares, chosen) => {
+    const list = make("ul", undefined, "shares");
+    for (const [name, share] of shares) {
+      const item = make("li", undefined, name === chosen ? "chosen" : "");
+      item.append(make("span", words(name), "option"));
+      const bar = make("span", undefined, "track");
+      const filled = make("span", undefined, "filled");
+      filled.style.width = `${100 * share}%`;
+      bar.append(filled);
+      item.append(bar, make("span", `${(100 * share).toFixed(1)} %`, "number"));
+      list.append(item);
+    }
+    return list;
+  };
   const showMoves = (frame) => {
     const parts = frame.m.map(([seat, action, options]) => {
       const part = make("div", undefined, "move");
@@ -29,26 +44,20 @@
       head.append(`: ${words(action)}`);
       part.append(head);
       const known = options.filter(([, share]) => share !== null);
-      if (known.length) {
-        const list = make("ul", undefined, "shares");
-        for (const [name, share] of known) {
-          const item = make("li", undefined, name === action ? "chosen" : "");
-          item.append(make("span", words(name), "option"));
-          const bar = make("span", undefined, "track");
-          const filled = make("span", undefined, "filled");
-          filled.style.width = `${100 * share}%`;
-          bar.append(filled);
-          item.append(bar, make("span", `${(100 * share).toFixed(1)} %`, "number"));
-          list.append(item);
-        }
-        part.append(list);
-      } else if (seat >= 0) part.append(make("p", "Its probabilities are not known.", "quiet"));
+      if (known.length) part.append(bars(known, action));
+      else if (seat >= 0) part.append(make("p", "Its probabilities are not known.", "quiet"));
       return part;
     });
     if (!frame.m.length) {
       parts.push(make("h3", current.forfeit || "The end"));
     }
     element("moves").replaceChildren(...parts);
+    const beliefs = (frame.b || []).map(([about, shares]) => {
+      const part = make("div", undefined, "belief");
+      part.append(make("h3", `seat ${frame.m[0][0]} believes: ${words(about)}`), bars(shares));
+      return part;
+    });
+    element("beliefs").replaceChildren(...beliefs);
   };
 
   const show = (announce) => {

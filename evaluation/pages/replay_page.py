@@ -9,6 +9,8 @@ from evaluation.replay import Replay
 from evaluation.replay_frames import frames
 
 ASSETS = ("replay.css", "scenes.js", "replay.js")
+# Possibilities of a belief that are shown, the likeliest.
+MAX_BELIEVED = 12
 # Steps a second that a reader may choose, and the first of them.
 SPEEDS, FIRST_SPEED = (0.5, 1, 2, 5, 10, 25, 60, 500), 1
 
@@ -62,6 +64,7 @@ def viewer() -> str:
 </div>
 <div>
 <div id="moves"></div>
+<div id="beliefs"></div>
 <div class="scroll"><table><caption>Payoff so far, in game points</caption>
 <thead><tr><th scope="col">Seat</th><th scope="col">Strategy</th>
 <th scope="col" class="number">Paid</th></tr></thead><tbody id="returns"></tbody></table></div>
@@ -85,10 +88,17 @@ def replay_content(label: str, replay: Replay) -> dict[str, Any]:
         moves = []
         for move in frame.moves:
             options = [
-                [index(option), None if share is None else float(f"{share:.4g}")]
+                [index(option), None if share is None else _short(share)]
                 for option, share in move.options
             ]
             moves.append([move.seat, index(move.action), options])
+        beliefs = [
+            [
+                index(about),
+                [[index(words), _short(share)] for words, share in shares[:MAX_BELIEVED]],
+            ]
+            for about, shares in frame.beliefs
+        ]
         shown.append(
             {
                 "t": index(frame.text),
@@ -96,6 +106,7 @@ def replay_content(label: str, replay: Replay) -> dict[str, Any]:
                 "m": moves,
                 "r": [float(f"{paid:.6g}") for paid in frame.returns],
                 "s": frame.scene,
+                **({"b": beliefs} if beliefs else {}),
             }
         )
     lost = replay.forfeit
@@ -108,6 +119,10 @@ def replay_content(label: str, replay: Replay) -> dict[str, Any]:
         "strings": list(strings),
         "frames": shown,
     }
+
+
+def _short(share: float) -> float:
+    return float(f"{share:.4g}")
 
 
 def _episodes(replays: Sequence[tuple[str, Replay]]) -> str:

@@ -168,6 +168,9 @@ def _told(path: Path, replay: "Episode") -> Iterator[str]:
                 f"{name} {share:.3f}" for name, share in move.options if share is not None
             )
             yield f"  {who}: {move.action}" + (f"   ({shares})" if shares else "")
+        for about, possible in frame.beliefs:
+            shares = ", ".join(f"{words} {share:.3f}" for words, share in possible)
+            yield f"  seat {frame.moves[0].seat} believes, of {about}: {shares}"
     if replay.forfeit is not None:
         lost = replay.forfeit
         yield f"seat {lost.seat} forfeits ({lost.reason}): {seen(lost.detail)}"
