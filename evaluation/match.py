@@ -91,7 +91,7 @@ def play_match(
         if not playing.any():
             break
         legal, to_move = np.asarray(now.legal_mask), np.asarray(now.to_move)
-        actions = np.zeros((B, P), np.int32)
+        actions = _no_actions(lanes.info, B)
         observed = functools.lru_cache(functools.partial(_observed, lanes, states))
         infoset = lanes.infosets(states) if isinstance(lanes, TreeLanes) else None
         told: list[Choice | None] = [None] * P
@@ -113,7 +113,8 @@ def play_match(
             )
             begin = None if seat in started else seeds
             started.add(seat)
-            choice, failures = _ask(player, turn, seat, begin=begin, limit_s=limit)
+            kind = lanes.info.continuous
+            choice, failures = _ask(player, turn, seat, begin=begin, limit_s=limit, continuous=kind)
             lost |= {int(asked[row]): forfeit for row, forfeit in failures.items()}
             told[seat] = choice
             if choice is not None:
@@ -122,13 +123,13 @@ def play_match(
             # Lanes that are lost go on with any legal actions; nobody looks at them.
             own = list(lost)
             playing[own] = False
-            actions[own] = legal[own].argmax(axis=-1)
+            actions[own] = 0 if lanes.info.continuous else legal[own].argmax(axis=-1)
         recorder.decided(states, deciding, legal, told, playing)
         for asked in deciding:
             length[asked] += 1
         states, now = lanes.step(states, actions)
         returns[playing] += now.rewards[playing]
-        recorder.rewarded(now.rewards, playing)
+        recorder.stepped(states, actions, now.rewards, playing)
     else:
         raise GameError(
             f"{lanes.info.name} goes on after the {lanes.info.max_steps} steps that its "
@@ -176,6 +177,12 @@ def open_spiel_state(lanes: HostGame, states: object, lane: int) -> object:
     raise TypeError(f"{lanes.info.name} is no game of OpenSpiel's")
 
 
+def _no_actions(info: GameInfo, num_lanes: int) -> np.ndarray:
+    if info.continuous:
+        return np.zeros((num_lanes, info.num_players, info.num_actions[0]), np.float32)
+    return np.zeros((num_lanes, info.num_players), np.int32)
+
+
 def _observed(lanes: HostGame, states: object) -> np.ndarray:
     return np.asarray(lanes.observe(states))
 
@@ -186,7 +193,13 @@ def _open_spiel_game(name: str) -> pyspiel.Game:
 
 
 def _ask(
-    player: Player, turn: Turn, seat: int, *, begin: np.ndarray | None, limit_s: float | None
+    player: Player,
+    turn: Turn,
+    seat: int,
+    *,
+    begin: np.ndarray | None,
+    limit_s: float | None,
+    continuous: bool,
 ) -> tuple[Choice | None, dict[int, Forfeit]]:
     """What a player chose, and which rows of the turn it forfeits."""
     everywhere = range(len(turn.lanes))
@@ -196,7 +209,9 @@ def _ask(
         with _limited(turn.limit_s):
             choice = player.choose(turn)
         action = np.asarray(choice.action)
-        if action.shape != turn.lanes.shape or not np.issubdtype(action.dtype, np.integer):
+        expected = (len(turn.lanes), turn.legal.shape[1])[: 2 if continuous else 1]
+        number = np.floating if continuous else np.integer
+        if action.shape != expected or not np.issubdtype(action.dtype, number):
             raise TypeError(f"actions have shape {action.shape} and type {action.dtype}")
     except MoveTimeoutError as error:
         detail = str(error) if limit_s is None else f"more than {limit_s:g} s for a decision"
@@ -205,6 +220,13 @@ def _ask(
         kind = "" if isinstance(error, PlayerError) else f"{type(error).__name__}: "
         detail = f"{kind}{' '.join(str(error).split())}"[:200]
         return None, dict.fromkeys(everywhere, Forfeit(seat, "crash", detail))
+    if continuous:
+        finite = np.isfinite(action).all(axis=1)
+        lost = Forfeit(seat, "illegal", "a command that is not finite")
+        action = np.where(finite[:, None], action, 0.0)
+        return Choice(action, choice.probabilities), {
+            int(row): lost for row in np.flatnonzero(~finite)
+        }
     inside = (action >= 0) & (action < turn.legal.shape[1])
     legal = inside & turn.legal[np.arange(len(action)), np.where(inside, action, 0)]
     return Choice(action, choice.probabilities), {

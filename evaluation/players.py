@@ -52,11 +52,11 @@ class Choice(NamedTuple):
     """What a seat decided.
 
     Attributes:
-      action: `[n]`.
+      action: `[n]` ids, or `[n, A]` numbers from -1 to 1 where the game's actions are continuous.
       probabilities: `[n, A]` with which it was drawn; `None` where the player does not tell.
     """
 
-    action: Int[np.ndarray, "n"]
+    action: Int[np.ndarray, "n"] | Float[np.ndarray, "n A"]
     probabilities: Float[np.ndarray, "n A"] | None
 
 

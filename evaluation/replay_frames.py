@@ -1,7 +1,8 @@
 """What a viewer shows of a replay: one frame per position, in words and as drawn scenes.
 
-A scene is plain JSON of a kind that the page's script can draw (`SCENES`): `cards`, or `board` and
-`grid`, whose rows are the first lines of the words. Any game has its words; the scene of a game is
+A scene is plain JSON of a kind that the page's script can draw (`SCENES`): `cards`; `board` and
+`grid`, whose rows are the first lines of the words; or `physics`, drawn in space from the
+coordinates of the frame's number. Any game has its words; the scene of a game is
 looked up by its short name, and games whose state is written as rows of equal length are boards.
 """
 
@@ -9,10 +10,12 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from evaluation.replay import Move, Replay
+import numpy as np
+
+from evaluation.replay import Move, Replay, floats_of
 from evaluation.replay_states import Position, believed, observed_text, positions
 
-SCENES = ("cards", "board", "grid")
+SCENES = ("cards", "board", "grid", "physics")
 SUITS = "♠♥♦♣"
 _LEDUC_RAISE = 2
 
@@ -62,6 +65,9 @@ def frames(replay: Replay) -> Iterator[Frame]:
       DataError: the steps are not those of the game.
       GameError: the game cannot be loaded.
     """
+    if replay.driver == "physics":
+        yield from _physics_frames(replay)
+        return
     words = {"open_spiel": _open_spiel_words, "tree": _tree_words, "seed": _seed_words}
     text, label = words[replay.driver](replay)
     for number, position in enumerate(positions(replay)):
@@ -78,6 +84,19 @@ def frames(replay: Replay) -> Iterator[Frame]:
             scene=scene_of(replay.game, position.state, said),
             beliefs=_beliefs(replay, number) if moves else (),
         )
+
+
+def _physics_frames(replay: Replay) -> Iterator[Frame]:
+    """Frames to be drawn from the coordinates of the same number."""
+    for number, position in enumerate(positions(replay)):
+        moves: list[ShownMove] = []
+        if number < len(replay.steps):
+            commands = floats_of(replay.steps[number].commands)
+            for seat, own in enumerate(np.split(commands, len(replay.seats))):
+                effort = float(np.sqrt(np.mean(own.clip(-1, 1) ** 2)))
+                moves.append(ShownMove(seat, f"commands of {effort:.2f} in the mean square", ()))
+        returns = position.returns if moves or replay.forfeit is None else replay.returns
+        yield Frame(f"moment {number}", (), tuple(moves), returns, {"kind": "physics"})
 
 
 def scene_of(game: str, state: Any, said: str) -> dict[str, Any] | None:

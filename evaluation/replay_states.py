@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from evaluation.physics_replay import coordinates, physics_differences
 from evaluation.replay import CHANCE, Driver, Move, Replay, Step, observation_hash
 from evaluation.types import DataError
 from games.game_tree import GameTree
+from games.mujoco_host import MujocoHost
 from games.open_spiel_host import OpenSpielHost
 from games.open_spiel_tree import load_open_spiel
 from games.registry import load_lanes, load_tree
@@ -27,8 +29,8 @@ class Position(NamedTuple):
     """Where an episode stands before a step, or at its end.
 
     Attributes:
-      state: of the game: OpenSpiel's, a node of a tree, or the state of a JAX game; `None` of other
-        games.
+      state: of the game: OpenSpiel's, a node of a tree, the state of a JAX game, or coordinates in
+        physics; `None` of other games.
       to_move: who is to move: seats, `CHANCE` alone, or nobody at the end.
       legal: legal actions of each of them.
       observation: hash of what each of them sees; empty for chance.
@@ -46,6 +48,8 @@ def driver_of(lanes: HostGame) -> Driver:
     """What determines the states of a game's replays."""
     if isinstance(lanes, OpenSpielHost):
         return "open_spiel"
+    if isinstance(lanes, MujocoHost):
+        return "physics"
     if isinstance(lanes, TreeLanes):
         return "open_spiel" if _is_open_spiel(lanes.tree.name) else "tree"
     return "seed"
@@ -66,7 +70,12 @@ def positions(replay: Replay) -> Iterator[Position]:
       DataError: a step cannot be made in the game; the message says which.
       GameError: the game cannot be loaded.
     """
-    walks = {"open_spiel": _walk_open_spiel, "tree": _walk_tree, "seed": _walk_seed}
+    walks = {
+        "open_spiel": _walk_open_spiel,
+        "tree": _walk_tree,
+        "seed": _walk_seed,
+        "physics": _walk_physics,
+    }
     return walks[replay.driver](replay)
 
 
@@ -96,6 +105,8 @@ def check_replay(replay: Replay) -> list[str]:
     found: list[str] = []
     number, position = -1, None
     try:
+        if replay.driver == "physics":
+            return list(physics_differences(replay))
         for number, position in enumerate(positions(replay)):
             if number < len(replay.steps):
                 for compared in (_differences, _doubts):
@@ -254,6 +265,16 @@ def _walk_seed(replay: Replay) -> Iterator[Position]:
             except ValueError as error:
                 raise DataError(f"step {number}: {error}") from error
             returns += now.rewards[0]
+
+
+def _walk_physics(replay: Replay) -> Iterator[Position]:
+    """From the file alone: the simulation is not needed."""
+    seats, returns = tuple(range(len(replay.seats))), np.zeros(len(replay.seats))
+    for number, moment in enumerate(coordinates(replay)):
+        last = number == len(replay.steps)
+        yield Position(moment, () if last else seats, (), (), tuple(returns.tolist()))
+        if not last:
+            returns += replay.steps[number].rewards or 0.0
 
 
 def lane_state(states: Any) -> Any:

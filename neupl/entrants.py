@@ -47,7 +47,13 @@ _BOTS = {
     "running_with_scissors": {
         name: f"games.running_with_scissors.bots:{name}"
         for name in ("collect_rocks", "collect_papers", "collect_scissors")
-    }
+    },
+    **{
+        f"soccer/{task}": {
+            name.lower(): f"soccer.bots:{name}" for name in ("Stand", "Walker", "Chaser", "Keeper")
+        }
+        for task in ("walk_to_target", "get_up", "score", "duel", "team")
+    },
 }
 
 
@@ -159,6 +165,8 @@ def _member(
 def _open_spiel_bot(name: str, game: str, lanes: HostGame, tree: GameTree | None) -> Entrant:
     kind = name.removeprefix("openspiel:")
     if kind == "random":
+        if lanes.info.continuous:
+            raise UserError(f"entrant {name} chooses among actions, and {game} has commands")
         table = None if tree is None else tree.uniform_policy()
         return Entrant(name, _make_uniform_player, table, name)
     matched = re.fullmatch(r"mcts(?:\(simulations=(\d+)\))?", kind)

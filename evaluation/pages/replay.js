@@ -45,7 +45,7 @@
       part.append(head);
       const known = options.filter(([, share]) => share !== null);
       if (known.length) part.append(bars(known, action));
-      else if (seat >= 0) part.append(make("p", "Its probabilities are not known.", "quiet"));
+      else if (seat >= 0 && !current.physics) part.append(make("p", "Its probabilities are not known.", "quiet"));
       return part;
     });
     if (!frame.m.length) {
@@ -70,7 +70,8 @@
     const svg = element("scene");
     svg.replaceChildren();
     svg.classList.toggle("absent", !drawn);
-    if (drawn) neuplScenes.draw[frame.s.kind](svg, frame.s, said);
+    svg.classList.toggle("space", Boolean(drawn && current.physics));
+    if (drawn) neuplScenes.draw[frame.s.kind](svg, frame.s, said, current, place);
     element("words").hidden = Boolean(drawn);
     element("words").textContent = said;
     element("known").textContent = frame.k.map((index) => words(index)).join("\n");
@@ -128,6 +129,12 @@
     current = replays[number];
     slider.max = last();
     element("about").textContent = `${current.game}, seed ${current.seed}`;
+    element("space-keys").hidden = !current.physics;
+    // Physics plays in its own time.
+    if (current.physics) {
+      const rates = [...speed.options].map((option) => Number(option.value));
+      speed.value = Math.max(...rates.filter((rate) => rate <= current.physics.model.rate), rates[0]);
+    }
     asWords.disabled = !current.frames.some((frame) => frame.s);
     setPlaying(false);
     go(0);
@@ -152,6 +159,12 @@
     End: () => step(Infinity),
     "+": () => faster(1),
     "-": () => faster(-1),
+    "[": () => neuplPhysics.turn(-0.25, 0),
+    "]": () => neuplPhysics.turn(0.25, 0),
+    "{": () => neuplPhysics.turn(0, 0.12),
+    "}": () => neuplPhysics.turn(0, -0.12),
+    "<": () => neuplPhysics.turn(0, 0, 0.8),
+    ">": () => neuplPhysics.turn(0, 0, 1.25),
     t: () => {
       asWords.checked = !asWords.checked;
       show(false);
@@ -165,6 +178,7 @@
     event.preventDefault();
     keys[event.key]();
   });
+  neuplPhysics.listen(element("scene"));
   replays.forEach((replay, number) => {
     const option = make("option", replay.name);
     option.value = number;

@@ -1,18 +1,20 @@
 """The page that plays replays: self-contained, and no other program is needed to watch them."""
 
+import base64
 from collections.abc import Sequence
 from typing import Any
 
 from evaluation.pages.page import Section, name, page, text
 from evaluation.pages.tables import Cell, Column, table
-from evaluation.replay import Replay
+from evaluation.physics_replay import coordinates, model_content, physics_of
+from evaluation.replay import Replay, bytes_of
 from evaluation.replay_frames import frames
 
-ASSETS = ("replay.css", "scenes.js", "replay.js")
+ASSETS = ("replay.css", "scenes.js", "physics.js", "replay.js")
 # Possibilities of a belief that are shown, the likeliest.
 MAX_BELIEVED = 12
 # Steps a second that a reader may choose, and the first of them.
-SPEEDS, FIRST_SPEED = (0.5, 1, 2, 5, 10, 25, 60, 500), 1
+SPEEDS, FIRST_SPEED = (0.5, 1, 2, 5, 10, 25, 40, 60, 500), 1
 
 
 def replay_page(replays: Sequence[tuple[str, Replay]]) -> str:
@@ -73,7 +75,10 @@ def viewer() -> str:
 </div>
 </div>
 <p class="keys">Keys: <kbd>space</kbd> play and pause, <kbd>←</kbd> <kbd>→</kbd> a step,
-<kbd>Home</kbd> <kbd>End</kbd>, <kbd>+</kbd> <kbd>-</kbd> speed, <kbd>t</kbd> text.</p>"""
+<kbd>Home</kbd> <kbd>End</kbd>, <kbd>+</kbd> <kbd>-</kbd> speed, <kbd>t</kbd> text.
+<span id="space-keys" hidden>The view turns and comes nearer by dragging and the wheel, or by
+<kbd>[</kbd> <kbd>]</kbd>, <kbd>{{</kbd> <kbd>}}</kbd>, <kbd>&lt;</kbd> <kbd>&gt;</kbd>.</span>
+</p>"""
 
 
 def replay_content(label: str, replay: Replay) -> dict[str, Any]:
@@ -118,7 +123,15 @@ def replay_content(label: str, replay: Replay) -> dict[str, Any]:
         "forfeit": lost and f"Seat {lost.seat} forfeits ({lost.reason}): {lost.detail}",
         "strings": list(strings),
         "frames": shown,
+        **({"physics": _physics(replay)} if replay.driver == "physics" else {}),
     }
+
+
+def _physics(replay: Replay) -> dict[str, Any]:
+    """What is drawn, and the coordinates of all moments, float32 in base64."""
+    moments = coordinates(replay)
+    model = model_content(physics_of(replay))
+    return {"model": model, "coordinates": base64.b64encode(bytes_of(moments)).decode()}
 
 
 def _short(share: float) -> float:
