@@ -19,7 +19,7 @@ DIGITS = 6
 
 
 def marginal_graphs(rows: Float[np.ndarray, "P K M"], sizes: Sequence[int]) -> tuple[Graph, ...]:
-    """Marginals of the rows over each co-player; one where both seats of two have the same.
+    """Marginals of the rows over each co-player.
 
     Args:
       rows: of every strategy, over the joint of its co-players, `M = K ** (P - 1)`.
@@ -34,9 +34,7 @@ def marginal_graphs(rows: Float[np.ndarray, "P K M"], sizes: Sequence[int]) -> t
             others = tuple(other for other in range(1, P) if other != axis)
             marginal = own.sum(axis=others)[: sizes[player], : sizes[coplayer]]
             found.append(Graph(player, coplayer, marginal))
-    same = P == 2 and sizes[0] == sizes[1]
-    same = same and np.allclose(found[0].rows, found[1].rows, atol=1e-9)
-    return tuple(found[:1] if same else found)
+    return tuple(found)
 
 
 def graphs_content(graphs: Sequence[Graph]) -> list[dict[str, Any]]:

@@ -226,6 +226,7 @@ def _graphs(run: RunSummary) -> str:
             signed=False,
         )
         for graph in run.graphs
+        if (graph.player, graph.coplayer) not in _repeated([run.graphs])
     ]
     return (
         "<p>Strategies stand in the order in which they joined, so that reading down is reading "
@@ -241,9 +242,9 @@ def _history(run: RunSummary) -> str:
     if not moments:
         return ""
     end = max((step for track in (*run.gaps, *run.tracks) for step in track.steps), default=0.0)
-    pairs = sorted({(g.player, g.coplayer) for moment in moments for g in moment.graphs})
+    pairs = {(g.player, g.coplayer) for moment in moments for g in moment.graphs}
     figures = []
-    for player, coplayer in pairs:
+    for player, coplayer in sorted(pairs - _repeated([moment.graphs for moment in moments])):
         known = [
             (moment.step, graph.rows[:MAX_SHOWN])
             for moment in moments
@@ -263,6 +264,16 @@ def _history(run: RunSummary) -> str:
     few = len(moments) < len(run.history)
     said = f"<p>{len(moments)} of {len(run.history)} changes are shown.</p>" if few else ""
     return f'<h3>Over time</h3>{said}<div class="columns">{"".join(figures)}</div>'
+
+
+def _repeated(moments: Sequence[Sequence[Graph]]) -> set[tuple[int, int]]:
+    """Seat 1 of two, where it always met whom seat 0 met: shown once."""
+    for graphs in moments:
+        if len(graphs) != 2 or graphs[0].rows.shape != graphs[1].rows.shape:
+            return set()
+        if not np.allclose(graphs[0].rows, graphs[1].rows, atol=1e-9):
+            return set()
+    return {(1, 0)}
 
 
 def _heat(label: str, caption: str, matrix: np.ndarray, *, signed: bool) -> str:
