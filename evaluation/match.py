@@ -17,7 +17,7 @@ import numpy as np
 import pyspiel
 from jaxtyping import Float64, Int, UInt64
 
-from evaluation.players import Choice, Player, Turn
+from evaluation.players import Choice, MoveTimeoutError, Player, PlayerError, Turn
 from evaluation.recorder import Recorder
 from evaluation.replay import Forfeit, Replay
 from games.lane_streams import make_streams
@@ -54,10 +54,6 @@ class MatchResult:
     replays: tuple[Replay, ...]
 
 
-class MoveTimeoutError(Exception):
-    """A player took longer than it may."""
-
-
 def play_match(
     lanes: HostGame,
     players: Sequence[Player],
@@ -85,7 +81,7 @@ def play_match(
     states = lanes.init(seeds)
     now = lanes.restart(states)
     draws = [make_streams(seeds + np.uint64(_SEAT_STREAM * (s + 1) % 2**64)) for s in range(P)]
-    recorder = Recorder(lanes, states, seeds, names, min(num_replays, B))
+    recorder = Recorder(lanes, states, seeds, names, min(num_replays, B), players)
     returns, length = np.zeros((B, P)), np.zeros(B, np.int64)
     lost: dict[int, Forfeit] = {}
     started: set[int] = set()
@@ -95,7 +91,7 @@ def play_match(
         if not playing.any():
             break
         legal, to_move = np.asarray(now.legal_mask), np.asarray(now.to_move)
-        actions = np.zeros((B, P), np.int32)
+        actions = _no_actions(lanes.info, B)
         observed = functools.lru_cache(functools.partial(_observed, lanes, states))
         infoset = lanes.infosets(states) if isinstance(lanes, TreeLanes) else None
         told: list[Choice | None] = [None] * P
@@ -105,6 +101,7 @@ def play_match(
             deciding.append(asked)
             if not len(asked):
                 continue
+            limit = None if move_limit_s is None or seat not in started else move_limit_s
             turn = Turn(
                 lanes=asked,
                 observe=lambda asked=asked, seat=seat, seen=observed: seen()[asked, seat],
@@ -112,11 +109,12 @@ def play_match(
                 infoset=None if infoset is None else infoset[asked],
                 uniform=draws[seat].uniform(asked),
                 state=lambda lane, states=states: open_spiel_state(lanes, states, lane),
+                limit_s=None if limit is None else limit * len(asked),
             )
-            limit = None if move_limit_s is None or seat not in started else move_limit_s
             begin = None if seat in started else seeds
             started.add(seat)
-            choice, failures = _ask(player, turn, seat, begin=begin, limit_s=limit)
+            kind = lanes.info.continuous
+            choice, failures = _ask(player, turn, seat, begin=begin, limit_s=limit, continuous=kind)
             lost |= {int(asked[row]): forfeit for row, forfeit in failures.items()}
             told[seat] = choice
             if choice is not None:
@@ -125,13 +123,13 @@ def play_match(
             # Lanes that are lost go on with any legal actions; nobody looks at them.
             own = list(lost)
             playing[own] = False
-            actions[own] = legal[own].argmax(axis=-1)
+            actions[own] = 0 if lanes.info.continuous else legal[own].argmax(axis=-1)
         recorder.decided(states, deciding, legal, told, playing)
         for asked in deciding:
             length[asked] += 1
         states, now = lanes.step(states, actions)
         returns[playing] += now.rewards[playing]
-        recorder.rewarded(now.rewards, playing)
+        recorder.stepped(states, actions, now.rewards, playing)
     else:
         raise GameError(
             f"{lanes.info.name} goes on after the {lanes.info.max_steps} steps that its "
@@ -179,6 +177,12 @@ def open_spiel_state(lanes: HostGame, states: object, lane: int) -> object:
     raise TypeError(f"{lanes.info.name} is no game of OpenSpiel's")
 
 
+def _no_actions(info: GameInfo, num_lanes: int) -> np.ndarray:
+    if info.continuous:
+        return np.zeros((num_lanes, info.num_players, info.num_actions[0]), np.float32)
+    return np.zeros((num_lanes, info.num_players), np.int32)
+
+
 def _observed(lanes: HostGame, states: object) -> np.ndarray:
     return np.asarray(lanes.observe(states))
 
@@ -189,25 +193,40 @@ def _open_spiel_game(name: str) -> pyspiel.Game:
 
 
 def _ask(
-    player: Player, turn: Turn, seat: int, *, begin: np.ndarray | None, limit_s: float | None
+    player: Player,
+    turn: Turn,
+    seat: int,
+    *,
+    begin: np.ndarray | None,
+    limit_s: float | None,
+    continuous: bool,
 ) -> tuple[Choice | None, dict[int, Forfeit]]:
     """What a player chose, and which rows of the turn it forfeits."""
     everywhere = range(len(turn.lanes))
-    allowed = None if limit_s is None else limit_s * len(turn.lanes)
     try:
         if begin is not None:
             player.begin(begin)
-        with _limited(allowed):
+        with _limited(turn.limit_s):
             choice = player.choose(turn)
         action = np.asarray(choice.action)
-        if action.shape != turn.lanes.shape or not np.issubdtype(action.dtype, np.integer):
+        expected = (len(turn.lanes), turn.legal.shape[1])[: 2 if continuous else 1]
+        number = np.floating if continuous else np.integer
+        if action.shape != expected or not np.issubdtype(action.dtype, number):
             raise TypeError(f"actions have shape {action.shape} and type {action.dtype}")
-    except MoveTimeoutError:
-        detail = f"more than {limit_s:g} s for a decision"
+    except MoveTimeoutError as error:
+        detail = str(error) if limit_s is None else f"more than {limit_s:g} s for a decision"
         return None, dict.fromkeys(everywhere, Forfeit(seat, "timeout", detail))
     except Exception as error:  # whatever an entrant raises is its own loss
-        detail = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        kind = "" if isinstance(error, PlayerError) else f"{type(error).__name__}: "
+        detail = f"{kind}{' '.join(str(error).split())}"[:200]
         return None, dict.fromkeys(everywhere, Forfeit(seat, "crash", detail))
+    if continuous:
+        finite = np.isfinite(action).all(axis=1)
+        lost = Forfeit(seat, "illegal", "a command that is not finite")
+        action = np.where(finite[:, None], action, 0.0)
+        return Choice(action, choice.probabilities), {
+            int(row): lost for row in np.flatnonzero(~finite)
+        }
     inside = (action >= 0) & (action < turn.legal.shape[1])
     legal = inside & turn.legal[np.arange(len(action)), np.where(inside, action, 0)]
     return Choice(action, choice.probabilities), {

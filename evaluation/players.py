@@ -18,6 +18,14 @@ from jaxtyping import Bool, Float, Float64, Int, UInt64
 from games.types import Policy
 
 
+class PlayerError(Exception):
+    """A player cannot go on; the message says why, in whole."""
+
+
+class MoveTimeoutError(Exception):
+    """A player took longer than it may."""
+
+
 class Turn(NamedTuple):
     """What a seat decides about: `n` lanes in which it is to move.
 
@@ -28,6 +36,7 @@ class Turn(NamedTuple):
       infoset: its information states; `None` where the game is no tree.
       uniform: a random number in [0, 1) of each lane, the same whoever decides.
       state: OpenSpiel's state of a lane; raises `TypeError` where OpenSpiel does not know the game.
+      limit_s: seconds in which the whole turn must be decided; `None` for any.
     """
 
     lanes: Int[np.ndarray, "n"]
@@ -36,17 +45,18 @@ class Turn(NamedTuple):
     infoset: Int[np.ndarray, "n"] | None
     uniform: Float64[np.ndarray, "n"]
     state: Callable[[int], Any]
+    limit_s: float | None = None
 
 
 class Choice(NamedTuple):
     """What a seat decided.
 
     Attributes:
-      action: `[n]`.
+      action: `[n]` ids, or `[n, A]` numbers from -1 to 1 where the game's actions are continuous.
       probabilities: `[n, A]` with which it was drawn; `None` where the player does not tell.
     """
 
-    action: Int[np.ndarray, "n"]
+    action: Int[np.ndarray, "n"] | Float[np.ndarray, "n A"]
     probabilities: Float[np.ndarray, "n A"] | None
 
 
@@ -68,7 +78,7 @@ class TablePlayer:
 
     def __init__(self, table: Float[np.ndarray, "S A"]) -> None:
         """Remembers the table; rows of other seats are never read."""
-        self._table = table
+        self.table = table
         self._cumulative = np.cumsum(table, axis=1)
 
     def begin(self, seeds: UInt64[np.ndarray, "B"]) -> None:
@@ -78,7 +88,7 @@ class TablePlayer:
         """See `Player`."""
         cumulative = self._cumulative[turn.infoset]
         action = (turn.uniform[:, None] * cumulative[:, -1:] >= cumulative).sum(axis=1)
-        return Choice(action, self._table[turn.infoset])
+        return Choice(action, self.table[turn.infoset])
 
 
 class UniformPlayer:

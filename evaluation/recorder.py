@@ -1,5 +1,6 @@
 """Records the first lanes of a match as replays."""
 
+import dataclasses
 import importlib.metadata
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,9 +8,20 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from evaluation.players import Choice
-from evaluation.replay import CHANCE, Forfeit, Move, Replay, Step, observation_hash
+from evaluation.beliefs import belief, table_of
+from evaluation.players import Choice, Player
+from evaluation.replay import (
+    CHANCE,
+    Belief,
+    Forfeit,
+    Move,
+    Replay,
+    Step,
+    bytes_of,
+    observation_hash,
+)
 from evaluation.replay_states import driver_of, observed_text
+from games.mujoco_host import MujocoHost
 from games.open_spiel_host import OpenSpielHost
 from games.tree_lanes import TreeLanes
 from games.types import HostGame
@@ -25,11 +37,18 @@ class Recorder:
         seeds: np.ndarray,
         names: Sequence[str],
         num_replays: int,
+        players: Sequence[Player],
     ) -> None:
-        """Records the first `num_replays` lanes."""
+        """Records the first `num_replays` lanes; what seats believe follows from who plays."""
         self._lanes, self._seeds, self._names = lanes, seeds, tuple(names)
         self._steps: list[list[Step]] = [[] for _ in range(num_replays)]
         self._driver = driver_of(lanes) if num_replays else "seed"
+        self._start = [b""] * num_replays
+        if isinstance(lanes, MujocoHost):
+            self._start = [bytes_of(states.qpos[lane]) for lane in range(num_replays)]
+        self._tables: list[np.ndarray | None] = []
+        if num_replays and isinstance(lanes, TreeLanes):
+            self._tables = [table_of(player, lanes.tree) for player in players]
 
     def decided(
         self,
@@ -40,7 +59,7 @@ class Recorder:
         playing: np.ndarray,
     ) -> None:
         """Notes what was decided in lanes that still play, before they are stepped."""
-        if not self._steps:
+        if not self._steps or isinstance(self._lanes, MujocoHost):
             return
         seen = np.asarray(self._lanes.observe(states))
         for lane, steps in enumerate(self._steps):
@@ -64,13 +83,23 @@ class Recorder:
                         observation=self._observed(states, lane, seat, seen),
                     )
                 )
-            steps.append(Step(tuple(moves)))
+            steps.append(Step(tuple(moves), belief=self._belief(states, lane)))
 
-    def rewarded(self, rewards: Float[np.ndarray, "B P"], playing: np.ndarray) -> None:
+    def stepped(
+        self,
+        states: Any,
+        actions: np.ndarray,
+        rewards: Float[np.ndarray, "B P"],
+        playing: np.ndarray,
+    ) -> None:
         """Notes what the last decisions brought."""
         for lane, steps in enumerate(self._steps):
+            if playing[lane] and isinstance(self._lanes, MujocoHost):
+                moment, commands = bytes_of(states.qpos[lane]), bytes_of(actions[lane])
+                steps.append(Step((), coordinates=moment, commands=commands))
             if playing[lane] and rewards[lane].any():
-                steps[-1] = Step(steps[-1].moves, tuple(map(float, rewards[lane])))
+                paid = tuple(map(float, rewards[lane]))
+                steps[-1] = dataclasses.replace(steps[-1], rewards=paid)
 
     def replays(
         self, states: Any, returns: np.ndarray, lost: Mapping[int, Forfeit]
@@ -78,9 +107,10 @@ class Recorder:
         """The replays at the end of a match."""
         if not self._steps:
             return ()
-        versions = {
-            name: importlib.metadata.version(name) for name in ("open_spiel", "jax", "numpy")
-        }
+        programs = ["open_spiel", "jax", "numpy"]
+        if isinstance(self._lanes, MujocoHost):
+            programs.append("mujoco")
+        versions = {name: importlib.metadata.version(name) for name in programs}
         return tuple(
             Replay(
                 game=self._lanes.info.name,
@@ -91,9 +121,15 @@ class Recorder:
                 returns=tuple(map(float, returns[lane])),
                 forfeit=lost.get(lane),
                 versions=versions,
+                start=self._start[lane],
             )
             for lane, steps in enumerate(self._steps)
         )
+
+    def _belief(self, states: Any, lane: int) -> Belief | None:
+        if not isinstance(self._lanes, TreeLanes):
+            return None
+        return belief(self._lanes.tree, self._tables, int(self._lanes.infosets(states)[lane]))
 
     def _observed(self, states: Any, lane: int, seat: int, seen: np.ndarray) -> str:
         lanes = self._lanes

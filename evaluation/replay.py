@@ -8,28 +8,39 @@ one:
 * header: `format`, `version`, `game`, `driver`, `seed`, `seats`, `versions`;
 * a chance event: `{"c": outcome}`;
 * decisions: `{"m": [[seat, action, [legal actions], [their probabilities] or null, observation]]}`,
-  several where seats move at once, with the rewards `"r"` where any is not 0;
+  several where seats move at once, with the rewards `"r"` where any is not 0, and in games with a
+  tree, where the policies of the others are known, what the mover should believe, `"b"`: `[share,
+  [actions of a history, chance included]]` of every history that it cannot tell from the true one;
+* in physics, a control step: coordinates after it `"q"`, the commands of all seats in it `"u"`,
+  float32 in base64, little end first, and `"r"`; the header has the coordinates at the start;
 * the end: `returns`, `steps`, `forfeit` (`null` or the seat and why), `digest`.
 
 `driver` says what determines the states: `"open_spiel"`, the history of OpenSpiel's game in
 turn-based form, chance included; `"tree"`, the same of another game tree; `"seed"`, the seed of a
-lane of `games.load_lanes` and the actions.
+lane of `games.load_lanes` and the actions; `"physics"`, the same with commands for actions, and
+the states are in the file.
 """
 
+import base64
 import dataclasses
 import hashlib
 import json
 import math
 from typing import Any, Literal
 
+import numpy as np
+from jaxtyping import Float32
+
 from evaluation.types import DataError
 
 FORMAT, VERSION = "neupl-replay", 1
 SUFFIX = ".replay.jsonl"
-DRIVERS = ("open_spiel", "tree", "seed")
+DRIVERS = ("open_spiel", "tree", "seed", "physics")
 CHANCE = -1
 
-Driver = Literal["open_spiel", "tree", "seed"]
+Driver = Literal["open_spiel", "tree", "seed", "physics"]
+# Share and actions of every history that a seat holds possible.
+Belief = tuple[tuple[float, tuple[int, ...]], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,12 +67,19 @@ class Step:
     """One step of the game.
 
     Attributes:
-      moves: of the seats that were to move, or of chance alone.
+      moves: of the seats that were to move, or of chance alone; none in physics.
       rewards: what each seat received after them, in game points; empty where nothing.
+      belief: of the only mover, exact given the policies of all others; `None` where it knows all,
+        or the policies are not known.
+      coordinates: in physics, after the step, as the bytes of float32.
+      commands: in physics, of all seats in their order, likewise.
     """
 
     moves: tuple[Move, ...]
     rewards: tuple[float, ...] = ()
+    belief: Belief | None = None
+    coordinates: bytes = b""
+    commands: bytes = b""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +110,7 @@ class Replay:
       returns: of each seat, in game points.
       forfeit: why the episode ended early; `None` where it came to its end.
       versions: of the programs that made it.
+      start: in physics, coordinates before the first step, as the bytes of float32.
     """
 
     game: str
@@ -102,11 +121,22 @@ class Replay:
     returns: tuple[float, ...]
     forfeit: Forfeit | None = None
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
+    start: bytes = b""
 
 
 def observation_hash(seen: bytes) -> str:
     """The hash of an observation, as text or as the bytes of its numbers."""
     return hashlib.blake2b(seen, digest_size=8).hexdigest()
+
+
+def bytes_of(numbers: np.ndarray) -> bytes:
+    """Numbers as a replay keeps them: float32, little end first."""
+    return np.ascontiguousarray(numbers, "<f4").tobytes()
+
+
+def floats_of(content: bytes) -> Float32[np.ndarray, "n"]:
+    """The numbers that `bytes_of` made bytes."""
+    return np.frombuffer(content, "<f4")
 
 
 def replay_bytes(replay: Replay) -> bytes:
@@ -119,6 +149,7 @@ def replay_bytes(replay: Replay) -> bytes:
         "seed": replay.seed,
         "seats": list(replay.seats),
         "versions": replay.versions,
+        **({"q": _packed(replay.start)} if replay.driver == "physics" else {}),
     }
     lines = [header, *map(_step_content, replay.steps)]
     above = "".join(f"{_compact(line)}\n" for line in lines).encode()
@@ -169,6 +200,7 @@ def parse_replay(content: bytes, source: str = "replay") -> Replay:
             returns=tuple(map(float, end["returns"])),
             forfeit=None if forfeit is None else Forfeit(**forfeit),
             versions=dict(header["versions"]),
+            start=_unpacked(header.get("q", "")),
         )
     except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise DataError(f"{source} is not a whole replay: {error!r}") from error
@@ -185,6 +217,10 @@ def _check(replay: Replay, num_steps: Any, source: str) -> None:
     if not all(map(math.isfinite, replay.returns)):
         raise DataError(f"{source}: a return is not finite")
     for step in replay.steps:
+        if replay.driver == "physics":
+            if step.moves or not step.commands or len(step.coordinates) != len(replay.start):
+                raise DataError(f"{source}: a step has no commands, or other coordinates")
+            continue
         if not step.moves or len(step.rewards) not in (0, seats):
             raise DataError(f"{source}: a step has no move, or rewards of other seats")
         for move in step.moves:
@@ -195,34 +231,62 @@ def _check(replay: Replay, num_steps: Any, source: str) -> None:
                 raise DataError(f"{source}: a move of seat {move.seat} is not among its legal ones")
             if told is not None and len(told) != len(move.legal):
                 raise DataError(f"{source}: probabilities of other actions than the legal ones")
+        if step.belief is not None and not all(share >= 0 for share, _ in step.belief):
+            raise DataError(f"{source}: a belief has a share below 0")
 
 
 def _step_content(step: Step) -> dict[str, Any]:
-    first = step.moves[0]
-    if first.seat == CHANCE:
-        content: dict[str, Any] = {"c": first.action}
+    if not step.moves:
+        content: dict[str, Any] = {"q": _packed(step.coordinates), "u": _packed(step.commands)}
+    elif step.moves[0].seat == CHANCE:
+        content = {"c": step.moves[0].action}
     else:
         content = {"m": [_move_content(move) for move in step.moves]}
-    return content | ({"r": list(step.rewards)} if step.rewards else {})
+    if step.rewards:
+        content["r"] = list(step.rewards)
+    if step.belief is not None:
+        content["b"] = [[_rounded(share), list(actions)] for share, actions in step.belief]
+    return content
+
+
+def _rounded(share: float) -> float:
+    # Six digits: more than is left of a probability in float32.
+    return float(f"{share:.6g}")
 
 
 def _move_content(move: Move) -> list[Any]:
     told = move.probabilities
-    # Six digits: more than is left of a probability in float32.
-    rounded = None if told is None else [float(f"{share:.6g}") for share in told]
+    rounded = None if told is None else [_rounded(share) for share in told]
     return [move.seat, move.action, list(move.legal), rounded, move.observation]
 
 
 def _parsed_step(content: dict[str, Any]) -> Step:
     rewards = tuple(map(float, content.get("r", ())))
+    if "q" in content:
+        packed = _unpacked(content["q"]), _unpacked(content["u"])
+        return Step((), rewards, None, *packed)
     if "c" in content:
         return Step((Move(CHANCE, int(content["c"])),), rewards)
-    return Step(tuple(_parsed_move(*move) for move in content["m"]), rewards)
+    belief = content.get("b")
+    if belief is not None:
+        belief = tuple((float(share), tuple(map(int, actions))) for share, actions in belief)
+    return Step(tuple(_parsed_move(*move) for move in content["m"]), rewards, belief)
 
 
 def _parsed_move(seat: Any, action: Any, legal: Any, told: Any, observation: Any) -> Move:
     shares = None if told is None else tuple(map(float, told))
     return Move(int(seat), int(action), tuple(map(int, legal)), shares, str(observation))
+
+
+def _packed(numbers: bytes) -> str:
+    return base64.b64encode(numbers).decode()
+
+
+def _unpacked(content: str) -> bytes:
+    numbers = base64.b64decode(content, validate=True)
+    if len(numbers) % 4:
+        raise ValueError("bytes of a replay are no float32")
+    return numbers
 
 
 def _parsed(line: bytes, where: str) -> dict[str, Any]:

@@ -1,47 +1,127 @@
-"""A replay as an animated GIF: running-with-scissors as its own pictures, other games as words."""
+"""A replay as a film, GIF or MP4: running-with-scissors as its own pictures, physics as the caller
+draws it, other games as words.
+"""
 
 import io
+import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from evaluation.pages.page import seen
+from evaluation.physics_replay import coordinates, model_content, physics_of
 from evaluation.replay import Replay
 from evaluation.replay_frames import Frame, frames
 from evaluation.replay_states import positions
+from games.mujoco_host import MujocoHost
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+# Draws moments of a simulation from their coordinates `[T, nq]`: pictures `[height, width, 3]`.
+DrawMoments = Callable[[MujocoHost, np.ndarray], Iterable[np.ndarray]]
+
+INSTALL = "pip install -c constraints.txt -e '.[film]'"
+
 # How long a frame and the last one are shown, in milliseconds.
 FRAME_MS, LAST_FRAME_MS = 700, 2500
 PICTURE_MS = 120
+# Between two pictures of physics at least.
+PHYSICS_GIF_MS, PHYSICS_MP4_MS = 100, 40
 # Frames of one file; longer episodes belong on a page.
 MAX_FRAMES = 2000
 _FONT_SIZE, _MARGIN, _LINE = 18, 16, 24
 _INK, _PAPER = (27, 27, 27), (255, 255, 255)
 
 
-def gif_bytes(replay: Replay) -> bytes:
-    """The film of an episode, one frame a step, looped.
+def gif_bytes(replay: Replay, *, draw: DrawMoments | None = None) -> bytes:
+    """The film of an episode as an animated GIF, one frame a step, looped.
+
+    Args:
+      replay: the episode.
+      draw: draws moments of physics; not needed by other games.
 
     Raises:
       DataError: the steps are not those of the game.
-      GameError: the game cannot be loaded.
+      GameError: the game cannot be loaded, or drawn.
       ValueError: the episode is longer than `MAX_FRAMES`.
     """
-    if len(replay.steps) >= MAX_FRAMES:
-        raise ValueError(f"{len(replay.steps):,} steps; a film has at most {MAX_FRAMES:,} frames")
-    if replay.game.partition("(")[0] == "running_with_scissors":
-        pictures, each = _drawn(replay), PICTURE_MS
-    else:
-        pictures, each = _written(replay), FRAME_MS
+    (first, *others), each = _pictures(replay, draw, PHYSICS_GIF_MS)
     file = io.BytesIO()
-    first, *others = pictures
     durations = [each] * len(others) + [LAST_FRAME_MS]
     first.save(
         file, "GIF", save_all=True, append_images=others, duration=durations, loop=0, optimize=False
     )
     return file.getvalue()
+
+
+def mp4_bytes(replay: Replay, *, draw: DrawMoments | None = None) -> bytes:
+    """The same film as an MP4 of H.264; arguments and errors as in `gif_bytes`.
+
+    Raises:
+      ModuleNotFoundError: imageio-ffmpeg is not installed; the message says how to.
+    """
+    try:
+        import imageio_ffmpeg
+    except ImportError as error:
+        raise ModuleNotFoundError(f"MP4 needs imageio-ffmpeg ({INSTALL})") from error
+    pictures, each = _pictures(replay, draw, PHYSICS_MP4_MS)
+    # Players like at least ten pictures a second; H.264 takes even sizes alone.
+    repeats = max(1, round(each / 100))
+    width, height = (side + side % 2 for side in pictures[0].size)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "film.mp4"
+        writer = imageio_ffmpeg.write_frames(
+            str(path), (width, height), fps=1000 * repeats / each, macro_block_size=1,
+            ffmpeg_log_level="error",
+        )  # fmt: skip
+        writer.send(None)
+        for number, picture in enumerate(pictures):
+            last = number == len(pictures) - 1
+            frame = _padded(picture, width, height).tobytes()
+            for _ in range(round(repeats * LAST_FRAME_MS / each) if last else repeats):
+                writer.send(frame)
+        writer.close()
+        return path.read_bytes()
+
+
+def _padded(picture: "Image", width: int, height: int) -> "Image":
+    from PIL import Image
+
+    padded = Image.new("RGB", (width, height), _PAPER)
+    padded.paste(picture)
+    return padded
+
+
+def _pictures(
+    replay: Replay, draw: DrawMoments | None, physics_ms: int
+) -> "tuple[list[Image], float]":
+    """All pictures, and how long each is shown in milliseconds."""
+    if replay.driver == "physics":
+        return _moments(replay, draw, physics_ms)
+    if len(replay.steps) >= MAX_FRAMES:
+        raise ValueError(f"{len(replay.steps):,} steps; a film has at most {MAX_FRAMES:,} frames")
+    if replay.game.partition("(")[0] == "running_with_scissors":
+        return _drawn(replay), PICTURE_MS
+    return _written(replay), FRAME_MS
+
+
+def _moments(
+    replay: Replay, draw: DrawMoments | None, least_ms: int
+) -> "tuple[list[Image], float]":
+    from PIL import Image
+
+    if draw is None:
+        raise ValueError("this game has no pictures")
+    lanes, moments = physics_of(replay), coordinates(replay)
+    step_ms = 1000 / model_content(lanes)["rate"]
+    every = max(1, round(least_ms / step_ms))
+    chosen = moments[::every]
+    if len(chosen) > MAX_FRAMES:
+        raise ValueError(f"{len(chosen):,} pictures; a film has at most {MAX_FRAMES:,}")
+    return [Image.fromarray(frame) for frame in draw(lanes, chosen)], every * step_ms
 
 
 def _drawn(replay: Replay) -> "list[Image]":

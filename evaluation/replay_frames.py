@@ -1,7 +1,8 @@
 """What a viewer shows of a replay: one frame per position, in words and as drawn scenes.
 
-A scene is plain JSON of a kind that the page's script can draw (`SCENES`): `cards`, or `board` and
-`grid`, whose rows are the first lines of the words. Any game has its words; the scene of a game is
+A scene is plain JSON of a kind that the page's script can draw (`SCENES`): `cards`; `board` and
+`grid`, whose rows are the first lines of the words; or `physics`, drawn in space from the
+coordinates of the frame's number. Any game has its words; the scene of a game is
 looked up by its short name, and games whose state is written as rows of equal length are boards.
 """
 
@@ -9,10 +10,12 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from evaluation.replay import Move, Replay
-from evaluation.replay_states import Position, observed_text, positions
+import numpy as np
 
-SCENES = ("cards", "board", "grid")
+from evaluation.replay import Move, Replay, floats_of
+from evaluation.replay_states import Position, believed, observed_text, positions
+
+SCENES = ("cards", "board", "grid", "physics")
 SUITS = "♠♥♦♣"
 _LEDUC_RAISE = 2
 
@@ -43,6 +46,8 @@ class Frame:
       moves: made in it; none at the end.
       returns: paid so far, of each seat, in game points.
       scene: to be drawn, `{"kind": one of SCENES, ...}`; `None` where there are words alone.
+      beliefs: what the mover should believe, given the policies of the others: about what, and the
+        share of each possibility, the likeliest first; empty where it is not known.
     """
 
     text: str
@@ -50,6 +55,7 @@ class Frame:
     moves: tuple[ShownMove, ...]
     returns: tuple[float, ...]
     scene: dict[str, Any] | None
+    beliefs: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = ()
 
 
 def frames(replay: Replay) -> Iterator[Frame]:
@@ -59,6 +65,9 @@ def frames(replay: Replay) -> Iterator[Frame]:
       DataError: the steps are not those of the game.
       GameError: the game cannot be loaded.
     """
+    if replay.driver == "physics":
+        yield from _physics_frames(replay)
+        return
     words = {"open_spiel": _open_spiel_words, "tree": _tree_words, "seed": _seed_words}
     text, label = words[replay.driver](replay)
     for number, position in enumerate(positions(replay)):
@@ -73,7 +82,21 @@ def frames(replay: Replay) -> Iterator[Frame]:
             moves=tuple(_shown(move, position, label) for move in moves),
             returns=position.returns if moves or replay.forfeit is None else replay.returns,
             scene=scene_of(replay.game, position.state, said),
+            beliefs=_beliefs(replay, number) if moves else (),
         )
+
+
+def _physics_frames(replay: Replay) -> Iterator[Frame]:
+    """Frames to be drawn from the coordinates of the same number."""
+    for number, position in enumerate(positions(replay)):
+        moves: list[ShownMove] = []
+        if number < len(replay.steps):
+            commands = floats_of(replay.steps[number].commands)
+            for seat, own in enumerate(np.split(commands, len(replay.seats))):
+                effort = float(np.sqrt(np.mean(own.clip(-1, 1) ** 2)))
+                moves.append(ShownMove(seat, f"commands of {effort:.2f} in the mean square", ()))
+        returns = position.returns if moves or replay.forfeit is None else replay.returns
+        yield Frame(f"moment {number}", (), tuple(moves), returns, {"kind": "physics"})
 
 
 def scene_of(game: str, state: Any, said: str) -> dict[str, Any] | None:
@@ -90,6 +113,37 @@ def scene_of(game: str, state: Any, said: str) -> dict[str, Any] | None:
     ):
         return {"kind": "board", "rows": len(rows)}
     return None
+
+
+def _beliefs(replay: Replay, number: int) -> tuple[tuple[str, tuple[tuple[str, float], ...]], ...]:
+    """Marginals of a belief over what each other seat holds or knows; of trees without words for
+    that, over the histories themselves.
+    """
+    found: dict[str, dict[str, float]] = {}
+    step = replay.steps[number]
+    for (share, actions), (_, position) in zip(
+        step.belief or (), believed(replay, number), strict=True
+    ):
+        hidden = {"what has happened": " ".join(map(str, actions))}
+        if replay.driver == "open_spiel":
+            others = [s for s in range(len(replay.seats)) if s != step.moves[0].seat]
+            hidden = dict(_hidden(replay.game, position.state, seat) for seat in others)
+        for about, words in hidden.items():
+            shares = found.setdefault(about, {})
+            shares[words] = shares.get(words, 0.0) + share
+    return tuple(
+        (about, tuple(sorted(shares.items(), key=lambda pair: (-pair[1], pair[0]))))
+        for about, shares in found.items()
+    )
+
+
+def _hidden(game: str, state: Any, seat: int) -> tuple[str, str]:
+    """What another seat does not see of a seat: its card, or all that it knows."""
+    draw = _DRAWN.get(game.partition("(")[0])
+    scene = None if draw is None else draw(state)
+    if scene is not None and scene["kind"] == "cards":
+        return f"the card of seat {seat}", scene["seats"][seat]["card"]
+    return f"what seat {seat} knows", " ".join(observed_text(state, seat).split())
 
 
 def _shown(move: Move, position: Position, label: Callable[[Position, int, int], str]) -> ShownMove:

@@ -4,14 +4,17 @@ viewers show.
 OpenSpiel's games are stepped by OpenSpiel itself, which shares no code with our game trees.
 """
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from evaluation.replay import CHANCE, Driver, Replay, observation_hash
+from evaluation.physics_replay import coordinates, physics_differences
+from evaluation.replay import CHANCE, Driver, Move, Replay, Step, observation_hash
 from evaluation.types import DataError
 from games.game_tree import GameTree
+from games.mujoco_host import MujocoHost
 from games.open_spiel_host import OpenSpielHost
 from games.open_spiel_tree import load_open_spiel
 from games.registry import load_lanes, load_tree
@@ -26,8 +29,8 @@ class Position(NamedTuple):
     """Where an episode stands before a step, or at its end.
 
     Attributes:
-      state: of the game: OpenSpiel's, a node of a tree, or the state of a JAX game; `None` of other
-        games.
+      state: of the game: OpenSpiel's, a node of a tree, the state of a JAX game, or coordinates in
+        physics; `None` of other games.
       to_move: who is to move: seats, `CHANCE` alone, or nobody at the end.
       legal: legal actions of each of them.
       observation: hash of what each of them sees; empty for chance.
@@ -45,6 +48,8 @@ def driver_of(lanes: HostGame) -> Driver:
     """What determines the states of a game's replays."""
     if isinstance(lanes, OpenSpielHost):
         return "open_spiel"
+    if isinstance(lanes, MujocoHost):
+        return "physics"
     if isinstance(lanes, TreeLanes):
         return "open_spiel" if _is_open_spiel(lanes.tree.name) else "tree"
     return "seed"
@@ -65,15 +70,34 @@ def positions(replay: Replay) -> Iterator[Position]:
       DataError: a step cannot be made in the game; the message says which.
       GameError: the game cannot be loaded.
     """
-    walks = {"open_spiel": _walk_open_spiel, "tree": _walk_tree, "seed": _walk_seed}
+    walks = {
+        "open_spiel": _walk_open_spiel,
+        "tree": _walk_tree,
+        "seed": _walk_seed,
+        "physics": _walk_physics,
+    }
     return walks[replay.driver](replay)
+
+
+def believed(replay: Replay, number: int) -> Iterator[tuple[float, Position]]:
+    """The positions that the mover of a step holds possible, with their shares; none where the file
+    does not say.
+
+    Raises:
+      DataError: a history is none of the game's.
+    """
+    for share, actions in replay.steps[number].belief or ():
+        steps = tuple(Step((Move(CHANCE, action),)) for action in actions)
+        *_, position = positions(dataclasses.replace(replay, steps=steps))
+        yield share, position
 
 
 def check_replay(replay: Replay) -> list[str]:
     """Re-plays an episode and says what differs from the file; nothing if all is the same.
 
     Legal actions, who was to move, observation hashes, rewards, returns and the end are compared,
-    and that what was chosen had some probability.
+    that what was chosen had some probability, and that a belief is one about the histories that the
+    mover cannot tell apart, the true one among them.
 
     Raises:
       GameError: the game cannot be loaded.
@@ -81,11 +105,13 @@ def check_replay(replay: Replay) -> list[str]:
     found: list[str] = []
     number, position = -1, None
     try:
+        if replay.driver == "physics":
+            return list(physics_differences(replay))
         for number, position in enumerate(positions(replay)):
             if number < len(replay.steps):
-                found += [
-                    f"step {number}: {words}" for words in _differences(replay, number, position)
-                ]
+                for compared in (_differences, _doubts):
+                    for words in compared(replay, number, position):
+                        found.append(f"step {number}: {words}")
     except DataError as error:
         return [*found, str(error)]
     if position is None or number != len(replay.steps):
@@ -118,6 +144,25 @@ def _differences(replay: Replay, number: int, position: Position) -> Iterator[st
                 yield f"seat {move.seat} chose an action to which it gave no probability"
         if move.observation != seen:
             yield f"seat {move.seat} observes {seen}, in the file {move.observation}"
+
+
+def _doubts(replay: Replay, number: int, position: Position) -> Iterator[str]:
+    """What is wrong with a belief."""
+    belief = replay.steps[number].belief
+    if belief is None:
+        return
+    if replay.driver == "seed" or len(position.to_move) != 1:
+        yield "a belief, where the game has no tree or not one mover"
+        return
+    if abs(sum(share for share, _ in belief) - 1) > 1e-4:
+        yield f"a belief's shares sum to {sum(share for share, _ in belief):.6g}"
+    history = tuple(step.moves[0].action for step in replay.steps[:number])
+    if history not in {actions for _, actions in belief}:
+        yield "a belief excludes what has happened"
+    for _, other in believed(replay, number):
+        if (other.to_move, other.observation) != (position.to_move, position.observation):
+            yield "a belief is about a history that the mover can tell from the true one"
+            return
 
 
 def _who(seat: int) -> str:
@@ -220,6 +265,16 @@ def _walk_seed(replay: Replay) -> Iterator[Position]:
             except ValueError as error:
                 raise DataError(f"step {number}: {error}") from error
             returns += now.rewards[0]
+
+
+def _walk_physics(replay: Replay) -> Iterator[Position]:
+    """From the file alone: the simulation is not needed."""
+    seats, returns = tuple(range(len(replay.seats))), np.zeros(len(replay.seats))
+    for number, moment in enumerate(coordinates(replay)):
+        last = number == len(replay.steps)
+        yield Position(moment, () if last else seats, (), (), tuple(returns.tolist()))
+        if not last:
+            returns += replay.steps[number].rewards or 0.0
 
 
 def lane_state(states: Any) -> Any:

@@ -14,7 +14,16 @@ from typing import Any
 import jax
 import numpy as np
 
-from evaluation.players import OpenSpielPlayer, Player, PolicyPlayer, TablePlayer, UniformPlayer
+from evaluation.isolated_player import IsolatedPlayer
+from evaluation.players import (
+    MoveTimeoutError,
+    OpenSpielPlayer,
+    Player,
+    PlayerError,
+    PolicyPlayer,
+    TablePlayer,
+    UniformPlayer,
+)
 from evaluation.tournament.types import Entrant
 from games.game_tree import GameTree
 from games.open_spiel_tree import load_open_spiel
@@ -38,7 +47,13 @@ _BOTS = {
     "running_with_scissors": {
         name: f"games.running_with_scissors.bots:{name}"
         for name in ("collect_rocks", "collect_papers", "collect_scissors")
-    }
+    },
+    **{
+        f"soccer/{task}": {
+            name.lower(): f"soccer.bots:{name}" for name in ("Stand", "Walker", "Chaser", "Keeper")
+        }
+        for task in ("walk_to_target", "get_up", "score", "duel", "team")
+    },
 }
 
 
@@ -94,7 +109,7 @@ def _make(name: str, game: str, lanes: HostGame, tree: GameTree | None) -> list[
     if name.startswith("openspiel:"):
         return [_open_spiel_bot(name, game, lanes, tree)]
     if name.startswith("bot:"):
-        return [_bot(name, game)]
+        return [_bot(name, game, lanes)]
     path, hash_sign, member = name.rpartition("#")
     if not hash_sign:
         path, member = name, "nash"
@@ -151,6 +166,8 @@ def _member(
 def _open_spiel_bot(name: str, game: str, lanes: HostGame, tree: GameTree | None) -> Entrant:
     kind = name.removeprefix("openspiel:")
     if kind == "random":
+        if lanes.info.continuous:
+            raise UserError(f"entrant {name} chooses among actions, and {game} has commands")
         table = None if tree is None else tree.uniform_policy()
         return Entrant(name, _make_uniform_player, table, name)
     matched = re.fullmatch(r"mcts(?:\(simulations=(\d+)\))?", kind)
@@ -181,24 +198,28 @@ def _probe(player: OpenSpielPlayer, game: Any) -> None:
     player.decide(0, state)
 
 
-def _bot(name: str, game: str) -> Entrant:
+def _bot(name: str, game: str, lanes: HostGame) -> Entrant:
     path = name.removeprefix("bot:")
     own = _BOTS.get(game.partition("(")[0], {})
-    path = own.get(path, path)
+    if path in own:
+        return Entrant(name, functools.partial(_make_bot_player, own[path]), source=name)
     if not is_dotted_path(path):
         known = f"; bots of {game}: {', '.join(own)}" if own else ""
         raise UserError(f"there is no entrant {name}{known}", hint=ALLOWED)
-    _load_bot(path)
-    return Entrant(name, functools.partial(_make_bot_player, path), source=name)
+    probe = _make_isolated_player(path, 0, lanes)
+    try:
+        probe.begin(np.zeros(1, np.uint64))
+    except (PlayerError, MoveTimeoutError) as error:
+        raise UserError(f"there is no bot {path}: {error}") from error
+    finally:
+        probe.close()
+    return Entrant(name, functools.partial(_make_isolated_player, path), source=name)
 
 
 def _load_bot(path: str) -> Policy:
     """A policy, a class of one, or a function of an observation and legal actions."""
     module, _, attribute = path.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"there is no bot {path}: {error}") from error
+    found = getattr(importlib.import_module(module), attribute)
     if isinstance(found, type):
         found = found()
     return found if isinstance(found, Policy) else FunctionPolicy(path)
@@ -221,8 +242,13 @@ def _population(path: str) -> Any:
     return load_population(path)
 
 
-def _make_bot_player(path: str, seat: int, lanes: HostGame) -> Player:
+def _make_bot_player(path: str, seat: int = 0, lanes: HostGame | None = None) -> Player:
     return PolicyPlayer(_load_bot(path))
+
+
+def _make_isolated_player(path: str, seat: int, lanes: HostGame) -> IsolatedPlayer:
+    """Whoever wrote the bot, its end is not ours."""
+    return IsolatedPlayer(functools.partial(_make_bot_player, path))
 
 
 def _make_search_player(game: str, simulations: int, seat: int, lanes: HostGame) -> Player:

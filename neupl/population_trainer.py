@@ -86,6 +86,10 @@ class PopulationTrainer:
         )
         return verification
 
+    def graph(self, state: TrainingState) -> tuple[np.ndarray, tuple[int, ...]]:
+        """See `Trainable`."""
+        return state.joint, (int(state.num_admitted),) * len(state.joint)
+
     def images(self, state: TrainingState) -> dict[str, bytes]:
         """The payoff matrix and the interaction graph."""
         num_admitted = int(state.num_admitted)

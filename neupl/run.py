@@ -1,12 +1,13 @@
 """The run folder: everything that a run leaves behind, readable without the program that wrote it.
 
-`config.yaml` (resolved), `provenance.json`, `metrics.jsonl`, `tensorboard/`, `checkpoints/`,
-`population/`, `certificate.json`, `report/`. A step's metrics are logged before its checkpoint is
-saved, so a checkpoint of step s covers all lines up to s, and a resumed run drops the lines after
-it.
+`config.yaml` (resolved), `provenance.json`, `metrics.jsonl`, `graph.jsonl`, `tensorboard/`,
+`checkpoints/`, `population/`, `certificate.json`, `report/`. A step's metrics are logged before its
+checkpoint is saved, so a checkpoint of step s covers all lines up to s, and a resumed run drops the
+lines after it.
 """
 
 import fcntl
+import io
 import json
 import math
 import os
@@ -26,6 +27,7 @@ from neupl.tensorboard_file import TensorBoardFile
 CONFIG_FILE = "config.yaml"
 PROVENANCE_FILE = "provenance.json"
 METRICS_FILE = "metrics.jsonl"
+GRAPH_FILE = "graph.jsonl"
 CERTIFICATE_FILE = "certificate.json"
 # The one-page picture, in `report/`.
 SUMMARY_FILE = "summary.png"
@@ -38,7 +40,7 @@ class Run:
         """Use `Run.create` or `Run.open`."""
         self.path = path
         self._lock: int | None = None
-        self._metrics = None
+        self._logs: dict[str, io.FileIO] = {}
         self._tensorboard: TensorBoardFile | None = None
         self._purge_step: int | None = None
 
@@ -128,17 +130,22 @@ class Run:
           OSError: the disk is full.
         """
         line = {"step": step} | {name: _plain_number(value) for name, value in metrics.items()}
-        if self._metrics is None:
-            self.lock()
-            self._metrics = (self.path / METRICS_FILE).open("ab", buffering=0)
-        # Unbuffered: a killed process leaves at most the last line torn, which `rewind` drops. On a
-        # nearly full disk the first write takes only a part, and the second says why.
-        rest = (json.dumps(line, allow_nan=False) + "\n").encode()
-        while rest:
-            rest = rest[self._metrics.write(rest) :]
+        self._append(METRICS_FILE, line)
         numbers = {n: v for n, v in line.items() if type(v) in (int, float) and n != "step"}
         if numbers:
             self._event_file().scalars(step, numbers)
+
+    def log_graph(self, step: int, graphs: Sequence[Mapping[str, Any]]) -> None:
+        """Appends a line to `graph.jsonl`: whom training meets from `step` on.
+
+        Args:
+          step: steps done.
+          graphs: as `graph_history.graphs_content` makes them.
+
+        Raises:
+          OSError: the disk is full.
+        """
+        self._append(GRAPH_FILE, {"step": step, "graphs": list(graphs)})
 
     def image(self, step: int, tag: str, png: bytes) -> None:
         """Adds a PNG picture to TensorBoard."""
@@ -154,8 +161,8 @@ class Run:
     ) -> Path:
         """Saves a checkpoint once all metrics logged so far are on disk; see `checkpoint.save`."""
         self.lock()
-        if self._metrics is not None:
-            os.fsync(self._metrics.fileno())
+        for log in self._logs.values():
+            os.fsync(log.fileno())
         return checkpoint.save(
             self.checkpoints_path, step=step, arrays=arrays, manifest=manifest, keep=keep
         )
@@ -176,28 +183,36 @@ class Run:
         self.lock()
         self._close_files()
         self._remove_leftovers()
-        lines = zip(self._metric_lines(), self.metrics(), strict=True)
-        kept = [line for line, metrics in lines if metrics["step"] <= step]
-        write_durably(self.path / METRICS_FILE, b"".join(kept))
+        for name in (METRICS_FILE, GRAPH_FILE):
+            lines = zip(self._whole_lines(name), self.lines(name), strict=True)
+            kept = [line for line, content in lines if content["step"] <= step]
+            if name == METRICS_FILE or (self.path / name).exists():
+                write_durably(self.path / name, b"".join(kept))
         self._purge_step = step + 1
         origin = self.read_json(PROVENANCE_FILE)
         again = {"step": step, **provenance(command, seed=origin["seed"])}
         self.write_json(PROVENANCE_FILE, {**origin, "resumed": [*origin["resumed"], again]})
 
     def metrics(self) -> list[dict[str, Any]]:
-        """All complete metric lines, oldest first.
+        """All complete metric lines, oldest first; errors as in `lines`."""
+        return self.lines(METRICS_FILE)
+
+    def lines(self, name: str) -> list[dict[str, Any]]:
+        """All complete lines of `metrics.jsonl` or `graph.jsonl`, oldest first.
 
         Raises:
-          UserError: a line is not what `log` writes.
+          UserError: a line is not what is written there.
         """
+        kind = {METRICS_FILE: "metric line", GRAPH_FILE: "line of a graph"}[name]
         lines = []
-        for number, line in enumerate(self._metric_lines(), start=1):
+        for number, line in enumerate(self._whole_lines(name), start=1):
             try:
                 lines.append(json.loads(line))
                 lines[-1]["step"]
             except (ValueError, TypeError, KeyError) as error:
-                path = self.path / METRICS_FILE
-                raise UserError(f"{path}, line {number} is not a metric line: {error}") from error
+                raise UserError(
+                    f"{self.path / name}, line {number} is not a {kind}: {error}"
+                ) from error
         return lines
 
     def write_json(self, name: str, content: Any) -> Path:
@@ -248,9 +263,9 @@ class Run:
             self._lock = None
 
     def _close_files(self) -> None:
-        if self._metrics is not None:
-            self._metrics.close()
-            self._metrics = None
+        for log in self._logs.values():
+            log.close()
+        self._logs.clear()
         if self._tensorboard is not None:
             self._tensorboard.close()
             self._tensorboard = None
@@ -276,8 +291,19 @@ class Run:
             self._tensorboard = TensorBoardFile(folder, purge_step=self._purge_step)
         return self._tensorboard
 
-    def _metric_lines(self) -> list[bytes]:
-        path = self.path / METRICS_FILE
+    def _append(self, name: str, content: Mapping[str, Any]) -> None:
+        """Adds a line of JSON."""
+        if name not in self._logs:
+            self.lock()
+            # Unbuffered: a killed process leaves at most the last line torn, which `rewind` drops.
+            self._logs[name] = (self.path / name).open("ab", buffering=0)
+        # On a nearly full disk the first write takes only a part, and the second says why.
+        rest = (json.dumps(content, allow_nan=False) + "\n").encode()
+        while rest:
+            rest = rest[self._logs[name].write(rest) :]
+
+    def _whole_lines(self, name: str) -> list[bytes]:
+        path = self.path / name
         if not path.exists():
             return []
         lines = path.read_bytes().splitlines(keepends=True)

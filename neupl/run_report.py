@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from evaluation.match import play_match
-from evaluation.pages.run_page import Graph, RunSummary, Track, run_page
+from evaluation.pages.run_page import run_page
+from evaluation.pages.run_summary import RunSummary, Track
 from evaluation.players import PolicyPlayer, TablePlayer
 from evaluation.relative_performance import (
     effective_diversity,
@@ -25,9 +26,10 @@ from games.types import GameError, HostGame
 from neupl.config_io import read_mapping
 from neupl.durable_files import write_durably
 from neupl.errors import UserError
+from neupl.graph_history import graph_moments, marginal_graphs
 from neupl.population import Population, load_population
 from neupl.population_files import MANIFEST_FILE, find_folder, read_files
-from neupl.run import CERTIFICATE_FILE, PROVENANCE_FILE, Run
+from neupl.run import CERTIFICATE_FILE, GRAPH_FILE, PROVENANCE_FILE, Run
 from neupl.tabular_population import TabularPopulation
 from solvers.sequence_form import mix
 from solvers.values import payoffs as exact_payoffs
@@ -97,6 +99,7 @@ def summarise(path: Path, *, num_games: int = 1, quick: bool = False) -> RunSumm
         "gaps": _tracks(metrics, GAPS),
         "tracks": _tracks(metrics, TRACKS),
         "facts": facts,
+        "history": graph_moments(run.lines(GRAPH_FILE), str(path / GRAPH_FILE)),
     }
     if not (run.population_path / MANIFEST_FILE).is_file():
         return RunSummary(
@@ -110,7 +113,8 @@ def summarise(path: Path, *, num_games: int = 1, quick: bool = False) -> RunSumm
     payoffs = getattr(population, "payoffs", None)
     if payoffs is not None:
         payoffs = np.asarray(payoffs, np.float64)[tuple(slice(size) for size in sizes)]
-    graphs = _graphs(arrays, sizes)
+    joint = arrays.get("joint", arrays.get("mixtures"))
+    graphs = () if joint is None or max(sizes) < 2 else marginal_graphs(joint, sizes)
     replays, samples = [], []
     if num_games:
         replays, samples = sample_games(population, arrays, sizes, num_games, quick=quick)
@@ -242,24 +246,6 @@ def _mixture(population: Any, seat: int, size: int) -> np.ndarray:
     if isinstance(population, Population):
         return np.asarray(population.meta_strategy[seat, :size], np.float64)
     return population.marginal(seat)
-
-
-def _graphs(arrays: Mapping[str, np.ndarray], sizes: Sequence[int]) -> tuple[Graph, ...]:
-    """Marginals of the rows over each co-player; one where all seats have the same."""
-    joint = arrays.get("joint", arrays.get("mixtures"))
-    if joint is None or max(sizes) < 2:
-        return ()
-    P, K = joint.shape[:2]
-    found = []
-    for player in range(P):
-        rows = np.asarray(joint[player], np.float64).reshape((K,) * P)
-        coplayers = [seat for seat in range(P) if seat != player]
-        for axis, coplayer in enumerate(coplayers, start=1):
-            others = tuple(other for other in range(1, P) if other != axis)
-            marginal = rows.sum(axis=others)[: sizes[player], : sizes[coplayer]]
-            found.append(Graph(player, coplayer, marginal))
-    same = P == 2 and sizes[0] == sizes[1] and np.allclose(found[0].rows, found[1].rows, atol=1e-9)
-    return tuple(found[:1] if same else found)
 
 
 def _effective(

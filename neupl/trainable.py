@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+
 from neupl.config import Config
 from neupl.run import Run
 
@@ -48,6 +50,12 @@ class Trainable(Protocol):
 
         Raises:
           CheckFailed: OpenSpiel disagrees.
+        """
+        ...
+
+    def graph(self, state: Any) -> tuple[np.ndarray, tuple[int, ...]]:
+        """Whom every strategy responds to, `[P, K, M]` over the joint of its co-players, and the
+        strategies of each seat.
         """
         ...
 

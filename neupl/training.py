@@ -189,6 +189,7 @@ def initial_state(problem: Problem) -> TrainingState:
     )
     if is_gated(config):
         state, evaluation = evaluate(problem, state)
+        state = state._replace(payoffs=evaluation.payoffs)
         return admit(problem, state, evaluation._replace(ready=True))
     trained = np.ones(num_strategies)
     if config.population.sink != "none":
@@ -199,7 +200,8 @@ def initial_state(problem: Problem) -> TrainingState:
         response_number=np.cumsum(trained).astype(np.int64),
     )
     state, evaluation = evaluate(problem, state)
-    return state._replace(joint=graph_rows(config.graph, evaluation.payoffs, solver=problem.solver))
+    joint = graph_rows(config.graph, evaluation.payoffs, solver=problem.solver)
+    return state._replace(joint=joint, payoffs=evaluation.payoffs)
 
 
 def is_gated(config: Config) -> bool:
@@ -430,6 +432,8 @@ def _metrics(
     if np.isfinite(evaluation.gains).all():
         line["eval/nash_conv" if exact else "eval/estimated_gain"] = evaluation.nash_conv
         line |= {f"eval/gain_{player}": float(g) for player, g in enumerate(evaluation.gains)}
+    if exact:
+        line["drift/payoff"] = _payoff_drift(state, evaluation)
     if evaluation.calibration is not None:
         agreement = evaluation.calibration._asdict()
         line |= {f"calibration/{name}": float(value) for name, value in agreement.items()}
@@ -441,6 +445,16 @@ def _metrics(
         "population/effective_size": effective_size(state.joint, int(state.num_admitted)),
         "population/member_distance": evaluation.member_distance,
     }
+
+
+def _payoff_drift(state: TrainingState, evaluation: Evaluation) -> float:
+    """Largest change since the evaluation before of a payoff between strategies that are older than
+    the newest, in game points.
+    """
+    newest = int(np.argmax(state.response_number))
+    earlier = [k for k in range(int(state.num_admitted)) if k != newest]
+    change = np.abs(evaluation.payoffs - state.payoffs)
+    return float(change[np.ix_(*[earlier] * (change.ndim - 1))].max(initial=0.0))
 
 
 def _payoff_over_first(evaluation: Evaluation) -> float:

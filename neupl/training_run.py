@@ -14,13 +14,14 @@ from neupl import checkpoint
 from neupl.config import Config
 from neupl.config_io import load_config, names_key
 from neupl.errors import Interrupted
+from neupl.graph_history import graphs_content, marginal_graphs
 from neupl.interrupts import StopRequest, interrupts_handled_by, raise_interrupt
 from neupl.jpsro.problem import allows_joint
 from neupl.jpsro.trainer import JointTrainer
 from neupl.payoff_source import payoff_source
 from neupl.population_trainer import PopulationTrainer
 from neupl.progress import Progress
-from neupl.run import Run
+from neupl.run import GRAPH_FILE, Run
 from neupl.run_report import PAGE_FILE, write_run_report
 from neupl.trainable import Trainable
 from neupl.training_state import from_arrays, to_arrays
@@ -146,6 +147,9 @@ class _Recorder:
     def __post_init__(self) -> None:
         self._started = self._saved = self._drawn = time.monotonic()
         self._first_step = self._saved_step = int(self.state.learner.step)
+        known = self.run.lines(GRAPH_FILE)
+        self._graphs: Any = known[-1]["graphs"] if known else None
+        self._record_graph(self.state)
 
     def record(self, state: Any, metrics: dict[str, float]) -> None:
         now, step = time.monotonic(), int(state.learner.step)
@@ -153,6 +157,7 @@ class _Recorder:
         speed = (step - self._first_step) / max(elapsed, 1e-9)
         timing = {"time/elapsed_s": elapsed, "rate/steps_per_s": speed}
         self.run.log(step, metrics | timing)
+        self._record_graph(state)
         self.state = state
         config = self.trainer.config.training
         self.progress.update(step, config.steps, **self.trainer.progress(metrics))
@@ -161,6 +166,13 @@ class _Recorder:
         if now - self._saved > config.checkpoint_every_s:
             self.save()
         self.stop.check()
+
+    def _record_graph(self, state: Any) -> None:
+        """Writes down whom training meets from here on, where that has changed."""
+        graphs = graphs_content(marginal_graphs(*self.trainer.graph(state)))
+        if graphs != self._graphs:
+            self.run.log_graph(int(state.learner.step), graphs)
+            self._graphs = graphs
 
     def save(self) -> int:
         """Saves the last state; returns its step."""

@@ -20,6 +20,21 @@
   const who = (seat) => (seat < 0 ? "chance" : `seat ${seat} (${current.seats[seat]})`);
   const signed = (value) => `${value > 0 ? "+" : ""}${Number(value.toFixed(4))}`;
 
+  // Names with their shares as bars; the one that was chosen stands out.
+  const bars = (shares, chosen) => {
+    const list = make("ul", undefined, "shares");
+    for (const [name, share] of shares) {
+      const item = make("li", undefined, name === chosen ? "chosen" : "");
+      item.append(make("span", words(name), "option"));
+      const bar = make("span", undefined, "track");
+      const filled = make("span", undefined, "filled");
+      filled.style.width = `${100 * share}%`;
+      bar.append(filled);
+      item.append(bar, make("span", `${(100 * share).toFixed(1)} %`, "number"));
+      list.append(item);
+    }
+    return list;
+  };
   const showMoves = (frame) => {
     const parts = frame.m.map(([seat, action, options]) => {
       const part = make("div", undefined, "move");
@@ -29,26 +44,20 @@
       head.append(`: ${words(action)}`);
       part.append(head);
       const known = options.filter(([, share]) => share !== null);
-      if (known.length) {
-        const list = make("ul", undefined, "shares");
-        for (const [name, share] of known) {
-          const item = make("li", undefined, name === action ? "chosen" : "");
-          item.append(make("span", words(name), "option"));
-          const bar = make("span", undefined, "track");
-          const filled = make("span", undefined, "filled");
-          filled.style.width = `${100 * share}%`;
-          bar.append(filled);
-          item.append(bar, make("span", `${(100 * share).toFixed(1)} %`, "number"));
-          list.append(item);
-        }
-        part.append(list);
-      } else if (seat >= 0) part.append(make("p", "Its probabilities are not known.", "quiet"));
+      if (known.length) part.append(bars(known, action));
+      else if (seat >= 0 && !current.physics) part.append(make("p", "Its probabilities are not known.", "quiet"));
       return part;
     });
     if (!frame.m.length) {
       parts.push(make("h3", current.forfeit || "The end"));
     }
     element("moves").replaceChildren(...parts);
+    const beliefs = (frame.b || []).map(([about, shares]) => {
+      const part = make("div", undefined, "belief");
+      part.append(make("h3", `seat ${frame.m[0][0]} believes: ${words(about)}`), bars(shares));
+      return part;
+    });
+    element("beliefs").replaceChildren(...beliefs);
   };
 
   const show = (announce) => {
@@ -61,7 +70,8 @@
     const svg = element("scene");
     svg.replaceChildren();
     svg.classList.toggle("absent", !drawn);
-    if (drawn) neuplScenes.draw[frame.s.kind](svg, frame.s, said);
+    svg.classList.toggle("space", Boolean(drawn && current.physics));
+    if (drawn) neuplScenes.draw[frame.s.kind](svg, frame.s, said, current, place);
     element("words").hidden = Boolean(drawn);
     element("words").textContent = said;
     element("known").textContent = frame.k.map((index) => words(index)).join("\n");
@@ -119,6 +129,12 @@
     current = replays[number];
     slider.max = last();
     element("about").textContent = `${current.game}, seed ${current.seed}`;
+    element("space-keys").hidden = !current.physics;
+    // Physics plays in its own time.
+    if (current.physics) {
+      const rates = [...speed.options].map((option) => Number(option.value));
+      speed.value = Math.max(...rates.filter((rate) => rate <= current.physics.model.rate), rates[0]);
+    }
     asWords.disabled = !current.frames.some((frame) => frame.s);
     setPlaying(false);
     go(0);
@@ -143,6 +159,12 @@
     End: () => step(Infinity),
     "+": () => faster(1),
     "-": () => faster(-1),
+    "[": () => neuplPhysics.turn(-0.25, 0),
+    "]": () => neuplPhysics.turn(0.25, 0),
+    "{": () => neuplPhysics.turn(0, 0.12),
+    "}": () => neuplPhysics.turn(0, -0.12),
+    "<": () => neuplPhysics.turn(0, 0, 0.8),
+    ">": () => neuplPhysics.turn(0, 0, 1.25),
     t: () => {
       asWords.checked = !asWords.checked;
       show(false);
@@ -156,6 +178,7 @@
     event.preventDefault();
     keys[event.key]();
   });
+  neuplPhysics.listen(element("scene"));
   replays.forEach((replay, number) => {
     const option = make("option", replay.name);
     option.value = number;

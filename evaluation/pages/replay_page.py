@@ -1,16 +1,20 @@
 """The page that plays replays: self-contained, and no other program is needed to watch them."""
 
+import base64
 from collections.abc import Sequence
 from typing import Any
 
 from evaluation.pages.page import Section, name, page, text
 from evaluation.pages.tables import Cell, Column, table
-from evaluation.replay import Replay
+from evaluation.physics_replay import coordinates, model_content, physics_of
+from evaluation.replay import Replay, bytes_of
 from evaluation.replay_frames import frames
 
-ASSETS = ("replay.css", "scenes.js", "replay.js")
+ASSETS = ("replay.css", "scenes.js", "physics.js", "replay.js")
+# Possibilities of a belief that are shown, the likeliest.
+MAX_BELIEVED = 12
 # Steps a second that a reader may choose, and the first of them.
-SPEEDS, FIRST_SPEED = (0.5, 1, 2, 5, 10, 25, 60, 500), 1
+SPEEDS, FIRST_SPEED = (0.5, 1, 2, 5, 10, 25, 40, 60, 500), 1
 
 
 def replay_page(replays: Sequence[tuple[str, Replay]]) -> str:
@@ -62,6 +66,7 @@ def viewer() -> str:
 </div>
 <div>
 <div id="moves"></div>
+<div id="beliefs"></div>
 <div class="scroll"><table><caption>Payoff so far, in game points</caption>
 <thead><tr><th scope="col">Seat</th><th scope="col">Strategy</th>
 <th scope="col" class="number">Paid</th></tr></thead><tbody id="returns"></tbody></table></div>
@@ -70,7 +75,10 @@ def viewer() -> str:
 </div>
 </div>
 <p class="keys">Keys: <kbd>space</kbd> play and pause, <kbd>←</kbd> <kbd>→</kbd> a step,
-<kbd>Home</kbd> <kbd>End</kbd>, <kbd>+</kbd> <kbd>-</kbd> speed, <kbd>t</kbd> text.</p>"""
+<kbd>Home</kbd> <kbd>End</kbd>, <kbd>+</kbd> <kbd>-</kbd> speed, <kbd>t</kbd> text.
+<span id="space-keys" hidden>The view turns and comes nearer by dragging and the wheel, or by
+<kbd>[</kbd> <kbd>]</kbd>, <kbd>{{</kbd> <kbd>}}</kbd>, <kbd>&lt;</kbd> <kbd>&gt;</kbd>.</span>
+</p>"""
 
 
 def replay_content(label: str, replay: Replay) -> dict[str, Any]:
@@ -85,10 +93,17 @@ def replay_content(label: str, replay: Replay) -> dict[str, Any]:
         moves = []
         for move in frame.moves:
             options = [
-                [index(option), None if share is None else float(f"{share:.4g}")]
+                [index(option), None if share is None else _short(share)]
                 for option, share in move.options
             ]
             moves.append([move.seat, index(move.action), options])
+        beliefs = [
+            [
+                index(about),
+                [[index(words), _short(share)] for words, share in shares[:MAX_BELIEVED]],
+            ]
+            for about, shares in frame.beliefs
+        ]
         shown.append(
             {
                 "t": index(frame.text),
@@ -96,6 +111,7 @@ def replay_content(label: str, replay: Replay) -> dict[str, Any]:
                 "m": moves,
                 "r": [float(f"{paid:.6g}") for paid in frame.returns],
                 "s": frame.scene,
+                **({"b": beliefs} if beliefs else {}),
             }
         )
     lost = replay.forfeit
@@ -107,7 +123,19 @@ def replay_content(label: str, replay: Replay) -> dict[str, Any]:
         "forfeit": lost and f"Seat {lost.seat} forfeits ({lost.reason}): {lost.detail}",
         "strings": list(strings),
         "frames": shown,
+        **({"physics": _physics(replay)} if replay.driver == "physics" else {}),
     }
+
+
+def _physics(replay: Replay) -> dict[str, Any]:
+    """What is drawn, and the coordinates of all moments, float32 in base64."""
+    moments = coordinates(replay)
+    model = model_content(physics_of(replay))
+    return {"model": model, "coordinates": base64.b64encode(bytes_of(moments)).decode()}
+
+
+def _short(share: float) -> float:
+    return float(f"{share:.4g}")
 
 
 def _episodes(replays: Sequence[tuple[str, Replay]]) -> str:

@@ -5,16 +5,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
 
 from evaluation.pages.curve_figure import Curve, curves_svg
+from evaluation.pages.graph_figure import graph_figure
 from evaluation.pages.page import Section, name, page, text
 from evaluation.pages.replay_page import ASSETS, replay_content, viewer
+from evaluation.pages.run_summary import Graph, GraphMoment, RunSummary, Track
 from evaluation.pages.tables import Cell, Column, bar, table
-from evaluation.relative_performance import Transitivity
-from evaluation.replay import Replay
 
 MAX_SHOWN = 32
+# Changes of the graph that a page has; the run's folder has all.
+MAX_MOMENTS = 100
 _STRONGEST = 0.62
 _QUANTITIES = {
     "nash_conv": "NashConv",
@@ -27,78 +28,6 @@ _METHODS = {
     "sampled": "sampled",
     "trained_best_response": "a lower bound by a trained best response",
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Track:
-    """A figure of a run as it was logged.
-
-    Attributes:
-      title: what it is, with its unit.
-      steps: at which it was logged.
-      seconds: wall-clock time of training by then.
-      values: finite.
-    """
-
-    title: str
-    steps: tuple[float, ...]
-    seconds: tuple[float, ...]
-    values: tuple[float, ...]
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Graph:
-    """Whom the strategies of a seat were trained against.
-
-    Attributes:
-      player: the seat that responds.
-      coplayer: the seat that is met.
-      rows: `[K, K]` row k is the mixture of the co-player's strategies that strategy k responds to.
-    """
-
-    player: int
-    coplayer: int
-    rows: Float64[np.ndarray, "K L"]
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class RunSummary:
-    """What a run folder says.
-
-    Attributes:
-      name: of the run.
-      game: what `games.load_game` accepts.
-      method: how it was made, in words.
-      certificate: as in `certificate.json`; `None` while there is none.
-      gaps: the gap as it was logged, the headline first.
-      tracks: other figures as they were logged.
-      payoffs: `[K_0, ..., K_{P-1}, P]` between the admitted strategies, in game points; `None`
-        where there are too many.
-      payoffs_are: `"exact"` or `"estimated"`.
-      mixtures: per seat, how often each strategy is played.
-      graphs: whom strategies were trained against; empty for solvers.
-      sizes: figures of how many strategies there really are, by name.
-      transitivity: of two-player zero-sum payoffs, seats averaged out.
-      facts: configuration and provenance, by heading.
-      replays: sample games, by label.
-      samples: per strategy of seat 0, numbers of its replays.
-    """
-
-    name: str
-    game: str
-    method: str
-    certificate: Mapping[str, Any] | None
-    gaps: tuple[Track, ...]
-    tracks: tuple[Track, ...]
-    payoffs: Float64[np.ndarray, "..."] | None
-    payoffs_are: str
-    mixtures: tuple[Float64[np.ndarray, "_"], ...]
-    graphs: tuple[Graph, ...]
-    sizes: Mapping[str, float]
-    transitivity: Transitivity | None
-    facts: Mapping[str, Mapping[str, Any]]
-    replays: tuple[tuple[str, Replay], ...] = ()
-    samples: tuple[tuple[int, ...], ...] = ()
 
 
 def run_page(runs: Sequence[RunSummary], comparisons: Sequence[Mapping[str, Any]] = ()) -> str:
@@ -148,14 +77,25 @@ def run_content(run: RunSummary) -> dict[str, Any]:
         "payoffs": None if run.payoffs is None else run.payoffs.tolist(),
         "payoffs_are": run.payoffs_are,
         "mixtures": [own.tolist() for own in run.mixtures],
-        "graphs": [
-            {"player": g.player, "coplayer": g.coplayer, "rows": g.rows.tolist()}
-            for g in run.graphs
+        "graphs": _graph_content(run.graphs),
+        "history": [
+            {"step": moment.step, "graphs": _graph_content(moment.graphs)}
+            for moment in _thinned(run.history)
         ],
         "sizes": dict(run.sizes),
         "transitive": run.transitivity and _finite(run.transitivity.transitive),
         "cyclic": run.transitivity and _finite(run.transitivity.cyclic),
     }
+
+
+def _graph_content(graphs: Sequence[Graph]) -> list[dict[str, Any]]:
+    return [{"player": g.player, "coplayer": g.coplayer, "rows": g.rows.tolist()} for g in graphs]
+
+
+def _thinned(history: Sequence[GraphMoment]) -> list[GraphMoment]:
+    """At most `MAX_MOMENTS`, spread over all, the first and the last among them."""
+    places = np.linspace(0, len(history) - 1, min(len(history), MAX_MOMENTS))
+    return [history[int(place)] for place in places.round()]
 
 
 def _lead(runs: Sequence[RunSummary]) -> str:
@@ -254,8 +194,9 @@ def _run_sections(run: RunSummary, number: int, *, alone: bool) -> list[Section]
     parts = []
     if run.payoffs is not None and run.payoffs[..., 0].size > 1:
         parts.append(Section(f"payoffs-{number}", f"Payoffs{of}", _payoffs(run)))
-    if run.graphs:
-        parts.append(Section(f"graph-{number}", f"Interaction graph{of}", _graphs(run)))
+    if run.graphs or run.history:
+        body = (_graphs(run) if run.graphs else "") + _history(run)
+        parts.append(Section(f"graph-{number}", f"Interaction graph{of}", body))
     parts.append(Section(f"population-{number}", f"Population{of}", _population(run)))
     if run.tracks:
         parts.append(Section(f"tracks-{number}", f"Training{of}", _tracks(run)))
@@ -285,6 +226,7 @@ def _graphs(run: RunSummary) -> str:
             signed=False,
         )
         for graph in run.graphs
+        if (graph.player, graph.coplayer) not in _repeated([run.graphs])
     ]
     return (
         "<p>Strategies stand in the order in which they joined, so that reading down is reading "
@@ -292,6 +234,46 @@ def _graphs(run: RunSummary) -> str:
         "row since may respond to later ones.</p>"
         f'<div class="columns">{"".join(tables)}</div>'
     )
+
+
+def _history(run: RunSummary) -> str:
+    """The graph over time: a figure for every seat and co-player."""
+    moments = _thinned(run.history)
+    if not moments:
+        return ""
+    end = max((step for track in (*run.gaps, *run.tracks) for step in track.steps), default=0.0)
+    pairs = {(g.player, g.coplayer) for moment in moments for g in moment.graphs}
+    figures = []
+    for player, coplayer in sorted(pairs - _repeated([moment.graphs for moment in moments])):
+        known = [
+            (moment.step, graph.rows[:MAX_SHOWN])
+            for moment in moments
+            for graph in moment.graphs
+            if (graph.player, graph.coplayer) == (player, coplayer)
+        ]
+        if not any(rows.any() for _, rows in known):
+            continue
+        label = f"Whom strategies of seat {player} were trained against, over the steps"
+        steps, rows = zip(*known, strict=True)
+        caption = (
+            f"{label}: a strip per strategy, in which the strategies of seat {coplayer} that it "
+            "responded to are stacked by their shares, with their numbers."
+        )
+        svg = graph_figure(label, steps, rows, end)
+        figures.append(f"<figure>{svg}<figcaption>{text(caption)}</figcaption></figure>")
+    few = len(moments) < len(run.history)
+    said = f"<p>{len(moments)} of {len(run.history)} changes are shown.</p>" if few else ""
+    return f'<h3>Over time</h3>{said}<div class="columns">{"".join(figures)}</div>'
+
+
+def _repeated(moments: Sequence[Sequence[Graph]]) -> set[tuple[int, int]]:
+    """Seat 1 of two, where it always met whom seat 0 met: shown once."""
+    for graphs in moments:
+        if len(graphs) != 2 or graphs[0].rows.shape != graphs[1].rows.shape:
+            return set()
+        if not np.allclose(graphs[0].rows, graphs[1].rows, atol=1e-9):
+            return set()
+    return {(1, 0)}
 
 
 def _heat(label: str, caption: str, matrix: np.ndarray, *, signed: bool) -> str:

@@ -33,6 +33,7 @@ EXTRAS = {
         ("clarabel", "cvxopt", "cvxpy", "ecos", "nashpy", "networkx", "pgx", "piqp"),
     ),
     "psro": Extra("OpenSpiel's PSRO with learned responses, for comparison", ("dm-haiku", "rlax")),
+    "film": Extra("replays as MP4", ("imageio-ffmpeg",)),
     "ratings": Extra("reading Parquet", ("pyarrow",)),
     "test": Extra("the test suite", ("beartype", "hypothesis", "pytest", "pytest-xdist", "ruff")),
 }

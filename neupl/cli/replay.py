@@ -34,6 +34,9 @@ class Replay(OutputOptions):
     gif: Annotated[Path | None, tyro.conf.arg(metavar="FILE.gif")] = None
     """Write a film of one replay."""
 
+    mp4: Annotated[Path | None, tyro.conf.arg(metavar="FILE.mp4")] = None
+    """The same as an MP4; needs imageio-ffmpeg."""
+
 
 def run(command: Replay) -> int:
     """Reads the files and does what was asked."""
@@ -47,8 +50,9 @@ def run(command: Replay) -> int:
         found = {str(path): check_replay(replay) for path, replay in replays.items()}
     if command.html is not None:
         write_page(command.html, replays)
-    if command.gif is not None:
-        write_film(command.gif, replays)
+    films = [film for film in (command.gif, command.mp4) if film is not None]
+    for film in films:
+        write_film(film, replays, kind=".gif" if film is command.gif else ".mp4")
     report = {
         "replays": [
             {
@@ -63,7 +67,7 @@ def run(command: Replay) -> int:
             for path, replay in replays.items()
         ],
         "page": command.html and str(command.html),
-        "film": command.gif and str(command.gif),
+        "films": list(map(str, films)),
     }
     wrong = {path: words for path, words in found.items() if words}
     if wrong:
@@ -77,10 +81,10 @@ def run(command: Replay) -> int:
     elif command.check:
         for path, replay in replays.items():
             print(f"{path}: {len(replay.steps)} steps re-played, nothing differs")
-    elif command.html is None and command.gif is None:
+    elif command.html is None and not films:
         for path, replay in replays.items():
             print("\n".join(_told(path, replay)))
-    for written in filter(None, () if command.json else (command.html, command.gif)):
+    for written in filter(None, () if command.json else (command.html, *films)):
         print(f"wrote {written}")
     return 0
 
@@ -125,29 +129,43 @@ def write_page(page: Path, replays: "dict[Path, Episode]") -> None:
         raise UserError(f"--html {page}: {error.strerror or error}") from error
 
 
-def write_film(film: Path, replays: "dict[Path, Episode]") -> None:
+def write_film(film: Path, replays: "dict[Path, Episode]", *, kind: str) -> None:
     """Writes the film of a replay.
 
+    Args:
+      film: the file.
+      replays: the only one.
+      kind: `.gif` or `.mp4`.
+
     Raises:
-      UserError: there are several, it is too long, or it cannot be written there.
+      UserError: there are several, it is too long, what is needed is not installed, or it cannot be
+        written there.
     """
-    from evaluation.replay_film import gif_bytes
+    from evaluation.replay_film import gif_bytes, mp4_bytes
     from evaluation.types import DataError
+    from games.types import GameError
     from neupl.durable_files import write_durably
     from neupl.errors import UserError
+    from soccer.drawing import draw_frames
 
-    if film.suffix.lower() != ".gif":
-        raise UserError(f"--gif {film}: expected a name that ends in .gif")
+    option = f"--{kind[1:]}"
+    if film.suffix.lower() != kind:
+        raise UserError(f"{option} {film}: expected a name that ends in {kind}")
     if len(replays) != 1:
-        raise UserError(f"--gif films one replay, there are {len(replays)}", hint="name one file")
+        raise UserError(
+            f"{option} films one replay, there are {len(replays)}", hint="name one file"
+        )
+    film_bytes = {".gif": gif_bytes, ".mp4": mp4_bytes}[kind]
     try:
-        write_durably(film, gif_bytes(next(iter(replays.values()))))
-    except DataError:
+        write_durably(film, film_bytes(next(iter(replays.values())), draw=draw_frames))
+    except (DataError, GameError):
         raise
+    except ModuleNotFoundError as error:
+        raise UserError(f"{option} {film}: {error}") from error
     except ValueError as error:
-        raise UserError(f"--gif {film}: {error}", hint="use --html") from error
+        raise UserError(f"{option} {film}: {error}", hint="use --html") from error
     except OSError as error:
-        raise UserError(f"--gif {film}: {error.strerror or error}") from error
+        raise UserError(f"{option} {film}: {error.strerror or error}") from error
 
 
 def _told(path: Path, replay: "Episode") -> Iterator[str]:
@@ -168,6 +186,9 @@ def _told(path: Path, replay: "Episode") -> Iterator[str]:
                 f"{name} {share:.3f}" for name, share in move.options if share is not None
             )
             yield f"  {who}: {move.action}" + (f"   ({shares})" if shares else "")
+        for about, possible in frame.beliefs:
+            shares = ", ".join(f"{words} {share:.3f}" for words, share in possible)
+            yield f"  seat {frame.moves[0].seat} believes, of {about}: {shares}"
     if replay.forfeit is not None:
         lost = replay.forfeit
         yield f"seat {lost.seat} forfeits ({lost.reason}): {seen(lost.detail)}"

@@ -55,7 +55,8 @@ class Tournament(WorkerOptions, OutputOptions):
     """Keep the first N games of each seating as replays, and a page that plays them."""
 
     move_limit_s: Annotated[float | None, tyro.conf.arg(metavar="S")] = None
-    """Seconds that a decision may take; more is a loss. Results then depend on the machine."""
+    """Seconds that a decision may take; more is a loss. Results then depend on the machine. Without
+    it nothing is limited but bots of your own, which lose after a minute without an answer."""
 
     rounds: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Swiss: rounds, by default the binary logarithm of the number of entrants."""

@@ -107,6 +107,10 @@ class JointTrainer:
         )
         return verification
 
+    def graph(self, state: JointState) -> tuple[np.ndarray, tuple[int, ...]]:
+        """See `Trainable`."""
+        return state.mixtures, tuple(state.sizes.tolist())
+
     def images(self, state: JointState) -> dict[str, bytes]:
         """Nothing: a joint of several seats is no matrix."""
         return {}

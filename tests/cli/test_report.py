@@ -16,7 +16,12 @@ from solvers.sequence_form import mix
 from solvers.values import payoffs
 from tests.evaluation.browser import dom_and_complaints, needs_browser
 
-SETTINGS = ("training.steps=60", "population.size=3", "network.hidden_sizes=[8]")
+SETTINGS = (
+    "training.steps=60",
+    "training.max_steps_per_row=20",
+    "population.size=3",
+    "network.hidden_sizes=[8]",
+)
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +61,19 @@ def test_numbers_of_the_page_follow_from_the_folder(trained):
     np.testing.assert_allclose(run["mixtures"], mixture)
     np.testing.assert_allclose(run["graphs"][0]["rows"], arrays["joint"][0, :K, :K])
 
+    # The graph over the steps: as logged, row by row, and at the exported step that of the export.
+    logged = [json.loads(line) for line in (trained / "graph.jsonl").read_text().splitlines()]
+    assert [moment["step"] for moment in run["history"]] == [line["step"] for line in logged]
+    assert logged[0]["step"] == 0 and len(logged) >= K - 1
+    for moment, line in zip(run["history"], logged, strict=True):
+        for graph, said in zip(moment["graphs"], line["graphs"], strict=True):
+            assert (graph["player"], graph["coplayer"]) == (said["player"], said["coplayer"])
+            pairs = [[[j, v] for j, v in enumerate(row) if v] for row in graph["rows"]]
+            assert pairs == said["rows"]
+    (now,) = [m for m in run["history"] if m["step"] < manifest["step"]][-1:]
+    exported = np.array([graph["rows"] for graph in now["graphs"]])[0]
+    np.testing.assert_allclose(exported[:K, :K], arrays["joint"][0, :K, :K], atol=1e-6)
+
     lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     gap = run["gaps"][0]
     assert gap["steps"] == [line["step"] for line in lines]
@@ -65,6 +83,10 @@ def test_numbers_of_the_page_follow_from_the_folder(trained):
     assert titles["distinct strategies"]["values"] == [
         line["population/effective_size"] for line in lines
     ]
+
+    drift = next(track for title, track in titles.items() if title.startswith("drift: largest ch"))
+    assert drift["values"] == [line["drift/payoff"] for line in lines]
+    assert 0 <= max(drift["values"]) <= tree.payoff_range
 
     # Sizes: the exponential of the entropy, and the Hodge decomposition from its definition.
     positive = mixture[0][mixture[0] > 0]
@@ -110,6 +132,10 @@ def test_an_unfinished_run_has_a_page_and_a_broken_one_an_error(tiny, trained, t
     (path / "metrics.jsonl").write_text("nonsense\n")
     done = tiny.forked("report", path)
     assert done.returncode == 2 and "line 1 is not a metric line" in done.stderr
+    (path / "metrics.jsonl").unlink()
+    (path / "graph.jsonl").write_text('{"step": 0, "graphs": [{"player": 0}]}\n')
+    done = tiny.forked("report", path)
+    assert done.returncode == 2 and "line 1 is no interaction graph" in done.stderr
     done = tiny.forked("report", tmp_path / "nowhere")
     assert done.returncode == 2 and "there is no run" in done.stderr
 

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 
 BOTS = '''
+import ctypes
+import os
+
 import numpy as np
 
 
 class Stubborn:
-    """Always action 1, but where it crashes or does what is not allowed."""
+    """Always action 1, but where it crashes, hangs, or does what is not allowed."""
 
     def initial_memory(self, batch):
         return ()
@@ -21,6 +24,12 @@ class Stubborn:
     def act(self, memory, observation, mask, key):
         if not mask[:, 1].all() and "{how}" == "crash":
             raise RuntimeError("no")
+        if not mask[:, 1].all() and "{how}" == "exit":
+            print("on its way out")
+            os._exit(3)
+        if not mask[:, 1].all() and "{how}" == "hang":
+            # Holds the interpreter: no signal reaches it.
+            ctypes.PyDLL(None).sleep(1000)
         return np.full(len(mask), 7 if "{how}" == "illegal" else 1), None, ()
 '''
 # Lasts through a few dozen blocks.
@@ -147,20 +156,31 @@ def test_two_workers_play_the_same_games(tiny, solved, tmp_path):
     assert outcome_of(tmp_path / "1") == outcome_of(tmp_path / "2")
 
 
-@pytest.mark.parametrize("how", ["crash", "illegal"])
-def test_what_a_bot_does_wrong_is_recorded(tiny, tmp_path, how):
+@pytest.mark.parametrize(
+    ("how", "reason", "words"),
+    [
+        ("crash", "crash", "RuntimeError: no"),
+        ("illegal", "illegal", "action 7; legal are"),
+        ("exit", "crash", "its process ended with exit code 3"),
+        ("hang", "timeout", "more than 0.2 s for a decision"),
+    ],
+)
+def test_what_a_bot_does_wrong_is_recorded(tiny, tmp_path, how, reason, words):
     (tmp_path / f"bots_{how}.py").write_text(BOTS.replace("{how}", how))
     path = tmp_path / "out"
     entrant = f"bot:bots_{how}:Stubborn"
     # The folder in which a command is called is searched for bots.
     done = tiny.forked(
         "tournament", "openspiel:random", entrant, "--game", "leduc_poker", "--games", "8",
-        "--batch", "8", "--quiet", "--out", path, "--json", folder=tmp_path,
+        "--batch", "8", "--quiet", "--out", path, "--json",
+        *(("--move-limit-s", "0.2") if how == "hang" else ()), folder=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    # What the bot prints does not mix with the answer.
     content = json.loads(done.stdout)
     assert {lost["entrant"] for lost in content["forfeits"]} == {entrant}
-    assert {lost["reason"] for lost in content["forfeits"]} == {how}
+    assert any(lost["reason"] == reason and words in lost["detail"] for lost in content["forfeits"])
+    assert {row["reason"] for row in content["forfeits"]} <= {reason, "crash"}
     assert "Forfeits" in (path / "index.html").read_text()
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from evaluation.match import play_match
 from evaluation.players import Choice, OpenSpielPlayer, TablePlayer, UniformPlayer
 from evaluation.replay import CHANCE, Move, Replay, Step, parse_replay, replay_bytes
-from evaluation.replay_film import FRAME_MS, LAST_FRAME_MS, PICTURE_MS, gif_bytes
+from evaluation.replay_film import FRAME_MS, LAST_FRAME_MS, PICTURE_MS, gif_bytes, mp4_bytes
 from evaluation.replay_frames import frames
 from evaluation.replay_states import check_replay
 from evaluation.types import DataError
@@ -229,3 +229,18 @@ def test_a_film_has_a_frame_for_every_position(game):
         shown += film.info["duration"]
     each = FRAME_MS if game == "leduc_poker" else PICTURE_MS
     assert shown == each * len(replay.steps) + LAST_FRAME_MS
+
+
+def test_the_mp4_lasts_as_long_as_the_gif(tmp_path):
+    replay = recorded("kuhn_poker", number=1)[0]
+    try:
+        import imageio_ffmpeg
+    except ImportError:
+        with pytest.raises(ModuleNotFoundError, match="imageio-ffmpeg"):
+            mp4_bytes(replay)
+        return
+    path = tmp_path / "film.mp4"
+    path.write_bytes(mp4_bytes(replay))
+    number, seconds = imageio_ffmpeg.count_frames_and_secs(str(path))
+    assert number >= len(replay.steps) + 1
+    assert seconds == pytest.approx((FRAME_MS * len(replay.steps) + LAST_FRAME_MS) / 1000, abs=0.2)
