@@ -20,7 +20,8 @@ class PopulationConfig:
     """Strategy 0: `uniform` (legal actions with equal probability), `none` (strategy 0 is trained
     like the others), or a policy to start from: a JSON file of `{information state:
     [probabilities]}` or `RUN#k`; for runs that only play, `package.module:function` of one
-    observation and its legal actions.
+    observation and its legal actions. Of continuous actions `uniform` is a normal distribution as
+    wide as the uniform one, and the function returns means and log standard deviations.
     """
     symmetric: bool = False
     """One table of strategies for all seats; an error unless the game is symmetric."""
@@ -89,6 +90,14 @@ class NetworkConfig:
     """Conditional: embed the index of a strategy beside its row of the graph."""
     critic_hidden_size: int = 64
     """Width of the critic's hidden layer."""
+    critic_reads: Literal["features", "observation"] = "features"
+    """Conditional, without a memory: what the critic reads: the policy's last hidden layer, or also
+    the `observation` itself, which may tell of the value what no action hangs on.
+    """
+    normalise: bool = False
+    """Conditional, without a memory: shift and scale observations by their running mean and
+    standard deviation, for those in physical units.
+    """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,6 +141,10 @@ class LearnerConfig:
     """Exact: gradient steps on one evaluation of the tree."""
     episodes: int = 4096
     """PPO: episodes of one step."""
+    horizon: int = 0
+    """PPO: steps of the game that each lane plays instead of one episode, for long ones: finished
+    episodes are followed by others, the last one is cut off there. 0 is one episode.
+    """
     epochs: int = 2
     """PPO: how often each step goes over its episodes."""
     unroll: int = 64
@@ -146,6 +159,12 @@ class LearnerConfig:
     """PPO: weight of the divergence from the policy that played the batch, as a fraction of the
     payoff range per nat: magnetic mirror descent, whose magnet is the uniform policy.
     """
+    symmetry: bool = False
+    """PPO: half of the decisions of every gradient step, drawn anew for each, are shown as their
+    mirror image, in games that have one.
+    """
+    discount: float = 1.0
+    """PPO: what the return of a seat's next decision counts in that of this one, in (0, 1]."""
     trace: float = 0.95
     """PPO: lambda of generalised advantage estimation, in [0, 1]."""
     critic_weight: float = 0.1
@@ -396,6 +415,20 @@ class Config:
             "auto or exact with learner.kind=exact, which has the game tree; learner.kind=ppo "
             "allows all",
         )
+        plain = conditional and not remembers
+        for key, changed in (
+            ("normalise", self.network.normalise),
+            ("critic_reads", self.network.critic_reads != "features"),
+        ):
+            _require(
+                not changed or plain,
+                f"network.{key}",
+                getattr(self.network, key),
+                "as by default unless network.kind is conditional and network.memory none",
+            )
+        _require(self.learner.horizon >= 0, "learner.horizon", self.learner.horizon, "at least 0")
+        share = self.learner.discount
+        _require(0 < share <= 1, "learner.discount", share, "in (0, 1]")
         trace, clip = self.learner.trace, self.learner.clip
         _require(0 <= trace <= 1, "learner.trace", trace, "in [0, 1]")
         _require(clip > 0, "learner.clip", clip, "positive")
