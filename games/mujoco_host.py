@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64, UInt64
 
 from games.lane_streams import LaneStreams, make_streams
-from games.types import GameError, GameInfo, TimeStep
+from games.types import GameError, GameInfo, Mirror, TimeStep
 
 if TYPE_CHECKING:
     import mujoco
@@ -66,6 +66,8 @@ class MujocoTask(Protocol):
       xml: the model as MJCF.
       substeps: physics steps in a control step.
       observation_kind: what observations are, in a word.
+
+    A task whose mirror image is the task itself may have a `games.types.Mirror` as `mirror`.
     """
 
     info: GameInfo
@@ -123,6 +125,7 @@ class MujocoHost:
             raise GameError(f"num_threads is {num_threads}: it must be at least 1")
         self.task, self.info = task, task.info
         self.observation_kind = task.observation_kind
+        self.mirror: Mirror | None = getattr(task, "mirror", None)
         self._num_threads = num_threads
         self._model: mujoco.MjModel | None = None
 
@@ -195,6 +198,7 @@ class MujocoHost:
         Raises:
           ValueError: actions of the wrong shape, or not finite; the message names lane and seat.
         """
+        actions = np.asarray(actions)
         self._check_actions(states, actions)
         lanes = _selected(~states.over)
         rewards = np.zeros((len(states.over), self.info.num_players))

@@ -130,17 +130,10 @@ def load_simulator(name: str) -> Game | HostGame:
     Any other game is what `load_game` gives.
 
     Raises:
-      GameError: nothing of that name, OpenSpiel's game cannot be stepped reproducibly, or actions
-        are continuous, which what is trained on simulators does not take.
+      GameError: nothing of that name, or OpenSpiel's game cannot be stepped reproducibly.
     """
     if not _is_open_spiel(name):
-        game = load_game(name)
-        if game.info.continuous:
-            raise GameError(
-                f"{name} has continuous actions: populations are trained on games with a list of "
-                "actions alone; `games.load_game` loads it to be played"
-            )
-        return game
+        return load_game(name)
     from games.open_spiel_host import OpenSpielHost
     from games.open_spiel_tree import UnknownGameError
 

@@ -77,6 +77,22 @@ class GameInfo(NamedTuple):
         return self.max_return - self.min_return
 
 
+class Mirror(NamedTuple):
+    """How everything looks to a player whose world is the mirror image: `seen[order] * sign`.
+
+    Attributes:
+      observation_order: `[O]`.
+      observation_sign: `[O]`.
+      action_order: `[A]`.
+      action_sign: `[A]`.
+    """
+
+    observation_order: np.ndarray
+    observation_sign: np.ndarray
+    action_order: np.ndarray
+    action_sign: np.ndarray
+
+
 @runtime_checkable
 class Game(Protocol):
     """A game as pure JAX functions on one instance; chance is resolved inside `init` and `step`."""

@@ -14,6 +14,7 @@ QUANTITY_NAMES = {
     "cce_gap": "CCE gap",
     "ce_gap": "CE gap",
     "cce_gain": "CCE gain",
+    "mean_return": "mean return",
 }
 
 

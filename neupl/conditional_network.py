@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from neupl.observation_statistics import COLLECTION, normalised
 from neupl.types import Rows
 
 
@@ -21,7 +22,7 @@ class ConditionalNetwork(nn.Module):
     observations.
 
     Attributes:
-      num_actions: number of action ids `A`.
+      num_actions: number of action ids `A`, or of whatever outputs choose an action.
       hidden_sizes: width of each hidden layer of the policy.
       embedding_size: width `E` of the strategy embedding.
       use_index: whether the identity of a strategy is embedded beside its row.
@@ -30,6 +31,9 @@ class ConditionalNetwork(nn.Module):
         features, which it leaves alone.
       action_values: whether the critic tells the value of every action, `[..., A]`, instead of one
         value; it reads the policy's features then, and shapes them.
+      critic_observes: whether a critic that reads the policy's features reads the observation too.
+      normalise: whether observations are shifted and scaled by statistics that are kept among the
+        variables (`neupl.observation_statistics`).
     """
 
     num_actions: int
@@ -39,6 +43,8 @@ class ConditionalNetwork(nn.Module):
     critic_hidden_size: int
     critic_shapes: bool = False
     action_values: bool = False
+    critic_observes: bool = False
+    normalise: bool = False
 
     @nn.compact
     def __call__(
@@ -103,6 +109,13 @@ class ConditionalNetwork(nn.Module):
                 return jnp.einsum("sp,pkh->ksh", seat, of_strategy)
             return acts @ of_strategy.reshape(acts.shape[-1], -1)
 
+        if self.normalise:
+            mean, variance = (
+                self.variable(COLLECTION, name, fill, observation.shape[-1:]).value
+                for name, fill in (("mean", jnp.zeros), ("variance", jnp.ones))
+            )
+            self.variable(COLLECTION, "count", jnp.zeros, ())
+            observation = normalised(observation, mean, variance)
         seen = jnp.concatenate([observation, seat], axis=-1)
         hidden = seen
         for layer, size in enumerate(self.hidden_sizes):
@@ -120,6 +133,9 @@ class ConditionalNetwork(nn.Module):
         read = seen if self.critic_shapes else hidden
         if not (self.critic_shapes or self.action_values):
             read = jax.lax.stop_gradient(hidden)
+        if self.critic_observes:
+            wide = jnp.broadcast_to(seen, (*read.shape[:-1], seen.shape[-1]))
+            read = jnp.concatenate([wide, read], axis=-1)
         against = nn.Dense(self.critic_hidden_size, use_bias=False, name="inject_critic")(met)
         if profile is None:
             against = spread(against)
@@ -134,7 +150,7 @@ def coplayer_marginals(
     joint: Float[Array, "P N M"], num_strategies: int | None = None
 ) -> Float[Array, "P N J"]:
     """Marginals of each co-player, side by side: `J = (P - 1) * K`; for two players the rows
-    themselves.
+    themselves, and so for one, whose only strategy meets nobody.
 
     Args:
       joint: for each seat, rows over the `M = K ** (P - 1)` joint profiles of its co-players.
@@ -170,7 +186,11 @@ def _embedding_met(
 def drawn_embeddings(
     embedding: Float[Array, "P K E"], seat: Float[Array, "S P"], profile: Float[Array, "S N K"]
 ) -> Float[Array, "S G"]:
-    """Embeddings of the co-players of each observation's seat, as `_embedding_met` orders them."""
+    """Embeddings of the co-players of each observation's seat, as `_embedding_met` orders them; a
+    player alone is told of itself in their place.
+    """
+    if profile.shape[1] == 1:
+        return profile[:, 0] @ embedding[0]
     met = 0.0
     for p, seats in enumerate(_other_tables(embedding.shape[0], profile.shape[1] - 1)):
         own = [profile[:, 1 + i] @ embedding[q] for i, q in enumerate(seats)]

@@ -22,7 +22,8 @@ class PopulationConfig:
     """Strategy 0: `uniform` (legal actions with equal probability), `none` (strategy 0 is trained
     like the others), or a policy to start from: a JSON file of `{information state:
     [probabilities]}` or `RUN#k`; for runs that only play, `package.module:function` of one
-    observation and its legal actions.
+    observation and its legal actions. Of continuous actions `uniform` is a normal distribution as
+    wide as the uniform one, and the function returns means and log standard deviations.
     """
     symmetric: bool = False
     """One table of strategies for all seats; an error unless the game is symmetric."""
@@ -98,6 +99,14 @@ class NetworkConfig:
     readout_sizes: tuple[int, ...] = ()
     """Conditional: widths of the hidden layers of a head that reads from what a seat has seen, or
     remembers, which strategy its opponent plays; none has no such head. Two players.
+    """
+    critic_reads: Literal["features", "observation"] = "features"
+    """Conditional, without a memory: what the critic reads: the policy's last hidden layer, or also
+    the `observation` itself, which may tell of the value what no action hangs on.
+    """
+    normalise: bool = False
+    """Conditional, without a memory: shift and scale observations by their running mean and
+    standard deviation, for those in physical units.
     """
 
 
@@ -387,6 +396,20 @@ class Config:
             payoffs,
             "auto or exact with learner.kind=exact, which has the game tree; ppo and mpo allow all",
         )
+        plain = conditional and not remembers
+        for key, changed in (
+            ("normalise", self.network.normalise),
+            ("critic_reads", self.network.critic_reads != "features"),
+        ):
+            _require(
+                not changed or plain,
+                f"network.{key}",
+                getattr(self.network, key),
+                "as by default unless network.kind is conditional and network.memory none",
+            )
+        _require(self.learner.horizon >= 0, "learner.horizon", self.learner.horizon, "at least 0")
+        share = self.learner.discount
+        _require(0 < share <= 1, "learner.discount", share, "in (0, 1]")
         trace, clip = self.learner.trace, self.learner.clip
         _require(0 <= trace <= 1, "learner.trace", trace, "in [0, 1]")
         _require(clip > 0, "learner.clip", clip, "positive")

@@ -1,18 +1,23 @@
 """What a population is worth: payoffs of all profiles, the meta-strategy, and what it can lose."""
 
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float64
 
 from games.game_tree import GameTree
+from neupl.action_distribution import CATEGORICAL
 from neupl.payoff_calibration import Calibration
 from neupl.types import Objective, Rows
 from solvers.gaps import gains_of_plan
 from solvers.meta.registry import MetaSolver
 from solvers.sequence_form import mix_plans, realization_plan
 from solvers.values import payoffs_of_plans
+
+# `(what one strategy plays [S, D], what another plays) -> [S]`.
+Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class Evaluation(NamedTuple):
@@ -23,8 +28,8 @@ class Evaluation(NamedTuple):
       meta_strategy: `[P, K]` each seat's mixture over its admitted strategies.
       gains: `[P]` each seat's gain from a best response to the realised mixture, in game points;
         infinite where it is not known.
-      member_distance: mean total-variation distance between two admitted strategies at an
-        information state.
+      member_distance: mean distance between two admitted strategies at an information state, 0 to
+        1: total variation of action ids, Hellinger's of each number of a continuous action.
       left: what the responding strategies may still gain against their rows, as the gate measures
         it: in temperatures (nats) on a game tree, else in payoff ranges.
       ready: whether that is little enough for the next strategy to be admitted.
@@ -167,13 +172,17 @@ def normalise(policies: Float[np.ndarray, "*batch A"]) -> Float64[np.ndarray, "*
     return wide / wide.sum(axis=-1, keepdims=True)
 
 
-def member_distance(policies: Float[np.ndarray, "K S A"]) -> float:
-    """Mean total-variation distance between two strategies at an information state."""
+def member_distance(
+    policies: Float[np.ndarray, "K S D"], distance: Distance = CATEGORICAL.distance
+) -> float:
+    """Mean distance between two strategies at an information state: total variation, or what
+    `distance` says of what they play.
+    """
     num_members = len(policies)
     if num_members < 2:
         return 0.0
     total = sum(
-        0.5 * np.abs(policies[i] - policies[j]).sum(axis=-1).mean()
+        float(distance(policies[i], policies[j]).mean())
         for i in range(num_members)
         for j in range(i)
     )

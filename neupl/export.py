@@ -69,6 +69,7 @@ def export_population(
         "game": config.game,
         "num_players": info.num_players,
         "num_actions": info.num_actions[0],
+        "continuous": info.continuous,
         "num_nodes": None,
         "max_nodes": config.max_nodes,
         "symmetric": config.population.symmetric,
@@ -112,7 +113,10 @@ def export_population(
                 "sink/observation": tree.observation,
                 "sink/probabilities": np.asarray(compiled.sink_table, np.float32),
             }
-    card = _model_card(info, config, best, compiled, manifest["sink"], agreement)
+    if info.num_players == 1:
+        card = _card_of_one(info, config, best)
+    else:
+        card = _model_card(info, config, best, compiled, manifest["sink"], agreement)
     write_files(folder, manifest=manifest, arrays=arrays, model_card=card)
 
 
@@ -197,6 +201,29 @@ Load it with `neupl.load_population(folder)`; check it with `neupl verify folder
 Limits: the certificate is about the mixture, not about any single strategy; strategies other than
 those with weight in the mixture may be far from optimal on their own. Nothing is claimed for other
 games or other rules of this one.
+"""
+
+
+def _card_of_one(info: GameInfo, config: Config, best: Snapshot) -> str:
+    """The model card of a player alone."""
+    num_parameters = sum(np.size(leaf) for leaf in jax.tree.leaves(best.params))
+    value, error = float(best.payoffs[0, 0]), float(best.payoff_errors[0, 0])
+    actions = "continuous actions" if info.continuous else "actions"
+    return f"""# A strategy for {config.game}, which one player plays alone
+
+| | |
+| --- | --- |
+| Game | `{config.game}`, {info.num_actions[0]} {actions} |
+| Method | {method_name(config.learner.kind, config.evaluation.payoffs)} |
+| Network | {num_parameters:,} parameters |
+| Trained for | {int(best.step)} of {config.training.steps} batches, seed {config.seed} |
+| Mean return | {value:.6g} ± {error:.2g} game points (standard error), estimated from \
+{int(best.episodes)} episodes of the policy that explores |
+| Selection | the last one of the run |
+
+Load it with `neupl.load_population(folder).policy(0, seat=0)`.
+
+Limits: nothing is claimed for other games or other rules of this one.
 """
 
 

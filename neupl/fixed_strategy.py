@@ -9,8 +9,9 @@ from jaxtyping import Array, Bool, Float
 from games.registry import is_dotted_path
 from neupl.errors import UserError
 
-# `(observation [N, O], legal_mask [N, A]) -> [N, A]` probabilities.
-FixedStrategy = Callable[[Float[Array, "N O"], Bool[Array, "N A"]], Float[Array, "N A"]]
+# `(observation [N, O], legal_mask [N, A]) -> [N, A]` probabilities; of continuous actions means and
+# log standard deviations `[N, 2 A]`.
+FixedStrategy = Callable[[Float[Array, "N O"], Bool[Array, "N A"]], Float[Array, "N D"]]
 
 
 def is_fixed_strategy(sink: str) -> bool:
@@ -23,7 +24,8 @@ def fixed_strategy(sink: str) -> FixedStrategy:
 
     Args:
       sink: `package.module:function`, where `function(observation [O], legal_mask [A])` is pure JAX
-        and returns the probabilities `[A]` of one decision.
+        and returns the probabilities `[A]` of one decision, or of continuous actions the means and
+        then the log standard deviations `[2 A]`.
 
     Raises:
       UserError: there is no such function.

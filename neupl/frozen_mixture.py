@@ -46,7 +46,9 @@ def frozen_mixture(
     joint, network = np.asarray(population.joint), population.network
     parts = {
         "population": population,
-        "network": make_network(network, population.num_actions),
+        "network": make_network(
+            network, population.distribution.num_outputs(population.num_actions)
+        ),
         "rows": Rows(jnp.asarray(joint, jnp.float32), jnp.asarray(first_equal_row(joint))),
         "cumulative": _cumulative(population.meta_strategy),
     }
@@ -76,24 +78,27 @@ class NetworkMixture:
         uniform = jax.random.uniform(key, (batch, len(self.cumulative)))
         return (uniform[..., None] >= self.cumulative).sum(axis=-1).astype(jnp.int32)
 
-    def probabilities(self, seen: Seen, member: Int32[Array, "N"]) -> Float[Array, "N A"]:
+    def probabilities(self, seen: Seen, member: Int32[Array, "N"]) -> Float[Array, "N D"]:
         """See `DrawnSink`."""
         population = self.population
         num_tables = 1 if population.symmetric else population.num_players
         # Only the critic, which is not asked, looks at the co-players.
         playing = seen._replace(profile=jnp.tile(member[:, None], (1, population.num_players)))
-        log_probs, _ = apply_network(
-            self.network, population.params, self.rows, playing, num_tables=num_tables
-        )
-        of_network = jnp.where(seen.legal_mask, jnp.exp(log_probs), 0.0)
+        parameters, _ = apply_network(
+            self.network, population.params, self.rows, playing,
+            num_tables=num_tables, distribution=population.distribution,
+        )  # fmt: skip
+        of_network = population.distribution.played(parameters, jnp.asarray(seen.legal_mask))
         if population.sink == "none":
             return of_network
         return jnp.where(member[:, None] == 0, self._of_sink(seen), of_network)
 
     def _of_sink(self, seen: Seen) -> Float[Array, "N A"]:
+        distribution = self.population.distribution
         if self.population.sink == "uniform":
-            return uniform_sink(seen)
-        probabilities = jnp.zeros(seen.legal_mask.shape)
+            return distribution.uniform(jnp.asarray(seen.legal_mask))
+        lanes, num_actions = seen.legal_mask.shape
+        probabilities = jnp.zeros((lanes, distribution.num_outputs(num_actions)))
         for seat in range(self.population.num_players):
             own = (jnp.asarray(seen.seat) == seat)[:, None]
             of_seat = self.population.sink_probabilities(

@@ -100,7 +100,7 @@ def _coplayer_rows(
     num_players, num_strategies = payoffs.shape[-1], payoffs.shape[0]
     rows = np.zeros((num_players, *(num_strategies,) * (num_players - 1)))
     for player in range(num_players):
-        rows[player][np.ix_(*[list(members)] * (num_players - 1))] = joint.sum(axis=player)
+        rows[(player, *np.ix_(*[list(members)] * (num_players - 1)))] = joint.sum(axis=player)
     return rows.reshape(num_players, -1)
 
 

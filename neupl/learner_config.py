@@ -29,6 +29,10 @@ class LearnerConfig:
     """Exact: gradient steps on one evaluation of the tree."""
     episodes: int = 4096
     """PPO: episodes of one step."""
+    horizon: int = 0
+    """PPO: steps of the game that each lane plays instead of one episode, for long ones: finished
+    episodes are followed by others, the last one is cut off there. 0 is one episode.
+    """
     epochs: int = 2
     """PPO: how often each step goes over its episodes."""
     unroll: int = 64
@@ -49,6 +53,12 @@ class LearnerConfig:
     """PPO: weight of the divergence from the policy that played the batch, as a fraction of the
     payoff range per nat: magnetic mirror descent, whose magnet is the uniform policy.
     """
+    symmetry: bool = False
+    """PPO: half of the decisions of every gradient step, drawn anew for each, are shown as their
+    mirror image, in games that have one.
+    """
+    discount: float = 1.0
+    """PPO: what the return of a seat's next decision counts in that of this one, in (0, 1]."""
     trace: float = 0.95
     """PPO: lambda of generalised advantage estimation, in [0, 1]."""
     critic_weight: float = 0.1

@@ -61,10 +61,12 @@ def draw_matches(
     # Rounding at the end of the sum may point behind the last cell of positive share.
     cell = np.minimum(cell, np.flatnonzero(share)[-1])
     seat, strategy, met = np.unravel_index(cell, joint.shape)
-    others = np.stack(np.unravel_index(met, (met_size,) * (num_players - 1)), axis=1)
+    others = ()
+    if num_players > 1:
+        others = np.unravel_index(met, (met_size,) * (num_players - 1))
     profile = np.empty((lanes, num_players), np.int32)
     order = seat_order(num_players)[seat]
-    np.put_along_axis(profile, order, np.column_stack([strategy, others]), axis=1)
+    np.put_along_axis(profile, order, np.column_stack([strategy, *others]), axis=1)
     shuffled = rng.permutation(lanes)
     return Matches(seat[shuffled].astype(np.int32), profile[shuffled])
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from neupl.action_distribution import GAUSSIAN
 from neupl.recurrent_network import Recall, no_recall
 
 
@@ -43,6 +44,54 @@ class MemberPolicy:
         probabilities = every[member, jnp.arange(len(member))]
         action = jax.random.categorical(action_key, jnp.log(probabilities), axis=-1)
         return action.astype(jnp.int32), probabilities, member
+
+    def member(self, memory: Int[Array, "B"]) -> Int[Array, "B"]:
+        return memory
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ContinuousMemberPolicy:
+    """The same where actions are vectors of numbers.
+
+    Attributes:
+      every: `(observation [B, O], mask [B, A]) -> [K, B, 2 A]`, means and log standard deviations
+        of all strategies of the seat.
+      weights: probabilities of the strategies.
+      likeliest: whether the mean is played instead of a draw; density 1 is reported then.
+    """
+
+    every: Callable[[Any, Any], Any]
+    weights: Float[Array, "K"]
+    likeliest: bool = False
+
+    def initial_memory(self, batch: int) -> Int[Array, "B"]:
+        return jnp.full((batch,), -1, jnp.int32)
+
+    def act(
+        self,
+        memory: Int[Array, "B"],
+        observation: Float[Array | np.ndarray, "B O"],
+        mask: Bool[Array | np.ndarray, "B A"],
+        key: Any,
+    ) -> tuple[Float[Array, "B A"], Float[Array, "B"], Int[Array, "B"]]:
+        """See `games.types.Policy`; `key` may be `None` where nothing is drawn: where one strategy
+        has all the weight, and its likeliest action is played.
+        """
+        every = self.every(jnp.asarray(observation), jnp.asarray(mask))
+        if key is None:
+            if not self.likeliest or np.count_nonzero(self.weights) != 1:
+                raise ValueError("a policy that draws needs a key")
+            member = jnp.full(memory.shape, int(np.argmax(self.weights)), jnp.int32)
+        else:
+            draw_key, key = jax.random.split(key)
+            drawn = jax.random.categorical(draw_key, jnp.log(self.weights), shape=memory.shape)
+            member = jnp.where(memory < 0, drawn.astype(jnp.int32), memory)
+        parameters = every[member, jnp.arange(len(member))]
+        if self.likeliest:
+            mean, _ = jnp.split(parameters, 2, axis=-1)
+            return mean, jnp.zeros(len(member)), member
+        action = GAUSSIAN.sample(parameters, key)
+        return action, GAUSSIAN.log_prob(parameters, action), member
 
     def member(self, memory: Int[Array, "B"]) -> Int[Array, "B"]:
         return memory

@@ -21,7 +21,13 @@ PopulationNetwork = ConditionalNetwork | RecurrentNetwork | SeparateNetworks
 
 
 def make_network(config: NetworkConfig, num_actions: int) -> PopulationNetwork:
-    """The network that a configuration describes."""
+    """The network that a configuration describes.
+
+    Args:
+      config: describes it.
+      num_actions: outputs of the policy: one per action id; for continuous actions what
+        `neupl.action_distribution` asks for.
+    """
     if config.kind != "conditional":
         return SeparateNetworks(
             num_actions=num_actions,
@@ -45,6 +51,8 @@ def make_network(config: NetworkConfig, num_actions: int) -> PopulationNetwork:
         use_index=config.use_index,
         critic_hidden_size=config.critic_hidden_size,
         action_values=config.critic == "action_values",
+        critic_observes=config.critic_reads == "observation",
+        normalise=config.normalise,
     )
 
 
@@ -80,7 +88,7 @@ def observation_size(
 
 
 def masked_log_probs(
-    logits: Float[Array, "*batch A"], mask: Bool[Array, "... A"]
+    logits: Float[Array, "*batch A"], mask: Bool[Array | np.ndarray, "... A"]
 ) -> Float[Array, "*batch A"]:
     """Log-probabilities over the legal actions (`mask` broadcasts); about `ILLEGAL_LOGIT`
     elsewhere.

@@ -21,6 +21,7 @@ from games.game_tree import GameTree
 from games.open_spiel_tree import observe_as_played
 from games.registry import load_tree
 from games.types import Policy
+from neupl.action_distribution import CATEGORICAL, GAUSSIAN, ActionDistribution
 from neupl.config import NetworkConfig
 from neupl.errors import UserError
 from neupl.fixed_strategy import fixed_strategy, is_fixed_strategy
@@ -31,10 +32,9 @@ from neupl.jpsro.played_population import (
     assemble_played_joint,
 )
 from neupl.jpsro.population import JOINT, assemble_joint
-from neupl.member_policy import MemberPolicy, RecurrentMemberPolicy
+from neupl.member_policy import ContinuousMemberPolicy, MemberPolicy, RecurrentMemberPolicy
 from neupl.networks import (
     make_network,
-    masked_log_probs,
     memory_size,
     network_config,
     observation_size,
@@ -58,7 +58,7 @@ class Population:
     Attributes:
       game: what `games.load_game` accepts.
       num_players: number of seats `P`.
-      num_actions: number of action ids `A`.
+      num_actions: number of action ids `A`; of continuous actions, the length.
       symmetric: whether all seats share one table of strategies.
       sink: how strategy 0 plays: `"uniform"`, `"none"` (by the network), `"table"`, or the function
         at a path `"package.module:function"`.
@@ -77,6 +77,7 @@ class Population:
         `neupl.simplex_sampling`.
       method: how it was trained, in words; see `neupl.payoff_source`.
       estimates: how the payoffs were estimated; `None` where they are exact.
+      continuous: whether actions are vectors of numbers from -1 to 1.
     """
 
     game: str
@@ -97,6 +98,12 @@ class Population:
     simplex_share: float = 0.0
     method: str | None = None
     estimates: PayoffEstimates | None = None
+    continuous: bool = False
+
+    @property
+    def distribution(self) -> ActionDistribution:
+        """How the network's outputs choose actions."""
+        return GAUSSIAN if self.continuous else CATEGORICAL
 
     @property
     def num_strategies(self) -> int:
@@ -182,11 +189,16 @@ class Population:
         found = log_likelihoods(readout, self.params, told, jnp.tile(table, (len(told), 1)))
         return np.asarray(jnp.exp(log_posterior(found, prior)))
 
-    def policy(self, member: Member, *, seat: int) -> Policy:
+    def policy(self, member: Member, *, seat: int, likeliest: bool = False) -> Policy:
         """A strategy (or `"nash"`, the certified mixture) of a seat as a `games.Policy`.
 
+        Args:
+          member: which.
+          seat: whose.
+          likeliest: of continuous actions: whether to play their mean instead of a draw.
+
         Raises:
-          ValueError: there is no such member or seat.
+          ValueError: there is no such member or seat, or actions are not continuous.
         """
         self._check(member)
         self._check_seat(seat)
@@ -194,7 +206,12 @@ class Population:
             weights = self.meta_strategy[seat]
         else:
             weights = np.eye(self.num_strategies)[member]
-        return self._policy(functools.partial(self._forward, seat), weights, seat)
+        every = functools.partial(self._forward, seat)
+        if self.continuous:
+            return ContinuousMemberPolicy(every, jnp.asarray(weights, jnp.float32), likeliest)
+        if likeliest:
+            raise ValueError(f"likeliest is of continuous actions; {self.game} has action ids")
+        return self._policy(every, weights, seat)
 
     def tree(self, progress: Callable[[int], None] | None = None) -> GameTree:
         """The compiled game, with the observations that the network was trained on.
@@ -252,6 +269,7 @@ class Population:
     def _responding(self, mixture: Float[np.ndarray, "K"], seat: int) -> Any:
         """`(observation, mask) -> [1, B, A]`: how the network answers a mixture."""
         self._check_seat(seat)
+        self._check_ids("best_response_to")
         if self.num_players != 2 or self.network.kind != "conditional":
             raise ValueError(
                 f"only a conditional network of two players answers mixtures; {self.game} has "
@@ -306,7 +324,12 @@ class Population:
             raise ValueError(f"mixture must be at least 0 and sum to 1, not to {weights.sum():g}")
         return weights
 
+    def _check_ids(self, what: str) -> None:
+        if self.continuous:
+            raise ValueError(f"{what} is of action ids; those of {self.game} are continuous")
+
     def _check_memoryless(self, what: str) -> None:
+        self._check_ids(what)
         if self.network.memory != "none":
             raise ValueError(
                 f"{what} of one observation are asked of a network with a memory: play its policy"
@@ -338,7 +361,8 @@ class Population:
 
     @functools.cached_property
     def _forward(self) -> Any:
-        module = make_network(self.network, self.num_actions)
+        distribution = self.distribution
+        module = make_network(self.network, distribution.num_outputs(self.num_actions))
         joint = self.joint[: self._num_tables]
         first_equal = first_equal_row(joint)
         table_of = np.eye(self._num_tables, dtype=np.float32)
@@ -366,11 +390,11 @@ class Population:
                 rows = rows._replace(asked=jnp.tile(mixture, (self._num_tables, 1, 1)))
             one_hot = jnp.tile(table_of[table], (len(observation), 1))
             told = observation if remembered is None else remembered
-            logits, _ = module.apply(self.params, told, one_hot, rows, rows.every)
-            probabilities = jnp.where(mask, jnp.exp(masked_log_probs(logits, mask)), 0.0)
+            outputs, _ = module.apply(self.params, told, one_hot, rows, rows.every)
+            played = distribution.played(distribution.parameters(outputs, mask), mask)
             if self.sink == "none":
-                return probabilities
-            return probabilities.at[0].set(self._sink_rows(seat, observation, mask))
+                return played
+            return played.at[0].set(self._sink_rows(seat, observation, mask))
 
         return forward
 
@@ -389,7 +413,7 @@ class Population:
 
     def _sink_rows(self, seat: int, observation: Array, mask: Array) -> Array:
         if self.sink == "uniform":
-            return mask / mask.sum(axis=-1, keepdims=True)
+            return self.distribution.uniform(mask)
         if is_fixed_strategy(self.sink):
             return fixed_strategy(self.sink)(observation, mask)
         own = self.sink_table["player"] == seat
@@ -459,6 +483,7 @@ def _assemble(manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
         simplex_share=manifest.get("simplex_share", 0.0),
         method=manifest.get("method"),
         estimates=_estimates(manifest, arrays),
+        continuous=manifest.get("continuous", False),
     )
 
 

@@ -10,14 +10,12 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Int32
 
 from games.types import GameInfo, TimeStep
+from neupl.action_distribution import CATEGORICAL, ActionDistribution, action_distribution
 from neupl.matches import seat_order
-from neupl.networks import PopulationNetwork, masked_log_probs
+from neupl.networks import PopulationNetwork
 from neupl.recurrent_network import Recall, RecurrentNetwork
 from neupl.rollout import Decision
 from neupl.types import Rows
-
-# What a probability of zero counts as before its logarithm is taken.
-TINY = 1e-30
 
 
 class Playing(NamedTuple):
@@ -68,8 +66,9 @@ class ActorMemory(NamedTuple):
     sink: Any = ()
 
 
-# `(seen) -> [N, A]` probabilities of a fixed strategy 0.
-Sink = Callable[[Seen], Float[Array, "N A"]]
+# `(seen) -> [N, A]` probabilities of a fixed strategy 0; of continuous actions means and log
+# standard deviations `[N, 2 A]`.
+Sink = Callable[[Seen], Float[Array, "N D"]]
 
 
 @runtime_checkable
@@ -82,8 +81,10 @@ class DrawnSink(Protocol):
         """Draws the member of every seat in `batch` lanes; consumes `key`."""
         ...
 
-    def probabilities(self, seen: Seen, member: Int32[Array, "N"]) -> Float[Array, "N A"]:
-        """What a member of each deciding seat does; `seen.remembered` is of its own network."""
+    def probabilities(self, seen: Seen, member: Int32[Array, "N"]) -> Float[Array, "N D"]:
+        """What a member of each deciding seat does, as a `Sink` says it; `seen.remembered` is of
+        its own network.
+        """
         ...
 
 
@@ -104,24 +105,30 @@ class RememberingSink(DrawnSink, Protocol):
 
 def uniform_sink(seen: Seen) -> Float[Array, "N A"]:
     """All legal actions alike."""
-    legal = jnp.asarray(seen.legal_mask)
-    return legal / legal.sum(axis=-1, keepdims=True)
+    return CATEGORICAL.uniform(jnp.asarray(seen.legal_mask))
 
 
 def apply_network(
-    network: PopulationNetwork, params: Any, rows: Rows, seen: Seen, *, num_tables: int
-) -> tuple[Float[Array, "N A"], Float[Array, "N"]]:
-    """Log-probabilities of the legal actions, and values in payoff ranges: of the policy, where the
-    critic tells those of actions.
+    network: PopulationNetwork,
+    params: Any,
+    rows: Rows,
+    seen: Seen,
+    *,
+    num_tables: int,
+    distribution: ActionDistribution = CATEGORICAL,
+) -> tuple[Float[Array, "N D"], Float[Array, "N"]]:
+    """Parameters of the action distributions, log-probabilities of legal actions or what
+    `distribution` has, and values in payoff ranges: of the policy, where the critic tells those of
+    actions.
     """
     seat = jax.nn.one_hot(seen.seat if num_tables > 1 else jnp.zeros_like(seen.seat), num_tables)
     profile = jax.nn.one_hot(seen.profile, rows.every.shape[1])
     told = seen.observation if seen.remembered is None else seen.remembered
-    logits, value = network.apply(params, told, seat, rows.tables(num_tables), profile=profile)
-    log_probs = masked_log_probs(logits, seen.legal_mask)
+    outputs, value = network.apply(params, told, seat, rows.tables(num_tables), profile=profile)
+    policy = distribution.parameters(outputs, seen.legal_mask)
     if value.ndim == 2:
-        value = jnp.sum(jnp.where(seen.legal_mask, jnp.exp(log_probs) * value, 0.0), axis=1)
-    return log_probs, value
+        value = jnp.sum(jnp.where(seen.legal_mask, jnp.exp(policy) * value, 0.0), axis=1)
+    return policy, value
 
 
 def remember(
@@ -146,6 +153,7 @@ class PopulationActor:
     ) -> None:
         """Without a `sink` the network plays strategy 0 too."""
         self._info, self._network = info, network
+        self._distribution = action_distribution(info)
         self._num_tables, self._sink = num_tables, sink
         self._drawn = isinstance(sink, DrawnSink)
         self._memory_size = getattr(network, "memory_size", None)
@@ -181,8 +189,9 @@ class PopulationActor:
     @functools.partial(jax.jit, static_argnums=0)
     def every_strategy(
         self, params: Any, rows: Rows, seen: Seen, recall: Recall | None = None
-    ) -> Float[Array, "K N A"]:
-        """Probabilities of all strategies, whatever the profiles of the decisions.
+    ) -> Float[Array, "K N D"]:
+        """Probabilities of all strategies, whatever the profiles of the decisions; of continuous
+        actions means and log standard deviations.
 
         Args:
           params: of the network.
@@ -202,23 +211,27 @@ class PopulationActor:
 
         def of_strategy(strategy: Array) -> Array:
             profile = jnp.broadcast_to(strategy, seen.profile.shape)
-            return self._log_probs(params, rows, seen._replace(profile=profile))[0]
+            parameters, _ = self._parameters(params, rows, seen._replace(profile=profile))
+            return self._distribution.played(parameters, jnp.asarray(seen.legal_mask))
 
-        return jnp.exp(jax.lax.map(of_strategy, jnp.arange(size)))
+        return jax.lax.map(of_strategy, jnp.arange(size))
 
-    def _log_probs(self, params, rows, seen, member=None, sink_remembered=None):
-        log_probs, value = apply_network(
-            self._network, params, rows, seen, num_tables=self._num_tables
-        )
+    def _parameters(self, params, rows, seen, member=None, sink_remembered=None):
+        """Parameters of the action distributions, and values."""
+        distribution = self._distribution
+        parameters, value = apply_network(
+            self._network, params, rows, seen,
+            num_tables=self._num_tables, distribution=distribution,
+        )  # fmt: skip
         if self._sink is not None:
             if self._drawn:
                 own = seen._replace(remembered=sink_remembered)
                 fixed = self._sink.probabilities(own, member)
             else:
                 fixed = self._sink(seen)
-            fixed = jnp.log(jnp.maximum(fixed, TINY))
-            log_probs = jnp.where(seen.profile[:, :1] == 0, fixed, log_probs)
-        return jnp.where(seen.legal_mask, log_probs, -jnp.inf), value
+            fixed = distribution.of_sink(fixed)
+            parameters = jnp.where(seen.profile[:, :1] == 0, fixed, parameters)
+        return distribution.silence(parameters, seen.legal_mask), value
 
     @functools.partial(jax.jit, static_argnums=0)
     def _decide(self, context, memory, observation, now, key):
@@ -240,10 +253,10 @@ class PopulationActor:
             )
             flat = flat._replace(remembered=remembered)
             memory = memory._replace(hidden=_kept(memory.hidden, remembered, now))
-        log_probs, value = self._log_probs(
+        parameters, value = self._parameters(
             context.params, context.rows, flat, member, sink_remembered
         )
-        decision = sample_decision(log_probs, value, now, key)
+        decision = sample_decision(self._distribution, parameters, value, now, key)
         if self._remembers:
             action = jnp.where(now.to_move, decision.action, memory.action)
             memory = memory._replace(action=action)
@@ -278,16 +291,24 @@ def seen_by_movers(
 
 
 def sample_decision(
-    log_probs: Float[Array, "N A"], value: Float[Array, "N"], now: TimeStep, key: Any
+    distribution: ActionDistribution,
+    parameters: Float[Array, "N D"],
+    value: Float[Array, "N"],
+    now: TimeStep,
+    key: Any,
 ) -> Decision:
     """Samples the actions of decisions in the order of `seen_by_movers`; consumes `key`."""
     lanes = len(now.to_move)
-    action = jax.random.categorical(key, log_probs, axis=-1)
-    chosen = jnp.take_along_axis(log_probs, action[:, None], axis=1)[:, 0]
-    parts = (action.astype(jnp.int32), chosen, value)
-    # One seat per lane stands for whichever is to move.
-    shape = (lanes, len(action) // lanes)
-    return Decision(*(jnp.where(now.to_move, part.reshape(shape), 0) for part in parts))
+    action = distribution.sample(parameters, key)
+    parts = (action, distribution.log_prob(parameters, action), value)
+
+    def of_seats(part: Array) -> Array:
+        # One seat per lane stands for whichever is to move.
+        part = part.reshape(lanes, len(part) // lanes, *part.shape[1:])
+        moves = jnp.asarray(now.to_move).reshape(*now.to_move.shape, *(1,) * (part.ndim - 2))
+        return jnp.where(moves, part, 0)
+
+    return Decision(*map(of_seats, parts))
 
 
 def _kept(

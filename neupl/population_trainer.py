@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from neupl.alone import return_certificate, save_return_curve
 from neupl.config import Config
 from neupl.export import CompiledParts, export_population
 from neupl.matrix_pictures import graph_image, payoff_image
@@ -60,6 +61,8 @@ class PopulationTrainer:
         """See `Trainable`."""
         problem, settings = self._problem, self.config
         self.export(run.population_path, state)
+        if problem.info.num_players == 1:
+            return self._certify_alone(run, state)
         if problem.tables is None:
             budget_s = settings.evaluation.response_s
             with Progress(f"certifying {settings.game}", quiet=quiet, patience_s=1.0):
@@ -90,8 +93,28 @@ class PopulationTrainer:
         """See `Trainable`."""
         return state.joint, (int(state.num_admitted),) * len(state.joint)
 
+    def _certify_alone(self, run: Run, state: TrainingState) -> Verification:
+        settings, best = self.config, state.best
+        method = method_name(settings.learner.kind, settings.evaluation.payoffs)
+        verification = dataclasses.replace(
+            return_certificate(best, game=settings.game, name=run.path.name), method=method
+        )
+        run.write_json(CERTIFICATE_FILE, verification.to_json())
+        run.report_path.mkdir(exist_ok=True)
+        save_return_curve(
+            run.report_path / SUMMARY_FILE,
+            game=settings.game,
+            metrics=run.metrics(),
+            certificate=verification.certificate,
+            payoff_range=self._problem.info.payoff_range,
+            method=method,
+        )
+        return verification
+
     def images(self, state: TrainingState) -> dict[str, bytes]:
-        """The payoff matrix and the interaction graph."""
+        """The payoff matrix and the interaction graph; none of a player alone, who has neither."""
+        if self._problem.info.num_players == 1:
+            return {}
         num_admitted = int(state.num_admitted)
         return {
             "population/payoffs": payoff_image(state.payoffs, num_admitted=num_admitted),
@@ -105,6 +128,7 @@ class PopulationTrainer:
             "gain": "eval/estimated_gain",
             "best": "eval/best_nash_conv",
             "best_gain": "eval/best_estimated_gain",
+            "return": "eval/mean_return",
         }
         known = {name: float(metrics[key]) for name, key in names.items() if key in metrics}
         return known | {

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from games.game_tree import GameTree
@@ -12,6 +13,7 @@ from games.normal_form import NormalForm
 from games.open_spiel_tree import observe_as_played
 from games.registry import load_simulator, load_tree
 from games.types import Game, GameInfo, HostGame
+from neupl.action_distribution import action_distribution
 from neupl.config import Config
 from neupl.errors import UserError
 from neupl.exact_evaluation import ExactEvaluator
@@ -20,7 +22,7 @@ from neupl.learners import make_exact_learner, make_mpo_learner, make_ppo_learne
 from neupl.networks import make_network
 from neupl.payoff_source import payoff_source
 from neupl.population import load_population
-from neupl.population_actor import PopulationActor, Sink, uniform_sink
+from neupl.population_actor import PopulationActor, Sink
 from neupl.progress import Progress
 from neupl.sampled_evaluation import SampledEvaluator
 from neupl.training import Problem
@@ -111,7 +113,9 @@ def _playing(config: Config) -> tuple[Game | HostGame, PopulationActor]:
     game = load_simulator(config.game)
     if config.population.symmetric and not game.info.symmetric:
         raise _not_symmetric(config)
-    network = make_network(config.network, game.info.num_actions[0])
+    _check_alone(config, game.info)
+    distribution = action_distribution(game.info)
+    network = make_network(config.network, distribution.num_outputs(game.info.num_actions[0]))
     num_tables = 1 if config.population.symmetric else game.info.num_players
     sink = _playing_sink(config, game.info)
     return game, PopulationActor(game.info, network, num_tables=num_tables, sink=sink)
@@ -121,7 +125,7 @@ def _playing_sink(config: Config, info: GameInfo) -> Sink | None:
     _check_sink(config)
     sink = config.population.sink
     if sink in ("uniform", "none"):
-        return uniform_sink if sink == "uniform" else None
+        return _uniform_sink(info) if sink == "uniform" else None
     if is_fixed_strategy(sink):
         return _function_sink(sink, info)
     raise UserError(
@@ -131,15 +135,31 @@ def _playing_sink(config: Config, info: GameInfo) -> Sink | None:
     )
 
 
+def _check_alone(config: Config, info: GameInfo) -> None:
+    """One player has one strategy, which responds to nobody."""
+    size, kind, sink = config.population.size, config.graph.kind, config.population.sink
+    if info.num_players == 1 and (size, kind, sink) != (1, "self_play", "none"):
+        raise UserError(
+            f"{info.name} has one player, who meets nobody: its population is one strategy, which "
+            f"responds to nobody, not {size} of graph.kind {kind!r} and population.sink {sink!r}",
+            hint="set population.size=1, population.sink=none and graph.kind=self_play",
+        )
+
+
+def _uniform_sink(info: GameInfo) -> Sink:
+    distribution = action_distribution(info)
+    return lambda seen: distribution.uniform(jnp.asarray(seen.legal_mask))
+
+
 def _function_sink(sink: str, info: GameInfo) -> Sink:
     strategy, num_actions = fixed_strategy(sink), info.num_actions[0]
     observation = jax.ShapeDtypeStruct((1, info.observation_size[0]), np.float32)
     found = jax.eval_shape(strategy, observation, jax.ShapeDtypeStruct((1, num_actions), bool))
-    if getattr(found, "shape", None) != (1, num_actions):
-        raise UserError(
-            f"population.sink is {sink!r}: it must return the probabilities of the {num_actions} "
-            f"actions of {info.name}"
-        )
+    if getattr(found, "shape", None) != (1, action_distribution(info).num_outputs(num_actions)):
+        wanted = f"the probabilities of the {num_actions} actions of {info.name}"
+        if info.continuous:
+            wanted = f"{num_actions} means, then as many log standard deviations"
+        raise UserError(f"population.sink is {sink!r}: it must return {wanted}")
     return lambda seen: strategy(seen.observation, seen.legal_mask)
 
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float32, Int32, Key, UInt64
 
-from games.types import Game, GameError, HostGame, Policy, TimeStep
+from games.types import Game, GameError, GameInfo, HostGame, Policy, TimeStep
 
 # Most steps of a compiled game between looks at whether any lane still plays.
 STRETCH = 64
@@ -26,15 +26,16 @@ class Trajectory(NamedTuple):
 
     Rows after the end of a lane's episode have nobody to move, no rewards and discount 0. For a
     `HostGame`, `T` is the longest episode of the batch; for a `Game` up to a stretch more, but at
-    most `info.max_steps`. Where lanes restart, `T` is `info.max_steps`, and a row of discount 0 is
+    most `info.max_steps`. Where lanes restart, `T` is as asked for, and a row of discount 0 is
     followed by the first of another episode.
 
     Attributes:
       observation: `[T, B, P, O]` of the seats to move, zeros for the others.
       legal_mask: `[T, B, P, A]` legal actions of the seats to move, one dummy for the others.
       to_move: `[T, B, P]` the seats that decided.
-      action: `[T, B, P]` their actions, 0 for the others.
-      log_prob: `[T, B, P]` log-probability of those actions in nats, 0 for the others.
+      action: `[T, B, P]` their actions, 0 for the others; `[T, B, P, A]` where they are continuous.
+      log_prob: `[T, B, P]` log-probability of those actions in nats, of continuous ones their
+        log-density; 0 for the others.
       value: `[T, B, P]` what the seats to move expected, as their actor tells it; 0 for the others
         and from policies, which do not tell.
       rewards: `[T, B, P]` received by every seat after the actions, in game points.
@@ -48,7 +49,7 @@ class Trajectory(NamedTuple):
     observation: Float32[Array | np.ndarray, "T B P O"]
     legal_mask: Bool[Array | np.ndarray, "T B P A"]
     to_move: Bool[Array | np.ndarray, "T B P"]
-    action: Int32[Array | np.ndarray, "T B P"]
+    action: Int32[Array | np.ndarray, "T B P"] | Float32[Array | np.ndarray, "T B P A"]
     log_prob: Float32[Array | np.ndarray, "T B P"]
     value: Float32[Array | np.ndarray, "T B P"]
     rewards: Float32[Array | np.ndarray, "T B P"]
@@ -58,7 +59,8 @@ class Trajectory(NamedTuple):
 
 
 class Episodes(NamedTuple):
-    """`B` complete episodes, one per lane: where lanes restart, the first one of each.
+    """`B` complete episodes, one per lane: where lanes restart, the first one of each, which may
+    then be cut off.
 
     Attributes:
       returns: `[B, P]` sum of the rewards of every seat, in game points.
@@ -88,7 +90,7 @@ class Decision(NamedTuple):
     """What all seats decide at one step.
 
     Attributes:
-      action: `[B, P]`, 0 for seats that are not to move.
+      action: `[B, P]`, 0 for seats that are not to move; continuous ones `[B, P, A]`.
       log_prob: `[B, P]` of the actions, 0 for seats that are not to move.
       value: `[B, P]` what the seats to move expect; in the actor's units.
     """
@@ -141,7 +143,8 @@ def make_play(game: Game | HostGame, policies: Sequence[Policy], *, record: bool
             f"{len(policies)} policies for {game.info.name}, which has "
             f"{game.info.num_players} seats"
         )
-    return make_actor_play(game, _SeatPolicies(tuple(policies)), record=record)
+    actor = _SeatPolicies(tuple(policies), game.info)
+    return make_actor_play(game, actor, record=record)
 
 
 def make_actor_play(
@@ -150,6 +153,7 @@ def make_actor_play(
     *,
     record: bool = False,
     restart: bool = False,
+    steps: int | None = None,
     stretch: int | None = None,
 ) -> Play:
     """Makes the function that plays a batch of complete episodes: `play(4096, key, context)`.
@@ -158,23 +162,47 @@ def make_actor_play(
       game: a compiled or a host game.
       actor: decides for all seats; for a `Game` it is traced by JAX.
       record: whether to return the trajectory too.
-      restart: whether lanes of a `Game` whose episode is over play others until `info.max_steps`,
-        rather than wait; the last one of a lane may be cut off. Lanes of a `HostGame` wait.
+      restart: whether lanes whose episode is over play others until `steps`, rather than wait; the
+        last one of a lane may be cut off.
+      steps: how long lanes that restart play; by default `info.max_steps`.
       stretch: most rows of the trajectory between two memories of the actor; by default `STRETCH`.
 
     Returns:
       A `Play`; see `make_play` for its errors.
     """
-    stretch = STRETCH if stretch is None else stretch
+    plan = _Plan(
+        record=record,
+        restarts=restart,
+        steps=steps if restart and steps is not None else game.info.max_steps,
+        longest_stretch=STRETCH if stretch is None else stretch,
+    )
     # Protocols are told apart by names alone, and a host game has all those of a `Game`.
     if isinstance(game, HostGame):
-        return _make_hosted(game, actor, record, stretch)
-    return _make_compiled(game, actor, record, restart, stretch)
+        return _make_hosted(game, actor, plan)
+    return _make_compiled(game, actor, plan)
 
 
-def _make_compiled(
-    game: Game, actor: Actor, record: bool, restarts: bool, longest_stretch: int
-) -> Play:
+class _Plan(NamedTuple):
+    """How lanes are played; see `make_actor_play`."""
+
+    record: bool
+    restarts: bool
+    steps: int
+    longest_stretch: int
+
+    @property
+    def num_stretches(self) -> int:
+        """Parts of the trajectory that begin with a memory of the actor."""
+        return -(-self.steps // self.longest_stretch)
+
+    @property
+    def stretch(self) -> int:
+        """Rows of a part: all are of one length but the last."""
+        return -(-self.steps // self.num_stretches)
+
+
+def _make_compiled(game: Game, actor: Actor, plan: _Plan) -> Play:
+    record, restarts = plan.record, plan.restarts
     seats = range(game.info.num_players)
     init, restart, step = map(jax.vmap, (game.init, game.restart, game.step))
     observe = jax.vmap(lambda state: jnp.stack([game.observe(state, seat) for seat in seats]))
@@ -189,7 +217,7 @@ def _make_compiled(
         row = _row(seen, before, decision, after) if record else None
         returns = returns + jnp.where(first[:, None], after.rewards, 0)
         length = length + (first & (before.discount > 0)).astype(jnp.int32)
-        legal = legal & _is_legal(decision.action, before).all(axis=0)
+        legal = legal & is_legal(decision.action, before).all(axis=0)
         if restarts:
             over = after.discount == 0
             first = first & ~over
@@ -201,10 +229,9 @@ def _make_compiled(
         new = (fresh, restart(fresh), actor.begin(context, len(over)))
         return jax.tree.map(functools.partial(_where_lane, over), new, now)
 
-    max_steps = game.info.max_steps
-    num_stretches = -(-max_steps // longest_stretch)
+    is_legal = _is_finite if game.info.continuous else _is_legal
     # All stretches are of one length, for one program; steps beyond the last change nothing.
-    stretch = -(-max_steps // num_stretches)
+    num_stretches, stretch = plan.num_stretches, plan.stretch
 
     @functools.partial(jax.jit, static_argnums=0)
     def begin(batch, key, context):
@@ -237,11 +264,12 @@ def _make_compiled(
         if not legal.all():
             seat = int(np.argmin(legal))
             raise ValueError(f"the policy of seat {seat} chose an illegal action")
-        unfinished = first.any() if restarts else unfinished
-        _check_finished(game, unfinished or length.max() > max_steps)
+        if restarts:
+            unfinished = first.any() and plan.steps >= game.info.max_steps
+        _check_finished(game, unfinished or length.max() > game.info.max_steps)
         if not record:
             return Episodes(returns, length, None)
-        rows = jax.tree.map(lambda *parts: jnp.concatenate(parts)[:max_steps], *stretches)
+        rows = jax.tree.map(lambda *parts: jnp.concatenate(parts)[: plan.steps], *stretches)
         member = actor.members(context, memory, batch)
         member = jnp.broadcast_to(member, (len(rows[0]), *member.shape))
         memories = jax.tree.map(lambda *parts: jnp.stack(parts), *memories)
@@ -250,9 +278,8 @@ def _make_compiled(
     return play
 
 
-def _make_hosted(game: HostGame, actor: Actor, record: bool, longest_stretch: int) -> Play:
-    num_stretches = -(-game.info.max_steps // longest_stretch)
-    stretch = -(-game.info.max_steps // num_stretches)
+def _make_hosted(game: HostGame, actor: Actor, plan: _Plan) -> Play:
+    record, restarts = plan.record, plan.restarts
 
     def play(batch: int, key: Key[Array, ""], context: Any = ()) -> Episodes:
         init_key, play_key = jax.random.split(key)
@@ -260,22 +287,32 @@ def _make_hosted(game: HostGame, actor: Actor, record: bool, longest_stretch: in
         time_step = game.restart(states)
         memory = actor.begin(context, batch)
         returns = np.zeros((batch, game.info.num_players), np.float32)
-        length = np.zeros(batch, np.int32)
+        length, first = np.zeros(batch, np.int32), np.ones(batch, bool)
         rows, memories = [], []
-        for number, step_key in enumerate(jax.random.split(play_key, game.info.max_steps)):
+        for number, step_key in enumerate(jax.random.split(play_key, plan.steps)):
             if not time_step.discount.any():
                 break
-            if record and number % stretch == 0:
+            if record and number % plan.stretch == 0:
                 memories.append(memory)
             seen, before = game.observe(states), time_step
             decision, memory = actor.decide(context, memory, seen, before, step_key)
             decision = Decision(*map(np.asarray, decision))
-            length += before.discount > 0
+            if game.info.continuous and not np.isfinite(decision.action).all():
+                raise FloatingPointError("the policy chose an action that is not finite")
+            length += first & (before.discount > 0)
             states, time_step = game.step(states, decision.action)
-            returns += time_step.rewards
+            returns += np.where(first[:, None], time_step.rewards, 0)
             if record:
                 rows.append(_row(seen, before, decision, time_step))
-        _check_finished(game, time_step.discount.any())
+            over = time_step.discount == 0
+            if restarts and over.any():
+                first &= ~over
+                states, time_step = game.reset_where(states, over)
+                begun = actor.begin(context, batch)
+                memory = jax.tree.map(functools.partial(_where_lane, over), begun, memory)
+        unfinished = first if restarts else time_step.discount > 0
+        if plan.steps >= game.info.max_steps:
+            _check_finished(game, unfinished.any())
         trajectory = None
         if record:
             fields = [np.stack(field) for field in zip(*rows, strict=True)]
@@ -297,8 +334,8 @@ def _row(seen, before: TimeStep, decision: Decision, after: TimeStep) -> tuple:
 class _SeatPolicies:
     """One policy per seat as an actor; its memory is theirs, and it needs no context."""
 
-    def __init__(self, policies: tuple[Policy, ...]) -> None:
-        self._policies = policies
+    def __init__(self, policies: tuple[Policy, ...], info: GameInfo) -> None:
+        self._policies, self._info = policies, info
 
     def begin(self, context: Any, batch: int) -> tuple:
         """See `Actor`."""
@@ -315,21 +352,32 @@ class _SeatPolicies:
             moves, own = now.to_move[:, seat], memory[seat]
             # Host games often have the same seat to move in all lanes: the others are not asked.
             if isinstance(moves, np.ndarray) and not moves.any():
-                actions.append(jnp.zeros(moves.shape, jnp.int32))
+                actions.append(self._no_action(moves))
                 log_probs.append(jnp.zeros(moves.shape, jnp.float32))
                 kept.append(own)
                 continue
-            action, probabilities, after = self._policies[seat].act(
+            action, likely, after = self._policies[seat].act(
                 own, observation[:, seat], now.legal_mask[:, seat], seat_key
             )
-            action = jnp.where(moves, action, 0).astype(jnp.int32)
-            chosen = jnp.take_along_axis(jnp.asarray(probabilities), action[:, None], axis=1)[:, 0]
+            nothing = self._no_action(moves)
+            action = jnp.asarray(_where_lane(moves, jnp.asarray(action), nothing), nothing.dtype)
             actions.append(action)
-            log_probs.append(jnp.log(jnp.where(moves, chosen, 1)).astype(jnp.float32))
+            if self._info.continuous:
+                log_prob = jnp.where(moves, likely, 0)
+            else:
+                chosen = jnp.take_along_axis(jnp.asarray(likely), action[:, None], axis=1)[:, 0]
+                log_prob = jnp.log(jnp.where(moves, chosen, 1))
+            log_probs.append(log_prob.astype(jnp.float32))
             kept.append(jax.tree.map(functools.partial(_where_lane, moves), after, own))
         log_prob = jnp.stack(log_probs, axis=1)
         decision = Decision(jnp.stack(actions, axis=1), log_prob, jnp.zeros_like(log_prob))
         return decision, tuple(kept)
+
+    def _no_action(self, moves: Any) -> Array:
+        """The actions of seats that are not to move."""
+        if self._info.continuous:
+            return jnp.zeros((*moves.shape, self._info.num_actions[0]), jnp.float32)
+        return jnp.zeros(moves.shape, jnp.int32)
 
     def members(self, context: Any, memory: tuple, batch: int) -> Int32[Array, "B P"]:
         """See `Actor`."""
@@ -352,6 +400,10 @@ def _is_legal(action: Int32[Array, "B P"], now: TimeStep) -> Bool[Array, "B P"]:
     ids = jnp.arange(now.legal_mask.shape[-1])
     legal = (now.legal_mask & (action[..., None] == ids)).any(axis=-1)
     return legal | ~now.to_move
+
+
+def _is_finite(action: Float32[Array, "B P A"], now: TimeStep) -> Bool[Array, "B P"]:
+    return jnp.isfinite(action).all(axis=-1) | ~now.to_move
 
 
 def _seeds(batch: int, key: Key[Array, ""]) -> UInt64[np.ndarray, "B"]:

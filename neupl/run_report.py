@@ -50,6 +50,7 @@ GAPS = {
     "eval/best_gap_estimate": "gap of the joint, at least, best so far",
 }
 TRACKS = {
+    "eval/mean_return": "mean return, estimated (game points)",
     "population/num_admitted": "strategies in the population",
     "population/size_0": "strategies of seat 0",
     "population/effective_size": "distinct strategies",

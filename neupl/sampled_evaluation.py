@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Float64, Int32
 
 from games.types import Game, HostGame
 from neupl import sampled_gate
+from neupl.action_distribution import action_distribution
 from neupl.config import Config
 from neupl.evaluation import Evaluation, Measurement, member_distance
 from neupl.evaluation_budget import allocate, importance
@@ -101,6 +102,7 @@ class SampledEvaluator:
         self._info, self._config, self._solver = game.info, config, solver
         self._solve_s = 0.0
         self._actor = actor
+        self._distance = action_distribution(game.info).distance
         self._play, self._record = (
             make_actor_play(game, actor, record=record) for record in (False, True)
         )
@@ -202,7 +204,7 @@ class SampledEvaluator:
             payoffs=payoffs,
             meta_strategy=meta_strategy,
             gains=gains,
-            member_distance=member_distance(np.asarray(every)),
+            member_distance=member_distance(np.asarray(every), self._distance),
             left=float(np.max(asked, initial=-np.inf)) / range_ if asked.size else 0.0,
             ready=sampled_gate.is_open(history, respond, settings.improvement * range_),
             gains_error=gains_error,

@@ -22,6 +22,7 @@ from jaxtyping import Float, Float64, Int
 from games.registry import load_simulator
 from games.tree_game import TreeGame
 from games.types import Game, GameInfo, HostGame
+from neupl.action_distribution import action_distribution
 from neupl.config import Config, LearnerConfig, NetworkConfig, PopulationConfig, TrainingConfig
 from neupl.errors import UserError
 from neupl.frozen_mixture import frozen_mixture
@@ -75,6 +76,13 @@ LEARNER = LearnerConfig(
 # for as many steps as the longest episode may have, and at least so many of them.
 LEAST_LANES = 64
 RECURRENT_MINIBATCH = 4096
+# Where actions are continuous, episodes are long: a batch has as many lanes as a population that
+# remembers has, of so many steps each.
+HORIZON = 128
+CONTINUOUS_LEARNER = dataclasses.replace(
+    LEARNER, learning_rate=3e-4, final_learning_rate=1e-4, episodes=LEAST_LANES,
+    horizon=HORIZON, discount=0.98, critic_weight=1.0, minibatch=1024,
+)  # fmt: skip
 
 
 class Candidate(NamedTuple):
@@ -237,6 +245,10 @@ def _make_trainer(population: AnyPopulation, key: Any) -> _Trainer:
         )
         lanes = min(max(LEARNER.episodes * SHORT_EPISODE // info.max_steps, LEAST_LANES), 2048)
         settings = dataclasses.replace(LEARNER, episodes=lanes, minibatch=RECURRENT_MINIBATCH)
+    if info.continuous:
+        network = dataclasses.replace(NETWORK, critic_reads="observation", normalise=True)
+        settings = CONTINUOUS_LEARNER
+    num_outputs = action_distribution(info).num_outputs(info.num_actions[0])
     config = Config(
         game=population.game,
         population=PopulationConfig(size=2, symmetric=symmetric),
@@ -246,7 +258,7 @@ def _make_trainer(population: AnyPopulation, key: Any) -> _Trainer:
     )
     actor = PopulationActor(
         info,
-        make_network(network, info.num_actions[0]),
+        make_network(network, num_outputs),
         num_tables=1 if symmetric else info.num_players,
         sink=frozen_mixture(population),
     )
@@ -302,7 +314,9 @@ def _train(trainer: _Trainer, work: Work, key: Any) -> tuple[list[Candidate], in
         if int(progress * SNAPSHOTS) > int(before * SNAPSHOTS):
             name = f"{100 * progress:.0f} % trained"
             candidates.append(Candidate(name, state.params))
-            candidates.append(Candidate(f"{name}, likeliest actions", _sharpened(state.params)))
+            if not info.continuous:
+                likeliest = _sharpened(state.params)
+                candidates.append(Candidate(f"{name}, likeliest actions", likeliest))
     return candidates, batches
 
 

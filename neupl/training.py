@@ -97,7 +97,10 @@ def train(problem: Problem, state: TrainingState, *, on_evaluation: OnEvaluation
             key = jax.random.fold_in(jax.random.fold_in(run_key, step), target)
             collect_key, update_key = jax.random.split(key)
             asked = with_mixtures(problem, state, objective, key)
-            experience = learner.collect(learner_state.params, asked, collect_key)
+            try:
+                experience = learner.collect(learner_state.params, asked, collect_key)
+            except FloatingPointError as error:
+                raise _diverged(state, str(error)) from error
             clock.add("collect")
             learner_state, metrics = learner.update(learner_state, experience, update_key)
             clock.add("update")
@@ -281,13 +284,14 @@ def keep_best(state: TrainingState, evaluation: Evaluation, *, exact: bool) -> T
     """Remembers the population if none before had a smaller NashConv. Estimates decide only where
     they can: the newest population is kept unless its gain is shown to be greater than the best's.
     While nobody gets a new row an estimated gain is that of the same response, which has learned
-    more since: the newest population is kept, and so it is while a settled one learns to answer
-    mixtures.
+    more since: the newest population is kept, as it is where nobody responds to anybody, and while
+    a settled one learns to answer mixtures.
     """
     if state.hold.any() and not state.respond.any():
         return state._replace(best=_snapshot(state, evaluation))
     error = float(np.hypot(evaluation.gains_error, state.best.gains_error))
-    goes_on = not exact and np.array_equal(state.best.joint, state.joint)
+    unknown = not np.isfinite(evaluation.gains).all()
+    goes_on = not exact and (unknown or np.array_equal(state.best.joint, state.joint))
     if evaluation.nash_conv - SURE * error >= state.best.gains.sum() and not goes_on:
         return state
     return state._replace(best=_snapshot(state, evaluation))
@@ -437,6 +441,8 @@ def _metrics(
     if evaluation.calibration is not None:
         agreement = evaluation.calibration._asdict()
         line |= {f"calibration/{name}": float(value) for name, value in agreement.items()}
+    if len(evaluation.meta_strategy) == 1:
+        line["eval/mean_return"] = float(evaluation.meta_strategy[0] @ evaluation.payoffs[:, 0])
     return line | {
         "eval/payoff_over_first": _payoff_over_first(evaluation),
         "train/left": evaluation.left,

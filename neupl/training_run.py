@@ -43,6 +43,10 @@ def default_graph(config: Config) -> tuple[str, ...]:
         info = load_simulator(config.game).info
     except GameError:
         return ()  # whoever loads it for good says why not
+    if info.num_players == 1:
+        return ("graph.kind=self_play",)
+    if info.continuous:
+        return ()
     if info.num_players == 2 and info.utility == "zero_sum":
         return ()
     if source == "exact":

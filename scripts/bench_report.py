@@ -18,6 +18,7 @@ def parse_options(
     seeds: str,
     default_seeds: int,
     parts: Sequence[str] = (),
+    population: str | None = None,
 ) -> argparse.Namespace:
     """Reads the command line; ends with code 2 where it cannot be followed.
 
@@ -29,10 +30,13 @@ def parse_options(
       default_seeds: how many by default.
       parts: names for `--only` and `--runs`, of a benchmark of real evaluations (`--data`) whose
         parts may be measured one by one; without them there are no such options.
+      population: what `POPULATION`, a path that must be given, is to be; `None` for no such option.
     """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawTextHelpFormatter
     )
+    if population is not None:
+        parser.add_argument("population", type=Path, help=population)
     parser.add_argument("--quick", action="store_true", help=f"under 50 s: {quick}")
     parser.add_argument("--seeds", type=int, default=default_seeds, help=seeds)
     parser.add_argument("--out", type=Path, help=f"folder for {name}.json and {name}.md")

@@ -8,6 +8,7 @@ that did not do it counts in `_done` alone.
 
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 os.environ.setdefault("MUJOCO_GL", "disabled")
@@ -16,55 +17,60 @@ import bench_report
 import numpy as np
 
 from games.registry import load_game
+from games.types import Policy
 from soccer import bots, exhibition, protocols, rewards
 from soccer.pitch import CONTROL_STEP
 from soccer.scene import read_scene
 
+# The paper's scripted robot.
+SCRIPTED = {"walking": 0.20, "turning": 0.71, "get_up_from_the_face": 2.52}
 
-def walking(seeds: np.ndarray) -> list[dict[str, Any]]:
+
+def walking(policy: Policy, seeds: np.ndarray) -> list[dict[str, Any]]:
     """Speed towards targets while on the feet, and falls."""
-    results = exhibition.play(load_game("soccer/walk_to_target"), [bots.Walker()], seeds)
+    results = exhibition.play(load_game("soccer/walk_to_target"), [policy], seeds)
     seconds = results.steps * CONTROL_STEP
     return [
-        _mean("walk_to_target", results.returns[:, 0] / seconds, "m/s"),
-        _share("walks_20_s_without_a_fall", seconds >= 20),
+        mean("walk_to_target", results.returns[:, 0] / seconds, "m/s"),
+        share("walks_20_s_without_a_fall", seconds >= 20),
     ]
 
 
-def skills(seeds: np.ndarray) -> list[dict[str, Any]]:
-    """The protocols of `soccer.protocols`, the paper's figures beside them."""
+def walking_skills(
+    policy: Policy, seeds: np.ndarray, *, peers: Mapping[str, float], peer_name: str
+) -> list[dict[str, Any]]:
+    """Walking straight on and turning by `soccer.protocols`, figures of others beside them."""
+    return [
+        *_skill("walking", protocols.walking_speed(policy, seeds), "m/s", peers, peer_name),
+        *_skill("turning", protocols.turning_rate(policy, seeds), "rad/s", peers, peer_name),
+    ]
+
+
+def getting_up_skills(
+    policy: Policy, seeds: np.ndarray, *, peers: Mapping[str, float], peer_name: str
+) -> list[dict[str, Any]]:
+    """Getting up by `soccer.protocols`, figures of others beside it."""
     rows = []
-    for name, values, unit, peer in (
-        ("walking", protocols.walking_speed(bots.Walker(), seeds), "m/s", 0.20),
-        ("turning", protocols.turning_rate(bots.Walker(), seeds), "rad/s", 0.71),
-        (
-            "get_up_from_the_face",
-            protocols.get_up_seconds(bots.Walker(), seeds, on_back=False), "s", 2.52,
-        ),
-        (
-            "get_up_from_the_back",
-            protocols.get_up_seconds(bots.Walker(), seeds, on_back=True), "s", None,
-        ),
-    ):  # fmt: skip
-        done = np.isfinite(values)
-        rows += [_mean(name, values[done], unit, peer=peer), _share(f"{name}_done", done)]
+    for name, on_back in (("get_up_from_the_face", False), ("get_up_from_the_back", True)):
+        seconds = protocols.get_up_seconds(policy, seeds, on_back=on_back)
+        rows += _skill(name, seconds, "s", peers, peer_name)
     return rows
 
 
-def getting_up(seeds: np.ndarray) -> list[dict[str, Any]]:
+def getting_up(policy: Policy, seeds: np.ndarray) -> list[dict[str, Any]]:
     """Whether a robot that lies anyhow is up within 10 s and stays so."""
-    results = exhibition.play(load_game("soccer/get_up"), [bots.Walker()], seeds, record=len(seeds))
+    results = exhibition.play(load_game("soccer/get_up"), [policy], seeds, record=len(seeds))
     late = results.recording[-20:]
     coordinates = late.reshape(late.shape[0] * late.shape[1], -1).astype(np.float64)
     scene = read_scene(coordinates, np.zeros((len(coordinates), 26)), 1)
     up = (rewards.shoulder_height(scene) >= protocols.SHOULDERS_UP).reshape(late.shape[:2])
-    return [_share("up_after_10_s", up.all(axis=0))]
+    return [share("up_after_10_s", up.all(axis=0))]
 
 
 def scoring(seeds: np.ndarray) -> list[dict[str, Any]]:
     """Goals on an empty goal from 0.3 to 1.5 m behind, beside or before the ball."""
     results = exhibition.play(load_game("soccer/score"), [bots.Chaser()], seeds)
-    return [_share("scores_on_an_empty_goal", results.returns[:, 0] > 0)]
+    return [share("scores_on_an_empty_goal", results.returns[:, 0] > 0)]
 
 
 def playing(seeds: np.ndarray) -> list[dict[str, Any]]:
@@ -75,33 +81,53 @@ def playing(seeds: np.ndarray) -> list[dict[str, Any]]:
         home = exhibition.play(load_game("soccer/duel"), [bots.Chaser(), opponent], seeds[:half])
         away = exhibition.play(load_game("soccer/duel"), [opponent, bots.Chaser()], seeds[half:])
         earned = np.concatenate([home.returns[:, 0], away.returns[:, 1]])
-        rows.append(_mean(f"chaser_against_{name}", (earned + 1) / 2, "points per match"))
-        rows.append(_share(f"chaser_against_{name}_decided", earned != 0))
+        rows.append(mean(f"chaser_against_{name}", (earned + 1) / 2, "points per match"))
+        rows.append(share(f"chaser_against_{name}_decided", earned != 0))
     return rows
 
 
-def _mean(name: str, values: np.ndarray, unit: str, *, peer: float | None = None) -> dict[str, Any]:
+def _skill(
+    name: str, values: np.ndarray, unit: str, peers: Mapping[str, float], peer_name: str
+) -> list[dict[str, Any]]:
+    """What was measured of the robots that did it, and how many did."""
+    done, peer = np.isfinite(values), peers.get(name)
+    found = [share(f"{name}_done", done)]
+    if done.sum() > 1:
+        found.insert(0, mean(name, values[done], unit, peer=peer, peer_name=peer_name))
+    return found
+
+
+def mean(
+    name: str, values: np.ndarray, unit: str, *, peer: float | None = None, peer_name: str = ""
+) -> dict[str, Any]:
     """A mean and its interval."""
     if len(values) < 2:
-        raise SystemExit(f"{name}: {len(values)} episodes did it, an interval needs 2; more seeds")
-    mean, error = values.mean(), 1.96 * values.std(ddof=1) / np.sqrt(len(values))
-    return _row(name, unit, mean, (mean - error, mean + error), len(values), peer)
+        raise SystemExit(f"{name}: {len(values)} episodes, an interval needs 2; more seeds")
+    middle, error = values.mean(), 1.96 * values.std(ddof=1) / np.sqrt(len(values))
+    ends = (middle - error, middle + error)
+    return _row(name, unit, middle, ends, len(values), peer, peer_name)
 
 
-def _share(name: str, happened: np.ndarray) -> dict[str, Any]:
+def share(name: str, happened: np.ndarray) -> dict[str, Any]:
     """A share and its interval."""
     n, p, z = len(happened), float(np.mean(happened)), 1.96
     middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    return _row(name, "share", p, (middle - half, middle + half), n, None)
+    return _row(name, "share", p, (middle - half, middle + half), n)
 
 
 def _row(
-    name: str, unit: str, value: float, ends: tuple[float, float], count: int, peer: float | None
+    name: str,
+    unit: str,
+    value: float,
+    ends: tuple[float, float],
+    count: int,
+    peer: float | None = None,
+    peer_name: str = "",
 ) -> dict[str, Any]:
     low, high = map(float, ends)
     return bench_report.row(
-        name, float(value), peer, peer_name=None if peer is None else "paper, scripted", unit=unit,
+        name, float(value), peer, peer_name=None if peer is None else peer_name, unit=unit,
         more_is_better=unit != "s", low=low, high=high, episodes=float(count),
     )  # fmt: skip
 
@@ -116,8 +142,15 @@ def main() -> None:
         default_seeds=64,
     )
     seeds = np.arange(8 if options.quick else options.seeds, dtype=np.uint64)
-    measures = (skills, walking, getting_up, scoring, playing)
-    rows = [row for measure in measures for row in measure(seeds)]
+    walker, beside = bots.Walker(), {"peers": SCRIPTED, "peer_name": "paper, scripted"}
+    rows = [
+        *walking_skills(walker, seeds, **beside),
+        *getting_up_skills(walker, seeds, **beside),
+        *walking(walker, seeds),
+        *getting_up(walker, seeds),
+        *scoring(seeds),
+        *playing(seeds),
+    ]
     bench_report.finish(
         "measure_soccer_bots", options, rows, title="Scripted soccer robots", about=__doc__,
         packages=("mujoco", "numpy"),

@@ -52,6 +52,16 @@ _LENGTH = np.array([*(LIE + script.seconds.sum() + SETTLE for script in _SCRIPTS
 _PLACE = {name: place for name, _, place in observations.layout(observations.TARGET)}
 
 
+def stand_still(observation: Any, legal_mask: Any) -> Any:
+    """The home pose as strategy 0 of a population (`population.sink: soccer.bots:stand_still`):
+    means `[20]` of 0, then log standard deviations of 0.05.
+    """
+    import jax.numpy as jnp
+
+    nothing = jnp.zeros(robot.NUM_JOINTS)
+    return jnp.concatenate([nothing, nothing + np.log(0.05)])
+
+
 class Memory(NamedTuple):
     """What a scripted robot remembers, by lane.
 

@@ -135,6 +135,7 @@ class SoccerTask:
         self.weights = scenario.shaping if shaped else scenario.payoff
         self.xml = pitch.match_xml(scenario.teams, ball=scenario.ball)
         self.info = _info(scenario, randomise=randomise, shaped=shaped)
+        self.mirror = observations.mirror_of(scenario.extras)
         self._torsos = [1 + i * robot.NUM_LINKS for i in range(self.num_robots)]
 
     def allocate(self, batch: Any) -> Memory:

@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from games.types import Mirror
 from soccer import robot
 from soccer.pitch import GRAVITY, HALF_LENGTH
 from soccer.scene import Scene, in_heading_frame, rate
@@ -152,6 +153,21 @@ def mirror_observation(observation: np.ndarray, extras: tuple[Item, ...] = ()) -
     return np.concatenate(
         [mirror_item(item, observation[..., place]) for _, item, place in places], axis=-1
     )
+
+
+def mirror_of(extras: tuple[Item, ...] = ()) -> Mirror:
+    """The same as a `Mirror`, with that of the actions, whose ranges are each other's mirror image.
+
+    Args:
+      extras: the task's own items.
+    """
+    numbers = np.arange(1.0, NUM_OBSERVATIONS + size_of(extras) + 1)
+    seen = mirror_observation(numbers, extras)
+    joints = robot.mirror_joints(np.arange(1.0, robot.NUM_JOINTS + 1))
+    return Mirror(
+        np.abs(seen).astype(np.int64) - 1, np.sign(seen).astype(np.float32),
+        np.abs(joints).astype(np.int64) - 1, np.sign(joints).astype(np.float32),
+    )  # fmt: skip
 
 
 def mirror_item(item: Item, numbers: np.ndarray) -> np.ndarray:

@@ -78,7 +78,13 @@ def walk_to_target(*, randomise: int = 0, shaped: int = 0, num_threads: int = 0)
             start=_stand_anyhow,
             start_numbers=1,
             payoff={"progress": 1.0},
-            shaping={"progress": 1.0 / CONTROL_STEP, "upright": 0.2, "joint_torque": 0.01},
+            # Without a price of falls, robots learn to dive towards their targets.
+            shaping={
+                "progress": 1.0 / CONTROL_STEP,
+                "upright": 0.2,
+                "joint_torque": 0.01,
+                "falling": 10.0,
+            },
             utility="general_sum",
             returns=(-20.0, 20.0),
             ends=frozenset({"down"}),

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float64
 
-Quantity = Literal["nash_conv", "exploitability", "cce_gap", "ce_gap", "cce_gain"]
+Quantity = Literal["nash_conv", "exploitability", "cce_gap", "ce_gap", "cce_gain", "mean_return"]
 Method = Literal["exact", "sampled", "trained_best_response"]
 
 
@@ -46,7 +46,8 @@ class Certificate:
 
     Attributes:
       quantity: what was measured; `value` is the sum over players of the positive parts, in game
-        points (for exploitability, that sum divided by the number of players).
+        points (for exploitability, that sum divided by the number of players). The mean return of a
+        player alone is no gap, and has its own sign.
       value: the number.
       per_player: each player's gain from its best response, in game points; may be negative for a
         correlated object.

@@ -22,6 +22,7 @@ _QUANTITIES = {
     "exploitability": "exploitability",
     "cce_gap": "CCE gap",
     "ce_gap": "CE gap",
+    "mean_return": "mean return",
 }
 _METHODS = {
     "exact": "exact",
@@ -145,7 +146,8 @@ def _certificates(runs: Sequence[RunSummary]) -> str:
     objects = "; ".join(
         dict.fromkeys(run.certificate["object"] for run in runs if run.certificate is not None)
     )
-    caption = f"In game points; what each seat can gain by a best response. Of: {objects or '-'}."
+    caption = "In game points; what each seat can gain by a best response, or what it earns alone. "
+    caption += f"Of: {objects or '-'}."
     methods = "".join(
         f"<dt>{name(run.name)}</dt><dd>{text(run.method)}, {text(run.game)}</dd>" for run in runs
     )

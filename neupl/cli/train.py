@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from neupl.verification import Verification
 
 SMOKE = ("training.steps=200", "training.max_steps_per_row=20")
+# Where episodes are so long that lanes have a horizon.
+SMOKE_LONG = (
+    "training.steps=4", "training.evaluate_every=2", "learner.episodes=16", "learner.horizon=32",
+    "evaluation.episodes=2", "evaluation.final_episodes=4",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,7 +44,8 @@ class Train(WorkerOptions, RunOptions):
     smoke: Flag = False
     """Train for a few seconds only, to see that everything works: exit code 1 unless the population
     has learned to earn more against strategy 0 than strategy 0 does (of a joint: unless its gap has
-    fallen, or its seats earn more).
+    fallen, or its seats earn more; with `learner.horizon`, and of a player alone, nothing is asked
+    of it).
     """
 
     seeds: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
@@ -65,12 +71,16 @@ def run(command: Train) -> int:
         raise UserError(
             "nothing to train", hint="give a configuration file or --game NAME (see `neupl games`)"
         )
-    overrides = list(SMOKE if command.smoke else ())
+    overrides = []
     if command.game is not None:
         overrides.append(f"game={_quoted(command.game)}")
     if command.seed is not None:
         overrides.append(f"seed={command.seed}")
     overrides += command.overrides
+    long = command.smoke and _plays_on(command.config, overrides)
+    if command.smoke:
+        # What is asked for besides wins.
+        overrides = [*(SMOKE_LONG if long else SMOKE), *overrides]
     if command.seeds is not None or command.sweep:
         from neupl.cli.train_study import run_new_study
 
@@ -89,13 +99,21 @@ def run(command: Train) -> int:
         path, config_text=dump_config(config), command=("neupl", *sys.argv[1:]), seed=config.seed
     ) as run:
         verification = start_run(run, trainer, quiet=command.quiet)
-        shortfall = trainer.shortfall(run.metrics()) if command.smoke else None
+        shortfall = trainer.shortfall(run.metrics()) if command.smoke and not long else None
         # Under `--json` the object of a failed check is the error's.
         if shortfall is None or not command.json:
             report(run, verification, as_json=command.json)
     if shortfall is not None:
         raise CheckFailed(shortfall, report=_content(run, verification))
     return 0
+
+
+def _plays_on(path: Path | None, overrides: list[str]) -> bool:
+    """Whether episodes are so long that they are cut into pieces."""
+    from neupl.config import Config
+    from neupl.config_io import load_config
+
+    return load_config(Config, path, overrides).learner.horizon > 0
 
 
 def report(run: "Run", verification: "Verification | JointVerification", *, as_json: bool) -> None:
@@ -109,6 +127,12 @@ def report(run: "Run", verification: "Verification | JointVerification", *, as_j
     name = QUANTITY_NAMES[certificate.quantity]
     if certificate.method == "exact":
         rows = [(name, f"{certificate.value:.9f} exact, by our solver"), *_agreement(verification)]
+    elif certificate.method == "sampled":
+        low, high = certificate.interval
+        rows = [
+            (name, f"{certificate.value:.6f} estimated from episodes"),
+            ("", f"95 % interval: {low:.6f} to {high:.6f}"),
+        ]
     else:
         low, high = certificate.interval
         rows = [
@@ -171,6 +195,9 @@ def _worth(
             *_calibrations(verification),
             ("trained", f"{iterations} iterations, {last['step']} steps"),
         ]
+    if verification.certificate.quantity == "mean_return":
+        earned = f"mean return {last['eval/mean_return']:.6f} at step {last['step']}"
+        return [("last step", earned)]
     return [
         *_calibrations(verification),
         ("payoff", f"{last['eval/payoff_over_first']:+.6f} a seat by learning, against strategy 0"),

@@ -16,10 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Float64, Int
 
+from neupl.action_distribution import CATEGORICAL
 from neupl.jpsro.joint_episodes import Played, mean_and_error
 from neupl.jpsro.network import ResponseNetwork
 from neupl.jpsro.response_actor import DecidingNetwork
-from neupl.learners.ppo import divergence, seen_at
+from neupl.learners.ppo import seen_at
 from neupl.networks import masked_log_probs
 from neupl.population_actor import Seen
 from neupl.training import SURE
@@ -83,7 +84,7 @@ class PolicyComparison:
         own = seen.profile[:, 0]
         before, after = (self._asked.strategy(params, seen, own) for params in (then, now))
         change = jnp.take_along_axis(after - before, action[:, None], axis=1)[:, 0]
-        return change, divergence(before, after, jnp.asarray(seen.legal_mask))
+        return change, CATEGORICAL.divergence(before, after, jnp.asarray(seen.legal_mask))
 
     @functools.partial(jax.jit, static_argnums=0)
     def _chosen(self, seen: Seen, action: Array, strategy: Array, params: Any) -> tuple[Array]:

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32
 
 from games.types import Game, HostGame
+from neupl.action_distribution import CATEGORICAL
 from neupl.config import Config
 from neupl.jpsro.episode_magnet import make_episode_magnet
 from neupl.jpsro.network import ResponseNetwork
@@ -27,7 +28,6 @@ from neupl.learners.ppo import (
     Decisions,
     advantage_spread,
     clipped_gain,
-    divergence,
     lane_decisions,
     minibatches,
     one_size,
@@ -155,14 +155,15 @@ def make_ppo_response_learner(
     ) -> tuple[Array, dict[str, Array]]:
         seen, legal = batch.seen, batch.seen.legal_mask
         log_probs, value = asked.response(params, seen, task.mixtures)
-        gain, chosen = clipped_gain(log_probs, batch, clip=settings.clip)
-        entropy = -divergence(log_probs, magnet(task, seen), legal)
+        chosen = CATEGORICAL.log_prob(log_probs, batch.action)
+        gain = clipped_gain(chosen, batch, clip=settings.clip)
+        entropy = -CATEGORICAL.divergence(log_probs, magnet(task, seen), legal)
         improvement = batch.respond * (gain + batch.temperature * entropy) / spread
         aside = jnp.where(task.novel > 0, RANDOM, EVEN)
         improvement += (1 - batch.respond) * aside * entropy
         error = batch.respond * (value - batch.target) ** 2
         new = asked.strategy(params, seen, task.slot[seen.seat])
-        taught = divergence(lesson(log_probs, task, seen), new, legal)
+        taught = CATEGORICAL.divergence(lesson(log_probs, task, seen), new, legal)
         is_new = seen.profile[:, 0] - network.num_strategies == task.responder[seen.seat]
         taught = taught * task.distil[seen.seat] * is_new
         total = settings.critic_weight * error - improvement + taught
@@ -173,7 +174,7 @@ def make_ppo_response_learner(
             before = asked.strategy(task.frozen_params, held, own)
             now = asked.strategy(params, held, own)
             each = task.held.sum() / info.num_players
-            kept = divergence(before, now, held.legal_mask).mean()
+            kept = CATEGORICAL.divergence(before, now, held.legal_mask).mean()
             total += config.jpsro.hold_weight * each * kept
         responding = batch.counts * batch.respond
         responding /= jnp.maximum(responding.sum(), 1.0)

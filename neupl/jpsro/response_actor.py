@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int32
 
 from games.types import GameInfo, TimeStep
+from neupl.action_distribution import CATEGORICAL
 from neupl.jpsro.network import ResponseNetwork
 from neupl.networks import masked_log_probs
 from neupl.population_actor import Seen, sample_decision, seen_by_movers, uniform_sink
@@ -102,4 +103,4 @@ class ResponseActor:
         frozen = jnp.where((own == 0)[:, None], uniform, frozen)
         log_probs = jnp.where((own < self._size)[:, None], frozen, log_probs)
         log_probs = jnp.where(seen.legal_mask, log_probs, -jnp.inf)
-        return sample_decision(log_probs, value, now, key)
+        return sample_decision(CATEGORICAL, log_probs, value, now, key)

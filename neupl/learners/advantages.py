@@ -33,12 +33,13 @@ def lane_advantages(
     *,
     payoff_range: float,
     trace: float,
+    discount: float = 1.0,
     prior: Float[np.ndarray, "T B"] | None = None,
 ) -> LaneAdvantages:
-    """Advantages over the seat's own decisions, without discounting, of one or more episodes per
-    lane. The return of a decision holds the entropies of the seat's decisions after it, each as the
-    surprise `-log_prob` of what was done there. Where the last episode of a lane is cut off, its
-    last decision only lends its value to those before.
+    """Advantages over the seat's own decisions, of one or more episodes per lane. The return of a
+    decision holds the entropies of the seat's decisions after it, each as the surprise `-log_prob`
+    of what was done there. Where the last episode of a lane is cut off, its last decision only
+    lends its value to those before.
 
     Args:
       trajectory: NumPy arrays, values in payoff ranges.
@@ -46,6 +47,7 @@ def lane_advantages(
       temperature: of each lane's focal seat, in game points per nat.
       payoff_range: of the game.
       trace: lambda of the estimator; 1 takes returns as they came.
+      discount: of what comes after the seat's next decision, gamma; 1 for none.
       prior: log-probabilities that the focal seat's actions have under another policy, relative to
         which they surprise; by default 0.
     """
@@ -71,8 +73,8 @@ def lane_advantages(
         collected += reward[t]
         now = moved[t]
         counts[t] &= ~cut
-        delta = collected + next_value - value[t]
-        advantage[t] = np.where(counts[t], delta + trace * next_advantage, 0.0)
+        delta = collected + discount * next_value - value[t]
+        advantage[t] = np.where(counts[t], delta + discount * trace * next_advantage, 0.0)
         next_advantage = np.where(now, advantage[t], next_advantage)
         next_value = np.where(now, value[t] + np.where(cut, 0, surprise[t]), next_value)
         collected = np.where(now, 0.0, collected)

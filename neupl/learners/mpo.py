@@ -27,10 +27,12 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Float32
 
 from games.types import Game, HostGame
+from neupl.action_distribution import CATEGORICAL
 from neupl.conditional_network import coplayer_marginals
 from neupl.config import Config
+from neupl.errors import UserError
 from neupl.learners.optimizer import Optimizer, make_restart
-from neupl.learners.ppo import divergence, focal_task, lane_weights, one_size
+from neupl.learners.ppo import focal_task, lane_weights, one_size
 from neupl.learners.replay import Played, empty_replay, focal_episodes, keep, tasks_of
 from neupl.matches import Matches, draw_matches
 from neupl.networks import make_network, masked_log_probs
@@ -86,10 +88,15 @@ def make_mpo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
       config: network, learner, population and training are read.
 
     Raises:
-      UserError: the seats have different actions or observations.
+      UserError: the seats have different actions or observations, or actions are continuous.
     """
     info, settings, size = game.info, config.learner, config.population.size
     num_tables = 1 if config.population.symmetric else info.num_players
+    if info.continuous:
+        raise UserError(
+            f"learner.kind is 'mpo', but the actions of {info.name} are continuous",
+            hint="set learner.kind=ppo",
+        )
     num_actions = one_size(info.num_actions, "actions")
     network = make_network(config.network, num_actions)
     readout = make_readout(config.network, size)
@@ -211,13 +218,13 @@ def make_mpo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         sums = functools.partial(jnp.einsum, "dla,dla->dl")
         fit = -sums(jnp.exp(improved), jnp.where(legal, log_probs, 0.0))
         flat = (-1, num_actions)
-        moved = divergence(
+        moved = CATEGORICAL.divergence(
             old_log_probs.reshape(flat), log_probs.reshape(flat), legal.reshape(flat)
         ).reshape(decided.shape)
         holding = jnp.zeros(())
         if with_teacher:
             taught, _ = apply(teacher, rows, batch)
-            holding = divergence(
+            holding = CATEGORICAL.divergence(
                 taught.reshape(flat), log_probs.reshape(flat), legal.reshape(flat)
             ).reshape(decided.shape)
 

@@ -12,6 +12,13 @@ its divergence from them, where they go themselves.
 A network with a memory learns from unrolls (`neupl.learners.unrolls`): parts of episodes, along
 which the gradient reaches back to earlier observations.
 
+Long episodes are learned from in pieces (`learner.horizon`): each lane plays so many steps, from
+the start of an episode and through others, and the critic stands for what comes after. Lanes start
+afresh with every batch, so that a batch depends on nothing but parameters and key.
+
+Where a game is its own mirror image (`learner.symmetry`), half of what a gradient step sees is
+mirrored (`neupl.learners.mirror_image`).
+
 With `learner.mirror` the policy is also drawn to the one that played the batch: with the entropy,
 one step of magnetic mirror descent (Sokota et al. 2023, arXiv 2206.05825) in its form for policies
 that are networks.
@@ -23,16 +30,19 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Float32, Int, Int32
+from jaxtyping import Array, Float, Float32, Int, Int32
 
 from games.types import Game, HostGame
+from neupl.action_distribution import action_distribution
 from neupl.config import Config
 from neupl.errors import UserError
 from neupl.learners.advantages import lane_advantages
+from neupl.learners.mirror_image import half_mirrored, mirror_of, mirrored
 from neupl.learners.optimizer import Optimizer, make_restart
 from neupl.learners.unrolls import Unrolls, cut_unrolls, unrolled_memory
 from neupl.matches import Matches, draw_matches, seat_order
 from neupl.networks import make_network
+from neupl.observation_statistics import updated_statistics
 from neupl.opponent_readout import add_readout, log_likelihoods, log_posterior, make_readout
 from neupl.population_actor import Playing, PopulationActor, Seen, apply_network
 from neupl.recurrent_network import no_recall
@@ -63,7 +73,7 @@ class Decisions(NamedTuple):
     """
 
     seen: Seen
-    action: Int32[np.ndarray, "N"]
+    action: Int32[np.ndarray, "N"] | Float32[np.ndarray, "N A"]
     log_prob: Float32[np.ndarray, "N"]
     advantage: Float32[np.ndarray, "N"]
     target: Float32[np.ndarray, "N"]
@@ -81,7 +91,7 @@ class PPOExperience(NamedTuple):
       behaviour: parameters that played.
       teacher: parameters that held strategies are drawn to.
       decisions: of the focal seats; as unrolls where the network has a memory.
-      matches: who played in each lane.
+      matches: who played in each lane; no lanes where episodes may be cut off.
       returns: `[B, P]` of all seats, in game points.
     """
 
@@ -106,19 +116,31 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
     """
     info, settings = game.info, config.learner
     num_tables = 1 if config.population.symmetric else info.num_players
-    network = make_network(config.network, one_size(info.num_actions, "actions"))
+    distribution = action_distribution(info)
+    num_outputs = distribution.num_outputs(one_size(info.num_actions, "actions"))
+    network = make_network(config.network, num_outputs)
+    mirror = mirror_of(game) if settings.symmetry else None
     observation_size = one_size(info.observation_size, "observations")
     remembers = config.network.memory != "none"
     readout = make_readout(config.network, config.population.size)
+    if remembers and info.continuous:
+        raise UserError(
+            f"network.memory is {config.network.memory!r}, but the actions of {info.name} are "
+            "continuous: a memory is told of action ids alone",
+            hint="set network.memory=none",
+        )
     play = make_actor_play(
         game,
         actor,
         record=True,
-        restart=remembers,
+        restart=remembers or settings.horizon > 0,
+        steps=settings.horizon or None,
         stretch=settings.unroll if remembers else None,
     )
     optimizer = Optimizer(config)
-    apply = functools.partial(apply_network, network, num_tables=num_tables)
+    apply = functools.partial(
+        apply_network, network, num_tables=num_tables, distribution=distribution
+    )
 
     def init(key: Any) -> LearnerState:
         size, players = config.population.size, info.num_players
@@ -160,8 +182,12 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
             objective,
             payoff_range=info.payoff_range,
             trace=settings.trace,
+            discount=settings.discount,
         )
         returns = np.asarray(episodes.returns)
+        if 0 < settings.horizon < info.max_steps:
+            # What was cut off before its end says nothing of returns.
+            matches, returns = Matches(*(part[:0] for part in matches)), returns[:0]
         return PPOExperience(rows, params, objective.teacher, decisions, matches, returns)
 
     def seen_with(params, part) -> Seen:
@@ -174,20 +200,21 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
     def loss(params, behaviour, teacher, rows, part, spread, with_teacher):
         batch = decisions_along(part) if remembers else part
         seen = seen_with(params, part)
-        log_probs, value = apply(params, rows, seen)
+        policy, value = apply(params, rows, seen)
         legal = batch.seen.legal_mask
-        gain, chosen = clipped_gain(log_probs, batch, clip=settings.clip)
-        entropy = divergence(log_probs, jnp.zeros_like(log_probs), legal) * -1.0
+        chosen = distribution.log_prob(policy, batch.action)
+        gain = clipped_gain(chosen, batch, clip=settings.clip)
+        entropy = distribution.entropy(policy, legal)
         moved = jnp.zeros(())
         if settings.mirror:
             before, _ = apply(behaviour, rows, seen_with(behaviour, part))
-            moved = divergence(log_probs, before, legal)
+            moved = distribution.divergence(policy, before, legal)
         gain = gain + batch.temperature * entropy - settings.mirror * moved
         improvement = batch.respond * gain / spread
         holding = jnp.zeros(())
         if with_teacher:
             taught, _ = apply(teacher, rows, seen_with(teacher, part))
-            holding = divergence(taught, log_probs, legal)
+            holding = distribution.divergence(taught, policy, legal)
         error = (value - batch.target) ** 2
         total = (
             batch.counts
@@ -237,12 +264,20 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         size = max(settings.minibatch // (decisions.action.shape[1] if remembers else 1), 1)
         for _ in range(settings.epochs):
             for batch in minibatches(decisions, size, rng):
+                if mirror is not None:
+                    batch = half_mirrored(batch, mirror, rng)
                 params, opt_state, metrics = one_step(
                     params, opt_state, experience.behaviour, experience.teacher,
                     experience.rows, batch, spread, state.step, with_teacher,
                 )  # fmt: skip
         metrics = {name: float(value) for name, value in metrics.items()}
         metrics["train/advantage_spread"] = float(spread)
+        if config.network.normalise:
+            # Last: what was played is compared with what the same statistics make of it.
+            seen = decisions.seen.observation
+            if mirror is not None:
+                seen = np.concatenate([seen, mirrored(seen, *mirror[:2])])
+            params = updated_statistics(params, seen)
         return LearnerState(params, opt_state, state.step + 1), metrics
 
     init = jax.jit(init)
@@ -267,26 +302,18 @@ def lane_weights(objective: Objective) -> Float[np.ndarray, "P K"]:
     return sum(part * share for part, share in parts) if parts else met.astype(np.float64)
 
 
-def clipped_gain(
-    log_probs: Float[Array, "N A"], batch: Decisions, *, clip: float
-) -> tuple[Float[Array, "N"], Float[Array, "N"]]:
+def clipped_gain(chosen: Float[Array, "N"], batch: Decisions, *, clip: float) -> Float[Array, "N"]:
     """The clipped surrogate of PPO (Schulman et al. 2017, equation 7) of every decision, in payoff
-    ranges, and the log-probabilities of the actions.
+    ranges.
+
+    Args:
+      chosen: log-probabilities of the actions now.
+      batch: the decisions.
+      clip: how far a probability may move, as a share of it.
     """
-    chosen = jnp.take_along_axis(log_probs, batch.action[:, None], axis=1)[:, 0]
     ratio = jnp.exp(chosen - batch.log_prob)
     clipped = jnp.clip(ratio, 1 - clip, 1 + clip)
-    return jnp.minimum(ratio * batch.advantage, clipped * batch.advantage), chosen
-
-
-def divergence(
-    log_probs: Float[Array, "N A"], other: Float[Array, "N A"], legal: Bool[Array, "N A"]
-) -> Float[Array, "N"]:
-    """KL of `other` from `log_probs`, in nats; differentiable in both. Log-probabilities of 0
-    everywhere as `other` give the negative entropy.
-    """
-    probabilities = jnp.where(legal, jnp.exp(log_probs), 0.0)
-    return jnp.sum(jnp.where(legal, probabilities * (log_probs - other), 0.0), axis=1)
+    return jnp.minimum(ratio * batch.advantage, clipped * batch.advantage)
 
 
 def advantage_spread(decisions: Decisions | Unrolls) -> np.float32:
@@ -303,6 +330,7 @@ def focal_decisions(
     *,
     payoff_range: float,
     trace: float,
+    discount: float = 1.0,
 ) -> Decisions:
     """What the focal seats decided, by the temperatures and weights of their strategies; see
     `lane_decisions`.
@@ -313,11 +341,12 @@ def focal_decisions(
       objective: temperatures and weights of the strategies.
       payoff_range: of the game.
       trace: lambda of the estimator; 1 takes returns as they came.
+      discount: as in `lane_decisions`.
     """
     temperature, respond, hold = focal_task(matches, objective)
     return lane_decisions(
-        trajectory, matches, temperature,
-        respond=respond, hold=hold, payoff_range=payoff_range, trace=trace,
+        trajectory, matches, temperature, respond=respond, hold=hold,
+        payoff_range=payoff_range, trace=trace, discount=discount,
     )  # fmt: skip
 
 
@@ -328,12 +357,14 @@ def focal_unrolls(
     *,
     payoff_range: float,
     trace: float,
+    discount: float = 1.0,
 ) -> Unrolls:
     """The same for a network with a memory; the arguments are those of `focal_decisions`."""
     temperature, respond, hold = focal_task(matches, objective)
     found = lane_advantages(
-        trajectory, matches.seat, temperature, payoff_range=payoff_range, trace=trace
-    )
+        trajectory, matches.seat, temperature,
+        payoff_range=payoff_range, trace=trace, discount=discount,
+    )  # fmt: skip
     return cut_unrolls(trajectory, matches, found, respond=respond, hold=hold)
 
 
@@ -385,12 +416,13 @@ def lane_decisions(
     hold: Float32[np.ndarray, "B"],
     payoff_range: float,
     trace: float,
+    discount: float = 1.0,
     prior: Float[np.ndarray, "T B"] | None = None,
 ) -> Decisions:
     """What the focal seats decided, with advantages by generalised advantage estimation (Schulman
-    et al. 2016, arXiv 1506.02438) over the seat's own decisions, without discounting. The return of
-    a decision holds the entropies of the seat's decisions after it, each as the surprise
-    `-log_prob` of what was done there; its own entropy stands in the loss.
+    et al. 2016, arXiv 1506.02438) over the seat's own decisions. The return of a decision holds the
+    entropies of the seat's decisions after it, each as the surprise `-log_prob` of what was done
+    there; its own entropy stands in the loss.
 
     Args:
       trajectory: NumPy arrays, values in payoff ranges.
@@ -400,12 +432,14 @@ def lane_decisions(
       hold: as in `Decisions`, of each lane.
       payoff_range: of the game.
       trace: lambda of the estimator; 1 takes returns as they came.
+      discount: of what comes after the seat's next decision, gamma; 1 for none.
       prior: log-probabilities that the focal seat's actions have under another policy, relative to
         which they surprise; by default 0.
     """
     found = lane_advantages(
-        trajectory, matches.seat, temperature, payoff_range=payoff_range, trace=trace, prior=prior
-    )
+        trajectory, matches.seat, temperature,
+        payoff_range=payoff_range, trace=trace, discount=discount, prior=prior,
+    )  # fmt: skip
     advantage, value, temperature = found.advantage, found.value, found.temperature
     when, lane = np.nonzero(found.counts)
     focal = matches.seat[lane]

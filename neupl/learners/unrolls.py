@@ -26,7 +26,7 @@ class Unrolls(NamedTuple):
     Attributes:
       observation: what the seat saw.
       legal_mask: legal actions.
-      action: what it did.
+      action: what it did, an action id.
       log_prob: its log-probability when it was done.
       advantage: estimate in payoff ranges.
       target: of the value, in payoff ranges.

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from soccer import observations, randomisation, robot
+from soccer.control import targets_of
 from soccer.observations import Before, Sensors
 from soccer.scene import Scene
 
@@ -46,6 +47,18 @@ def before():
         spin=np.zeros((1, 2, 3)),
         ball=now.ball - [0.05, 0, 0],
     )
+
+
+def test_mirror_images_are_permutations_with_signs():
+    rng = np.random.default_rng(0)
+    for extras in ((), observations.TARGET, observations.TEAM):
+        mirror = observations.mirror_of(extras)
+        seen = rng.normal(size=(3, observations.NUM_OBSERVATIONS + observations.size_of(extras)))
+        by_order = seen[:, mirror.observation_order] * mirror.observation_sign
+        np.testing.assert_array_equal(by_order, observations.mirror_observation(seen, extras))
+    actions = rng.uniform(-1, 1, (5, robot.NUM_JOINTS))
+    mirrored = targets_of(actions[:, mirror.action_order] * mirror.action_sign)
+    np.testing.assert_allclose(mirrored, robot.mirror_joints(targets_of(actions)), atol=1e-12)
 
 
 def test_there_are_267_numbers_in_the_order_of_table_s2():

@@ -1,0 +1,57 @@
+"""Running mean and variance of what a network observes, for observations in physical units.
+
+They are variables of the network beside its parameters, in a collection of their own: whatever
+keeps, copies, exports or freezes the parameters keeps them too, and a teacher has those of its
+time. Gradients do not reach them; learners update them between batches.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+# Of the variables of a network that normalises.
+COLLECTION = "normalisation"
+# Normalised observations are at most so many standard deviations from the mean.
+MOST = 5.0
+# Added to the variance: what never changes stays finite.
+LEAST_VARIANCE = 1e-4
+# Observations that count at most, so that what was seen long ago is forgotten in the end.
+MOST_COUNTED = 1e7
+
+
+def normalised(
+    observation: Float[Array | np.ndarray, "*n O"],
+    mean: Float[Array | np.ndarray, "O"],
+    variance: Float[Array | np.ndarray, "O"],
+) -> Float[Array, "*n O"]:
+    """Observations in standard deviations from their mean, clipped."""
+    mean, variance = jax.lax.stop_gradient((mean, variance))
+    shifted = (observation - mean) * jax.lax.rsqrt(variance + LEAST_VARIANCE)
+    return jnp.clip(shifted, -MOST, MOST)
+
+
+def updated_statistics(variables: Any, observation: Float[np.ndarray, "N O"]) -> Any:
+    """The variables of a network with more observations counted (Chan et al. 1979, "Updating
+    formulae and a pairwise algorithm for computing sample variances", equation 2.1); as they are
+    where the network does not normalise.
+    """
+    if COLLECTION not in variables or not len(observation):
+        return variables
+    old = {name: np.asarray(value, np.float64) for name, value in variables[COLLECTION].items()}
+    wide = observation.astype(np.float64)
+    number, mean, variance = len(wide), wide.mean(axis=0), wide.var(axis=0)
+    total = old["count"] + number
+    shift = mean - old["mean"]
+    share = number / total
+    new = {
+        "mean": old["mean"] + share * shift,
+        "variance": (1 - share) * (old["variance"] + share * shift**2) + share * variance,
+        "count": np.minimum(total, MOST_COUNTED),
+    }
+    return {
+        **variables,
+        COLLECTION: {name: jnp.asarray(value, jnp.float32) for name, value in new.items()},
+    }

@@ -1,0 +1,60 @@
+"""Measures a trained soccer policy by the protocols that the scripted robots are measured by.
+
+The likeliest actions of strategy 0 are played. Intervals are 95 %: Wilson's of shares, 1.96
+standard errors of means. Beside it stand the learned policy of Haarnoja et al. 2024 (arXiv
+2304.13653, Table 1) in simulation, and our scripted robot on the same seeds.
+"""
+
+import os
+import sys
+from typing import Any
+
+os.environ.setdefault("MUJOCO_GL", "disabled")
+
+import bench_report
+import measure_soccer_bots as measures
+import numpy as np
+
+from games.types import Policy
+from neupl.population import load_population
+from soccer import bots
+
+# The paper's learned robot in simulation.
+LEARNED = {"walking": 0.51, "turning": 3.19, "get_up_from_the_face": 0.73}
+
+
+def measure(task: str, policy: Policy, seeds: np.ndarray) -> list[dict[str, Any]]:
+    """What is measured of a policy of a task."""
+    beside = {"peers": LEARNED, "peer_name": "paper, learned, simulation"}
+    if task == "soccer/walk_to_target":
+        skills = measures.walking_skills(policy, seeds, **beside)
+        return [*skills, *measures.walking(policy, seeds)]
+    skills = measures.getting_up_skills(policy, seeds, **beside)
+    return [*skills, *measures.getting_up(policy, seeds)]
+
+
+def main() -> None:
+    """Reads the command line, plays, prints and writes the report."""
+    options = bench_report.parse_options(
+        "measure_soccer_policy",
+        description=__doc__,
+        quick="eight episodes of each",
+        seeds="episodes of each",
+        default_seeds=48,
+        population="a run of `neupl train`, or an exported population",
+    )
+    seeds = np.arange(8 if options.quick else options.seeds, dtype=np.uint64)
+    population = load_population(options.population)
+    task = population.game.partition("(")[0]
+    if task not in ("soccer/walk_to_target", "soccer/get_up"):
+        sys.exit(f"{options.population} is of {population.game}: there is no protocol for that")
+    rows = measure(task, population.policy(0, seat=0, likeliest=True), seeds)
+    scripted = measure(task, bots.Walker(), seeds)
+    bench_report.finish(
+        "measure_soccer_policy", options, rows, scripted=scripted,
+        title=f"A trained policy of {task}", about=__doc__, packages=("mujoco", "numpy", "jax"),
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
