@@ -3,6 +3,7 @@ draws it, other games as words.
 """
 
 import io
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -62,6 +63,7 @@ def mp4_bytes(replay: Replay, *, draw: DrawMoments | None = None) -> bytes:
 
     Raises:
       ModuleNotFoundError: imageio-ffmpeg is not installed; the message says how to.
+      OSError: ffmpeg failed.
     """
     try:
         import imageio_ffmpeg
@@ -71,19 +73,26 @@ def mp4_bytes(replay: Replay, *, draw: DrawMoments | None = None) -> bytes:
     # Players like at least ten pictures a second; H.264 takes even sizes alone.
     repeats = max(1, round(each / 100))
     width, height = (side + side % 2 for side in pictures[0].size)
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-f", "rawvideo",
+        "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", f"{1000 * repeats / each:.6f}",
+        "-i", "-", "-an",
+        "-c:v", "libx264", "-pix_fmt", "yuv420p", "-movflags", "+faststart",
+    ]  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "film.mp4"
-        writer = imageio_ffmpeg.write_frames(
-            str(path), (width, height), fps=1000 * repeats / each, macro_block_size=1,
-            ffmpeg_log_level="error",
-        )  # fmt: skip
-        writer.send(None)
-        for number, picture in enumerate(pictures):
-            last = number == len(pictures) - 1
-            frame = _padded(picture, width, height).tobytes()
-            for _ in range(round(repeats * LAST_FRAME_MS / each) if last else repeats):
-                writer.send(frame)
-        writer.close()
+        path, errors = Path(folder) / "film.mp4", Path(folder) / "errors"
+        with (
+            errors.open("wb") as said,
+            subprocess.Popen([*command, str(path)], stdin=subprocess.PIPE, stderr=said) as encoder,
+        ):
+            for number, picture in enumerate(pictures):
+                last = number == len(pictures) - 1
+                frame = _padded(picture, width, height).tobytes()
+                for _ in range(round(repeats * LAST_FRAME_MS / each) if last else repeats):
+                    encoder.stdin.write(frame)
+            encoder.stdin.close()
+        if encoder.returncode:
+            raise OSError(f"ffmpeg failed: {errors.read_text(errors='replace').strip()}")
         return path.read_bytes()
 
 

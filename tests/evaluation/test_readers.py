@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from evaluation.readers import FORMATS, read_evaluation, read_groups
+from evaluation.readers import FORMATS, read_evaluation, read_groups, table
 from evaluation.readers.lines import distinct_lines
 from evaluation.types import Battles, DataError, Scores
 from games.normal_form import NormalForm
@@ -50,7 +50,9 @@ EXPECTED.append(("all", "b", "c", 0.0))
     ],
     ids=["plain", "crlf", "tab", "bom", "no newline", "quotes", "evalica", "gzip"],
 )
-def test_battles_in_words(tmp_path, content):
+@pytest.mark.parametrize("large", [False, True])
+def test_battles_in_words(tmp_path, content, large, monkeypatch):
+    monkeypatch.setattr(table, "LARGE", 0 if large else 10**9)
     assert outcomes(read_evaluation(write(tmp_path, "battles.csv", content))) == EXPECTED
 
 
@@ -215,6 +217,45 @@ def test_different_lines_are_those_of_a_dictionary(longest):
 
 def test_lines_longer_than_fingerprints_are_read_too(tmp_path):
     name = "x" * 500
-    text = f"model_a,model_b,winner\n{name},b,model_a\n\nb,{name},tie\n"
-    battles = read_evaluation(write(tmp_path, "long.csv", text))
+    rows = (name, "b", "model_a"), ("b", name, "tie")
+    records = [dict(zip(("model_a", "model_b", "winner"), row, strict=True)) for row in rows]
+    text = "\n\n".join(map(json.dumps, records))
+    battles = read_evaluation(write(tmp_path, "long.jsonl", text))
     assert outcomes(battles) == [("all", name, "b", 1.0), ("all", "b", name, 0.5)]
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t"])
+def test_the_compiled_loop_reads_what_the_csv_module_reads(tmp_path, delimiter, monkeypatch):
+    """Entries of any script, also long, empty and with blanks around them; blank lines between."""
+    rng = np.random.default_rng(3)
+    words = ["", "a", "b ", " b", "é", "名", "x" * 300, *(f"w{k}" for k in range(2000))]
+    lines = [delimiter.join(rng.choice(words, size=3)) for _ in range(4000)]
+    for place in (0, 100, 2000):
+        lines.insert(place, "")
+    # A line of empty entries is a row.
+    lines[50] = delimiter * 2
+    path = write(tmp_path, "t.csv", "\n".join(["é,b,c".replace(",", delimiter), *lines, ""]))
+    found = []
+    for large in (10**9, 0):
+        monkeypatch.setattr(table, "LARGE", large)
+        found.append(table.read_table(path, path.read_bytes()))
+    plain, compiled = found
+    assert compiled.names == plain.names == ("é", "b", "c") and len(plain) == 4000
+    for name in plain.names:
+        assert compiled.column(name).values == plain.column(name).values
+        np.testing.assert_array_equal(compiled.column(name).codes, plain.column(name).codes)
+    assert [compiled.where(k) for k in (0, 99, 3999)] == [plain.where(k) for k in (0, 99, 3999)]
+
+
+@pytest.mark.parametrize("large", [0, 10**9])
+def test_rows_of_other_widths_and_names_that_come_twice_are_named(tmp_path, large, monkeypatch):
+    monkeypatch.setattr(table, "LARGE", large)
+    for content, words in (
+        ("a,b\n1,2\n\n1,2,3\n1\n", "line 4 has 3 fields, the header 2"),
+        ("a,b\n1,2\n1\n", "line 3 has 1 fields, the header 2"),
+        ("a, a\n1,2\n", "a column name is there twice"),
+        ("a,b\n", "there is a header but no row"),
+    ):
+        path = write(tmp_path, "wrong.csv", content)
+        with pytest.raises(DataError, match=words):
+            table.read_table(path, path.read_bytes())
