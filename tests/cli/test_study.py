@@ -83,8 +83,9 @@ def test_finished_runs_are_left_alone_and_a_second_study_is_refused(tiny, study_
 def test_a_run_that_fails_does_not_take_the_others_with_it(tiny, tmp_path):
     path = tmp_path / "study"
     done = tiny.forked(
-        *study_options(tiny, path), "--sweep", "learner.learning_rate=0.01,1e30", "--json"
-    )
+        *study_options(tiny, path), "--set=training.steps=20",
+        "--sweep", "learner.learning_rate=0.01,1e30", "--json",
+    )  # fmt: skip
     assert done.returncode == 1, done.stderr
     assert "1 of 2 runs failed" in done.stderr and "gradient steps" in done.stderr
     content = json.loads(done.stdout)
