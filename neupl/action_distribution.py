@@ -27,7 +27,7 @@ from neupl.networks import masked_log_probs
 TINY = 1e-30
 # Standard deviations of continuous actions, in halves of their range: least, greatest, and at
 # outputs of zero.
-LEAST_STD, GREATEST_STD, FIRST_STD = 0.05, 1.0, 0.25
+LEAST_STD, GREATEST_STD, FIRST_STD = 0.05, 1.0, 0.4
 
 _LOG_LEAST, _LOG_GREATEST = float(np.log(LEAST_STD)), float(np.log(GREATEST_STD))
 _FIRST_SHARE = (float(np.log(FIRST_STD)) - _LOG_LEAST) / (_LOG_GREATEST - _LOG_LEAST)

@@ -75,6 +75,11 @@ def run(command: Verify) -> int:
     from neupl.verification import verify_population
 
     population = load_population(command.population)
+    if getattr(population, "num_players", 2) == 1:
+        raise UserError(
+            f"{population.game} has one player: nobody can respond, and no gap is left to certify",
+            hint="its mean return is in the run's certificate.json and in the model card",
+        )
     if command.method == "trained-br":
         return _verify_by_response(command, population, workers)
     if isinstance(population, Population):
