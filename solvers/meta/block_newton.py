@@ -22,6 +22,8 @@ from solvers.meta.projection import Answer, Projection, answer
 LEAST_DAMPING, GREATEST_DAMPING = 1e-14, 1e2
 # New rows of a block per step, and exchanges of pivots per model.
 NUM_ADDED, MAX_PIVOTS = 4, 30
+# Pairs of strategies whose products are held at a time.
+MAX_PAIRS = 2**20
 
 
 class _Model(NamedTuple):
@@ -148,16 +150,29 @@ def _model(incentives, joint, large, columns, few) -> _Model:
         at = np.flatnonzero(incentives.player[few] == player)
         first = np.searchsorted(incentives.player, player)
         drawn, played = np.divmod(few[at] - first, incentives.shape[player])
-        # [K_player, K, rest], and the same with candidates before the rest.
-        utility = _two_first(incentives.utilities[player], player, large)
+        # [K, K_player, rest], and the same with candidates before them.
+        utility = np.moveaxis(_two_first(incentives.utilities[player], player, large), 1, 0)
         shared = weighted.reshape(*columns.shape, *np.delete(incentives.shape, large))
-        shared = np.moveaxis(shared, 2 + player - (player > large), 0)
-        shared = shared.reshape(*shared.shape[:3], -1)
-        for k in np.unique(drawn):
-            same = drawn == k
-            moved = utility[played[same]] - utility[k]
-            cross[:, :, at[same]] = np.matmul(shared[k], moved.transpose(1, 2, 0))
+        shared = np.moveaxis(shared, 2 + player - (player > large), 2)
+        shared = shared.reshape(*columns.shape, incentives.shape[player], -1)
+        cross[:, :, at] = _earned_more(shared, utility, drawn, played)
     return _Model(own, cross, incentives.gram(joint, few))
+
+
+def _earned_more(shared, utility, drawn, played):
+    """`[K, m, n]`: the weights of `shared`, `[K, m, D, rest]`, where `drawn` is drawn, times what
+    is earned more by `played`; `utility` is `[K, D, rest]`.
+    """
+    width, number, size = shared.shape[:3]
+    found = np.empty((width, number, len(drawn)))
+    # Of all pairs, some blocks at a time: one product of matrices is faster than one per strategy.
+    blocks = max(MAX_PAIRS // (number * size * size), 1)
+    for start in range(0, width, blocks):
+        part = slice(start, start + blocks)
+        flat = shared[part].reshape(-1, number * size, shared.shape[3])
+        pairs = np.matmul(flat, utility[part].transpose(0, 2, 1)).reshape(-1, number, size, size)
+        found[part] = pairs[:, :, drawn, played] - pairs[:, :, drawn, drawn]
+    return found
 
 
 def _two_first(tensor, player, other):
@@ -174,9 +189,9 @@ def _step(model, damping, duals, slack, valid):
         for product, old, gained in zip(model.times(*duals), duals, slack, strict=True)
     ]
     used = [valid & ((duals[0] > 0) | (slack[0] > 0)), (duals[1] > 0) | (slack[1] > 0)]
-    fewest, result = np.inf, None
+    fewest, result, blocks = np.inf, None, None
     for _ in range(MAX_PIVOTS):
-        found = _solve(model, damping, linear, used)
+        found, blocks = _solve(model, damping, linear, used, blocks)
         product = model.times(*found)
         wrong = [
             np.where(mask, own < 0, rhs - moved > 1e-14)
@@ -192,23 +207,57 @@ def _step(model, damping, duals, slack, valid):
     return tuple(np.maximum(own, 0.0) for own in result)
 
 
-def _solve(model, damping, linear, used):
-    """The stationary point of the model with multipliers 0 that are not used."""
-    mask, few = used
-    index = np.flatnonzero(few)
-    own = model.own * (mask[:, :, None] & mask[:, None, :])
-    diagonal = np.arange(own.shape[1])
-    own[:, diagonal, diagonal] += np.where(mask, damping, 1.0)
-    cross = model.cross[:, :, index] * mask[:, :, None]
-    right = np.where(mask, linear[0], 0.0)[:, :, None]
+class _Eliminated(NamedTuple):
+    """The blocks solved for the rest: `block = along - across @ rest`.
+
+    Attributes:
+      mask: `[K, m]` rows that are used.
+      cross: `[K, m, s]` those of the model, zero where a row is not used.
+      across: `[K, m, s]`.
+      along: `[K, m]`.
+      shared: `[s, s]` what the blocks take off the rest, the sum of `cross.T @ across`.
+    """
+
+    mask: Bool[np.ndarray, "K m"]
+    cross: Float64[np.ndarray, "K m s"]
+    across: Float64[np.ndarray, "K m s"]
+    along: Float64[np.ndarray, "K m"]
+    shared: Float64[np.ndarray, "s s"]
+
+
+def _eliminate(model, damping, linear, mask, before):
+    """Solves the blocks; those whose rows are the same as `before` are taken from there."""
+    at = slice(None) if before is None else np.flatnonzero((mask != before.mask).any(axis=1))
+    used, diagonal = mask[at], np.arange(mask.shape[1])
+    own = model.own[at] * (used[:, :, None] & used[:, None, :])
+    own[:, diagonal, diagonal] += np.where(used, damping, 1.0)
+    cross = model.cross[at] * used[:, :, None]
+    right = np.where(used, linear[at], 0.0)[:, :, None]
     solved = np.linalg.solve(own, np.concatenate([cross, right], axis=2))
     across, along = solved[:, :, :-1], solved[:, :, -1]
-    system = model.rest[np.ix_(index, index)] - np.einsum(
-        "kas,kat->st", cross, across, optimize=True
-    )
+    shared = _summed(cross, across)
+    if before is None:
+        return _Eliminated(mask, cross, across, along, shared)
+    shared += before.shared - _summed(before.cross[at], before.across[at])
+    now = _Eliminated(mask, *(part.copy() for part in before[1:4]), shared)
+    now.cross[at], now.across[at], now.along[at] = cross, across, along
+    return now
+
+
+def _summed(cross, across):
+    flat = (-1, cross.shape[2])
+    return cross.reshape(flat).T @ across.reshape(flat)
+
+
+def _solve(model, damping, linear, used, before):
+    """The stationary point of the model with multipliers 0 that are not used, and the blocks."""
+    mask, few = used
+    index = np.flatnonzero(few)
+    blocks = _eliminate(model, damping, linear[0], mask, before)
+    system = (model.rest - blocks.shared)[np.ix_(index, index)]
     system[np.diag_indices(len(index))] += damping
     rest = np.zeros(len(few))
-    wanted = linear[1][index] - np.einsum("kas,ka->s", cross, along)
+    wanted = (linear[1] - np.einsum("kas,ka->s", blocks.cross, blocks.along))[index]
     rest[index] = np.linalg.lstsq(system, wanted, rcond=1e-14)[0] if len(index) else 0.0
-    block = along - across @ rest[index]
-    return np.where(mask, block, 0.0), rest
+    block = blocks.along - blocks.across @ rest
+    return (np.where(mask, block, 0.0), rest), blocks
