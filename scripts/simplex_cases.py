@@ -40,7 +40,7 @@ SETTINGS = (
 GOOFSPIEL = "goofspiel(imp_info=True,num_cards={},points_order=descending)"
 # The first one is the paper's, and gives the figure at the top of the report.
 FULL = (
-    Case("goofspiel_5", GOOFSPIEL.format(5), ("training.steps=1200",)),
+    Case("goofspiel_5", GOOFSPIEL.format(5), ("training.steps=3000",)),
     Case("goofspiel_4", GOOFSPIEL.format(4), ("training.steps=2000",)),
     Case("leduc_poker", "leduc_poker", ("training.steps=2000",)),
     Case("kuhn_poker", "kuhn_poker", ("training.steps=4000",)),

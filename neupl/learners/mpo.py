@@ -291,7 +291,7 @@ def make_mpo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         lanes = min(max(settings.minibatch // info.max_steps, 1), settings.episodes)
         params, opt_state, alpha = state.params, state.optimizer.network, state.optimizer.alpha
         with_teacher = any(bool(hold.any()) for _, hold in tasks.values())
-        ages = []
+        ages, found = [], []
         for _ in range(max(settings.epochs * settings.episodes // lanes, 1)):
             slot = filled[rng.integers(len(filled))]
             respond, hold = tasks[slot]
@@ -302,8 +302,9 @@ def make_mpo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
                 _lanes(_at(replay, slot), index), respond[index], hold[index], state.step,
                 with_teacher,
             )  # fmt: skip
+            found.append(metrics)
             ages.append(number - int(replay.batch[slot]))
-        metrics = {name: float(value) for name, value in metrics.items()}
+        metrics = {name: float(np.mean([m[name] for m in found])) for name in metrics}
         metrics |= {"replay/age": float(np.mean(ages)), "train/alpha": float(alpha)}
         carried = MPOState(opt_state, alpha, replay)
         return LearnerState(params, carried, state.step + 1), metrics
