@@ -11,8 +11,8 @@ __version__ = "0.1.0"
 _MODULE_OF = {
     "Population": "population",
     "TabularPopulation": "tabular_population",
-    "load_population": "population",
-    "load_policy": "population",
+    "load_population": "stored_population",
+    "load_policy": "stored_population",
     "Config": "config",
     "load_config": "config_io",
     "verify_population": "verification",

@@ -32,8 +32,8 @@ from games.tree_lanes import TreeLanes
 from games.types import GameError, HostGame, Policy
 from neupl.errors import UserError
 from neupl.fixed_strategy import fixed_strategy
-from neupl.population import load_population
 from neupl.population_files import ARRAYS_FILE, find_folder, read_files
+from neupl.stored_population import load_population
 from solvers.sequence_form import mix
 
 ALLOWED = (

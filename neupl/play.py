@@ -19,7 +19,7 @@ from games.tree_lanes import TreeLanes
 from games.types import GameError, HostGame
 from neupl.entrants import make_entrants
 from neupl.errors import UserError
-from neupl.population import load_population
+from neupl.stored_population import load_population
 
 
 class Quit(BaseException):

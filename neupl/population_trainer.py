@@ -12,10 +12,10 @@ from neupl.config import Config
 from neupl.export import CompiledParts, export_population
 from neupl.matrix_pictures import graph_image, payoff_image
 from neupl.payoff_source import method_name
-from neupl.population import load_population
 from neupl.problem import make_problem
 from neupl.progress import Progress
 from neupl.run import CERTIFICATE_FILE, SUMMARY_FILE, Run
+from neupl.stored_population import load_population
 from neupl.summary_picture import save_summary
 from neupl.trainable import OnEvaluation
 from neupl.training import initial_state, rows_of, train

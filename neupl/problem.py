@@ -21,10 +21,10 @@ from neupl.fixed_strategy import fixed_strategy, is_fixed_strategy
 from neupl.learners import make_exact_learner, make_mpo_learner, make_ppo_learner
 from neupl.networks import make_network
 from neupl.payoff_source import payoff_source
-from neupl.population import load_population
 from neupl.population_actor import PopulationActor, Sink
 from neupl.progress import Progress
 from neupl.sampled_evaluation import SampledEvaluator
+from neupl.stored_population import load_population
 from neupl.training import Problem
 from neupl.tree_population import TreePopulation
 from neupl.types import Learner

@@ -27,9 +27,10 @@ from neupl.config_io import read_mapping
 from neupl.durable_files import write_durably
 from neupl.errors import UserError
 from neupl.graph_history import graph_moments, marginal_graphs
-from neupl.population import Population, load_population
+from neupl.population import Population
 from neupl.population_files import MANIFEST_FILE, find_folder, read_files
 from neupl.run import CERTIFICATE_FILE, GRAPH_FILE, PROVENANCE_FILE, Run
+from neupl.stored_population import load_population
 from neupl.tabular_population import TabularPopulation
 from solvers.sequence_form import mix
 from solvers.values import payoffs as exact_payoffs

@@ -19,7 +19,6 @@ from neupl.durable_files import write_durably
 from neupl.errors import Interrupted
 from neupl.interrupts import StopRequest, interrupts_handled_by, raise_interrupt
 from neupl.iteration_table import IterationTable
-from neupl.population import load_population
 from neupl.population_files import MODEL_CARD_FILE
 from neupl.profile_distribution import QUANTITY
 from neupl.progress import Progress
@@ -27,6 +26,7 @@ from neupl.provenance import versions
 from neupl.run import CERTIFICATE_FILE, Run
 from neupl.solve_config import SolveConfig, resolve, warning
 from neupl.solve_methods import Point, Progressed, check_saved, population_of, solve
+from neupl.stored_population import load_population
 from neupl.tabular_population import TabularPopulation, write_tabular
 from neupl.tabular_verification import TabularVerification, announce, verify_tabular
 from solvers.types import SolverError

@@ -16,7 +16,7 @@ import measure_soccer_bots as measures
 import numpy as np
 
 from games.types import Policy
-from neupl.population import load_population
+from neupl.stored_population import load_population
 from soccer import bots
 
 # The paper's learned robot in simulation.

@@ -28,7 +28,7 @@ from jpsro_process import PEER_PACKAGES, peer_installed, run_part
 from neupl_command import ROOT, CommandFailed, run_command
 
 from neupl.durable_files import write_durably
-from neupl.population import load_population
+from neupl.stored_population import load_population
 
 # Exact JPSRO stops after so many seconds on a game, OpenSpiel's after so many CPU seconds.
 REFERENCE_S, PEER_S = 120.0, 100.0

@@ -30,8 +30,9 @@ from games.registry import load_tree
 from neupl.durable_files import write_durably
 from neupl.evaluation import normalise
 from neupl.interaction_graph import effective_size, first_equal_row
-from neupl.population import Population, load_population
+from neupl.population import Population
 from neupl.simplex_sampling import CONCENTRATION, distinct, draw_mixtures
+from neupl.stored_population import load_population
 from solvers.sequence_form import mix
 
 MIXTURE_SEED = 2022

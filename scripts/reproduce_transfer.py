@@ -31,9 +31,10 @@ from transfer_subject import Subject
 
 from neupl.durable_files import write_durably
 from neupl.errors import UserError
-from neupl.population import Population, load_population
+from neupl.population import Population
 from neupl.provenance import usable_cores, versions
 from neupl.run import CERTIFICATE_FILE
+from neupl.stored_population import load_population
 
 # Seeds of the mixtures that are judged and of those on which learning rates are chosen; the latter
 # are numbered from `TUNING_NUMBERS`.

@@ -38,7 +38,7 @@ def read_population(path: Path, *, quiet: bool) -> RatedPopulation:
       UserError: there is no population, or no payoffs are known and there are too many profiles.
     """
     from games.normal_form import NormalForm
-    from neupl.population import load_population
+    from neupl.stored_population import load_population
 
     population = load_population(path)
     payoffs, how = _payoffs(population, quiet=quiet)

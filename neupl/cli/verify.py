@@ -69,9 +69,10 @@ def run(command: Verify) -> int:
     _check_options(command)
     shared_out = command.restarts is not None and command.restarts > 1
     workers = command.make_workers() if shared_out else None
-    from neupl.population import Population, load_population
+    from neupl.population import Population
     from neupl.profile_distribution import ProfileDistribution
     from neupl.progress import Progress
+    from neupl.stored_population import load_population
     from neupl.verification import verify_population
 
     population = load_population(command.population)

@@ -23,6 +23,7 @@ from neupl.jpsro.network import ResponseNetwork
 from neupl.jpsro.response_actor import DecidingNetwork, Meeting, ResponseActor
 from neupl.jpsro.response_matches import ResponseMatches, draw_response_matches
 from neupl.jpsro.task import ResponseTask
+from neupl.learners.focal_lanes import one_size
 from neupl.learners.optimizer import Optimizer
 from neupl.learners.ppo import (
     Decisions,
@@ -30,7 +31,6 @@ from neupl.learners.ppo import (
     clipped_gain,
     lane_decisions,
     minibatches,
-    one_size,
     seen_at,
 )
 from neupl.networks import masked_log_probs

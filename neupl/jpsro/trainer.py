@@ -23,9 +23,9 @@ from neupl.jpsro.state import JointState
 from neupl.jpsro.training import initial_state, train
 from neupl.jpsro.verification import JointVerification, certify_joint_elsewhere, verify_joint
 from neupl.payoff_source import joint_payoff_source
-from neupl.population import load_population
 from neupl.progress import Progress
 from neupl.run import CERTIFICATE_FILE, SUMMARY_FILE, Run
+from neupl.stored_population import load_population
 from neupl.tabular_verification import announce
 from neupl.trainable import OnEvaluation
 

@@ -31,8 +31,8 @@ from neupl.action_distribution import CATEGORICAL
 from neupl.conditional_network import coplayer_marginals
 from neupl.config import Config
 from neupl.errors import UserError
+from neupl.learners.focal_lanes import focal_task, lane_weights, one_size
 from neupl.learners.optimizer import Optimizer, make_restart
-from neupl.learners.ppo import focal_task, lane_weights, one_size
 from neupl.learners.replay import Played, empty_replay, focal_episodes, keep, tasks_of
 from neupl.matches import Matches, draw_matches
 from neupl.networks import make_network, masked_log_probs

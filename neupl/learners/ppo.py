@@ -37,6 +37,7 @@ from neupl.action_distribution import action_distribution
 from neupl.config import Config
 from neupl.errors import UserError
 from neupl.learners.advantages import lane_advantages
+from neupl.learners.focal_lanes import focal_task, lane_weights, one_size
 from neupl.learners.mirror_image import half_mirrored, mirror_of, mirrored
 from neupl.learners.optimizer import Optimizer, make_restart
 from neupl.learners.unrolls import Unrolls, cut_unrolls, unrolled_memory
@@ -48,10 +49,6 @@ from neupl.population_actor import Playing, PopulationActor, Seen, apply_network
 from neupl.recurrent_network import no_recall
 from neupl.rollout import Trajectory, make_actor_play
 from neupl.types import Learner, LearnerState, Objective, Rows
-
-# Share of the lanes that strategies which are held get, where others respond. They are to stay
-# where they are: that takes fewer episodes than to learn something.
-HELD_SHARE = 0.25
 
 # Advantages of a batch whose standard deviation is below this share of the payoff range are noise.
 LEAST_SPREAD = 1e-4
@@ -290,18 +287,6 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
     )
 
 
-def lane_weights(objective: Objective) -> Float[np.ndarray, "P K"]:
-    """How many lanes each strategy gets, relative to the others: those that are held `HELD_SHARE`
-    of all and those that respond the rest, where there are both; every strategy with a row alike
-    where there is neither.
-    """
-    met = np.asarray(objective.rows.every).sum(axis=-1) > 0
-    shares = ((objective.respond, 1 - HELD_SHARE), (objective.hold, HELD_SHARE))
-    parts = [(np.asarray(part) * met, share) for part, share in shares]
-    parts = [(part / part.sum(), share) for part, share in parts if part.sum() > 0]
-    return sum(part * share for part, share in parts) if parts else met.astype(np.float64)
-
-
 def clipped_gain(chosen: Float[Array, "N"], batch: Decisions, *, clip: float) -> Float[Array, "N"]:
     """The clipped surrogate of PPO (Schulman et al. 2017, equation 7) of every decision, in payoff
     ranges.
@@ -395,18 +380,6 @@ def decisions_along(unrolls: Unrolls) -> Decisions:
     )
 
 
-def focal_task(matches: Matches, objective: Objective) -> tuple[Float32[np.ndarray, "B"], ...]:
-    """Of each lane, the temperature of the focal seat's strategy in game points per nat, and
-    whether it responds and whether it is held, 1 or 0.
-    """
-    strategy = matches.profile[np.arange(len(matches.seat)), matches.seat]
-    temperature, respond, hold = (
-        np.asarray(table, np.float32)[matches.seat, strategy]
-        for table in (objective.temperature, objective.respond, objective.hold)
-    )
-    return temperature, np.sign(respond), np.sign(hold)
-
-
 def lane_decisions(
     trajectory: Trajectory,
     matches: Matches,
@@ -484,17 +457,3 @@ def minibatches(decisions: Decisions | Unrolls, size: int, rng: np.random.Genera
         live = (np.arange(size) < len(chosen)).astype(np.float32)
         live = live.reshape(-1, *(1,) * (part.counts.ndim - 1))
         yield part._replace(counts=part.counts * live)
-
-
-def one_size(sizes: tuple[int, ...], what: str) -> int:
-    """The size that all seats have.
-
-    Raises:
-      UserError: they have different ones.
-    """
-    if len(set(sizes)) != 1:
-        raise UserError(
-            f"the seats have different numbers of {what}, {sizes}: one network for all "
-            "of them needs equal ones"
-        )
-    return sizes[0]

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from games.registry import load_tree
 from neupl.cli import main
-from neupl.population import load_population
+from neupl.stored_population import load_population
 from solvers.regret import solve_cfr
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neupl.population import load_population
+from neupl.stored_population import load_population
 from soccer import exhibition, tasks
 
 pytest.importorskip("mujoco", reason="MuJoCo is not installed: the extra [soccer]")

@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from games.registry import load_tree
-from neupl.population import load_population
+from neupl.stored_population import load_population
 from solvers.values import payoffs
 
 STEPS = 8

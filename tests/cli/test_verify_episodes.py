@@ -11,7 +11,8 @@ import pytest
 
 from games.registry import load_tree
 from neupl.errors import CheckFailed
-from neupl.population import Population, load_population
+from neupl.population import Population
+from neupl.stored_population import load_population
 from neupl.verification import sample_returns, verify_population
 from solvers.sequence_form import mix
 from solvers.values import expected_returns

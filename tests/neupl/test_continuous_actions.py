@@ -19,10 +19,11 @@ from neupl.errors import UserError
 from neupl.learners.mirror_image import half_mirrored
 from neupl.learners.ppo import Decisions
 from neupl.networks import make_network
-from neupl.population import Population, load_population
+from neupl.population import Population
 from neupl.population_actor import Playing, PopulationActor, Seen
 from neupl.population_trainer import PopulationTrainer
 from neupl.rollout import make_actor_play, make_play
+from neupl.stored_population import load_population
 from neupl.training import rows_of
 from neupl.training_state import from_arrays, to_arrays
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from games.types import GameInfo, TimeStep
-from neupl.population import load_population
 from neupl.population_trainer import PopulationTrainer
 from neupl.response_budget import Budget
+from neupl.stored_population import load_population
 from neupl.trained_response import train_responses
 
 # Twice some ten seconds of compilation.

@@ -10,10 +10,10 @@ import pytest
 
 from neupl.errors import UserError
 from neupl.export import CompiledParts, export_population
-from neupl.population import load_population
 from neupl.population_actor import PopulationActor, Seen, uniform_sink
 from neupl.population_files import MODEL_CARD_FILE
 from neupl.problem import make_problem
+from neupl.stored_population import load_population
 from neupl.training import initial_state, objective_of, rows_of, train
 from neupl.verification import verify_population
 from solvers.gaps import gains

@@ -7,8 +7,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from neupl.errors import UserError
-from neupl.population import load_population
 from neupl.population_files import ARRAYS_FILE, MANIFEST_FILE, MODEL_CARD_FILE
+from neupl.stored_population import load_population
 
 FILES = {MODEL_CARD_FILE, MANIFEST_FILE, ARRAYS_FILE}
 

@@ -8,8 +8,8 @@ import pytest
 from neupl.config import Config
 from neupl.config_io import load_config
 from neupl.errors import UserError
-from neupl.population import load_population
 from neupl.population_trainer import PopulationTrainer
+from neupl.stored_population import load_population
 
 SETTINGS = (
     "learner.kind=ppo",

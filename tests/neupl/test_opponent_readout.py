@@ -10,9 +10,9 @@ import pytest
 from neupl.config import Config, GraphConfig, NetworkConfig
 from neupl.errors import UserError
 from neupl.opponent_readout import divergence_from_bayes, log_posterior
-from neupl.population import load_population
 from neupl.problem import make_problem
 from neupl.simplex_sampling import ask_mixtures
+from neupl.stored_population import load_population
 from neupl.training import rows_of
 from neupl.types import Objective
 from solvers.best_response import coplayer_weights, information_state_reach
@@ -77,7 +77,7 @@ def test_read_out_of_a_trained_population_is_near_the_exact_posterior(
     assert np.mean(read) < 0.25 * np.mean(unread)
 
 
-@pytest.mark.parametrize("memory", ["none", "gru"])
+@pytest.mark.parametrize("memory", ["none", pytest.param("gru", marks=pytest.mark.slow)])
 def test_read_out_is_learned_from_episodes(small_config, memory):
     """Against mixtures of the uniform strategy and two that learn: after some steps the read-out is
     less surprised by the opponent drawn than the prior is, with which it begins.

@@ -16,8 +16,8 @@ from safetensors.numpy import load_file, save_file
 from games.types import PolicySpec
 from neupl.errors import UserError
 from neupl.evaluation import normalise
-from neupl.population import load_policy, load_population
 from neupl.population_files import ARRAYS_FILE, MANIFEST_FILE
+from neupl.stored_population import load_policy, load_population
 from neupl.training import rows_of
 from tests.conftest import command_environment
 
@@ -120,7 +120,7 @@ def test_policy_of_a_member_is_that_member_and_respects_the_mask(kuhn_run, kuhn_
 
 
 def test_policy_spec_loads_in_another_process(kuhn_run, kuhn_folder):
-    spec = PolicySpec("neupl.population:load_policy", str(kuhn_folder), "1:3")
+    spec = PolicySpec("neupl.stored_population:load_policy", str(kuhn_folder), "1:3")
     program = """
 import pickle, sys
 import jax, numpy as np

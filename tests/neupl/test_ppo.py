@@ -13,8 +13,8 @@ from games.normal_form import NormalForm
 from games.tree_game import TreeGame
 from neupl.errors import UserError
 from neupl.interaction_graph import first_equal_row
+from neupl.learners.focal_lanes import lane_weights
 from neupl.learners.ppo import (
-    lane_weights,
     make_ppo_learner,
 )
 from neupl.networks import make_network

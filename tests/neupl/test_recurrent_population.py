@@ -19,8 +19,8 @@ from neupl.errors import UserError
 from neupl.export import export_population
 from neupl.networks import make_network
 from neupl.play import opponents_of
-from neupl.population import load_population
 from neupl.recurrent_network import no_recall
+from neupl.stored_population import load_population
 from neupl.training import rows_of
 from neupl.training_state import Snapshot
 
@@ -124,7 +124,7 @@ def test_policies_remember_what_they_saw_and_did(exported):
 
 
 def test_a_member_is_drawn_once_per_episode(exported):
-    spec = PolicySpec("neupl.population:load_policy", str(exported.folder), "0:nash")
+    spec = PolicySpec("neupl.stored_population:load_policy", str(exported.folder), "0:nash")
     policy = spec.load()
     observation = np.zeros((LANES, load_simulator(GAME).info.observation_size[0]), np.float32)
     mask = np.ones((LANES, 2), bool)

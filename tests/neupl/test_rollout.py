@@ -14,8 +14,8 @@ from games.open_spiel_host import OpenSpielHost
 from games.tree_game import TreeGame
 from games.types import GameError
 from neupl import rollout
-from neupl.population import load_population
 from neupl.rollout import make_play
+from neupl.stored_population import load_population
 from solvers.sequence_form import mix
 from solvers.values import expected_returns
 

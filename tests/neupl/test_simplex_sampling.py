@@ -10,14 +10,15 @@ import pytest
 from games.tree_game import TreeGame
 from neupl.config import Config, GraphConfig, NetworkConfig
 from neupl.errors import UserError
-from neupl.learners.ppo import lane_weights
+from neupl.learners.focal_lanes import lane_weights
 from neupl.matches import draw_matches
 from neupl.networks import make_network
-from neupl.population import Population, load_population
+from neupl.population import Population
 from neupl.population_actor import Seen, apply_network
 from neupl.problem import make_problem
 from neupl.rollout import make_play
 from neupl.simplex_sampling import ask_mixtures, distinct, draw_mixtures
+from neupl.stored_population import load_population
 from neupl.training import rows_of
 from neupl.types import Objective
 from solvers.best_response import best_response, coplayer_weights, objective

@@ -16,9 +16,10 @@ import neupl
 from games.registry import load_tree
 from games.tree_game import TreeGame
 from neupl.errors import UserError
-from neupl.population import Population, load_policy, load_population
+from neupl.population import Population
 from neupl.population_files import ARRAYS_FILE, MANIFEST_FILE
 from neupl.rollout import make_play
+from neupl.stored_population import load_policy, load_population
 from neupl.tabular_population import TabularPopulation, make_tabular, write_tabular
 from neupl.tabular_verification import gains_of, verify_tabular
 from solvers.correlated_gaps import cce_gap

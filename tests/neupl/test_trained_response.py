@@ -14,11 +14,11 @@ from neupl.config import NetworkConfig
 from neupl.errors import UserError
 from neupl.frozen_mixture import frozen_mixture
 from neupl.networks import make_network
-from neupl.population import load_population
 from neupl.population_actor import Playing, PopulationActor, Seen
 from neupl.response_budget import Budget, Work
 from neupl.response_gain import lower_bound, no_returns, seat_response
 from neupl.rollout import make_actor_play
+from neupl.stored_population import load_population
 from neupl.tabular_population import make_tabular
 from neupl.trained_response import train_responses
 from neupl.types import Rows

@@ -11,7 +11,7 @@ import pytest
 from games.normal_form import NormalForm
 from games.payoff_files import write_payoffs
 from neupl.evaluation import normalise
-from neupl.population import load_population
+from neupl.stored_population import load_population
 from neupl.training import rows_of
 from neupl.verification import verify_population
 

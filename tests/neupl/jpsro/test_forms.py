@@ -20,7 +20,7 @@ from neupl.jpsro.problem import make_joint_problem
 from neupl.jpsro.trainer import JointTrainer
 from neupl.jpsro.training import initial_state, train
 from neupl.jpsro.verification import verify_joint
-from neupl.population import load_population
+from neupl.stored_population import load_population
 from neupl.training_state import from_arrays, to_arrays
 
 GAME, SIZE = "kuhn_poker(players=2)", 6

@@ -31,8 +31,8 @@ from neupl.jpsro.problem import make_joint_problem, make_played_problem
 from neupl.jpsro.profile_payoffs import LEAST_EPISODES
 from neupl.jpsro.training import initial_state, train
 from neupl.jpsro.verification import verify_played_joint
-from neupl.population import load_population
 from neupl.population_actor import Seen
+from neupl.stored_population import load_population
 from neupl.training import TrainingError
 from neupl.training_state import from_arrays, to_arrays
 from solvers.values import payoffs_of_plans
