@@ -18,7 +18,7 @@ _LEAST_SHARE = 0.005
 
 
 def graph_figure(
-    label: str, steps: Sequence[float], rows: Sequence[Float64[np.ndarray, "K L"]], end: float
+    label: str, steps: Sequence[float], rows: Sequence[Float64[np.ndarray, "_ _"]], end: float
 ) -> str:
     """A figure of one seat's rows against one co-player.
 

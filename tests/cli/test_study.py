@@ -32,6 +32,7 @@ def study_path(tiny, tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_a_killed_study_ends_in_one_report(study_path):
     content = json.loads((study_path / "study.json").read_text())
     printed = json.loads((study_path / "printed.json").read_text())
@@ -57,6 +58,7 @@ def test_a_killed_study_ends_in_one_report(study_path):
     assert (study_path / "study.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_a_run_of_a_study_is_the_run_that_a_single_command_makes(tiny, study_path, tmp_path):
     alone = tmp_path / "alone"
     options = [o for o in study_options(tiny, alone) if not o.startswith("--seed")]
@@ -69,6 +71,7 @@ def test_a_run_of_a_study_is_the_run_that_a_single_command_makes(tiny, study_pat
     assert kept[0].read_bytes() == kept[1].read_bytes()
 
 
+@pytest.mark.slow
 def test_finished_runs_are_left_alone_and_a_second_study_is_refused(tiny, study_path):
     runs = study_path / "runs"
     before = {file: file.stat().st_mtime_ns for file in runs.rglob("*") if file.is_file()}

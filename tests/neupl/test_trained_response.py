@@ -237,6 +237,7 @@ def test_uniform_kuhn_loses_what_the_best_responses_gain(uniform_kuhn, tree_of):
     assert trained.batches == 60
 
 
+@pytest.mark.slow
 def test_every_seat_takes_the_restart_that_earned_most_when_it_was_chosen(uniform_kuhn):
     """Restart 0 is the training without restarts; the mixture is measured by all of them."""
     budget = Budget(batches=6)

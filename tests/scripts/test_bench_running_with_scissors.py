@@ -35,6 +35,7 @@ def test_episodes_are_restarted_where_they_end(bench):
     assert np.asarray(state.inventory).sum() <= 8
 
 
+@pytest.mark.slow
 def test_rates_are_measured_without_the_peer(bench, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "jaxmarl", None)
     rows = bench.measure(quick=True, seeds=1)

@@ -18,6 +18,7 @@ def bench(monkeypatch):
     return module
 
 
+@pytest.mark.slow
 def test_both_sides_play_the_same_networks(bench):
     members = [bench.population(seed) for seed in (0, 1)]
     tables = np.stack([member.tabulate()[bench.STRATEGY] for member in members])

@@ -79,6 +79,7 @@ def test_quick_run_measures_a_payoff_file(tmp_path):
     assert not (out / "rps_interaction_graphs.png").exists()
 
 
+@pytest.mark.slow
 def test_psro_in_rock_paper_scissors_stops_at_four_strategies(simplex, tmp_path):
     """The sink is mostly rock, so the responses are paper, scissors and then uniform."""
     trajectory = simplex.train_under("psro", 0, steps=200, runs=tmp_path)

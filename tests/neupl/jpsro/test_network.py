@@ -65,7 +65,7 @@ def test_learning_one_strategy_leaves_the_other_embeddings(rng):
     def loss(params):
         return jnp.sum(network.apply(params, *inputs, chosen, method="strategies") ** 2)
 
-    gradient = jax.grad(loss)(params)["params"]["embedding"]
+    gradient = jax.jit(jax.grad(loss))(params)["params"]["embedding"]
     assert np.abs(gradient[:, 2]).min(axis=-1).max() > 0
     assert not np.asarray(gradient[:, [0, 1, 3]]).any()
 
@@ -77,7 +77,7 @@ def test_responding_does_not_shape_embeddings(rng):
     def loss(params):
         return jnp.sum(network.apply(params, *inputs, mixtures, method="respond") ** 2)
 
-    assert not np.asarray(jax.grad(loss)(params)["params"]["embedding"]).any()
+    assert not np.asarray(jax.jit(jax.grad(loss))(params)["params"]["embedding"]).any()
 
 
 def test_mixture_is_encoded_as_the_mean_over_its_profiles(rng):
