@@ -17,67 +17,31 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.special
-from jaxtyping import Float64, Int
+from jaxtyping import Int
 
+from evaluation.agreement_mixture import (
+    FINENESS,
+    LEAST_AGREEMENT,
+    MOST_AGREEMENT,
+    MOST_CHANCE,
+    STEPS,
+    Agreement,
+    Mixture,
+    fit_around_each,
+    fit_without_copies,
+    log_odds,
+    log_ratio,
+)
 from evaluation.outcomes import MAX_LEVELS, win_rates
 from evaluation.types import Battles, Scores
 
 # How much likelier a group must make the data, in nats, besides a nat per e-fold of prompts: were
 # there no copies, some group would be claimed in about one evaluation of twenty.
 EVIDENCE = 3.0
-# Least share of cells or words that copies have in common with their original.
-LEAST_AGREEMENT, MOST_AGREEMENT = 0.65, 0.995
-# Around prompts whose look-alikes agree in more cells than this, outcomes tell no copies.
-MOST_CHANCE = 0.7
-# Greatest correlation of a stranger's agreement in two features: more would put strangers into two
-# heaps, of which one may be the copies.
-MOST_ALIKE = 0.25
-# How alike look-alikes are to each other: strength of the beta distribution of their agreement.
-ALIKE_STRENGTH = 9.0
-# Parts of a feature that counts are rounded to.
-FINENESS = 4
-# Steps of the mixtures, and of what they are made of.
-_STEPS, _REFINEMENTS = 30, 12
+# Steps of what mixtures are made of.
+_REFINEMENTS = 12
 # Words of a prompt that are compared, the first ones.
 MAX_WORDS = 64
-
-
-class Agreement(NamedTuple):
-    """How many features each prompt of a list shares with each of some centres.
-
-    Attributes:
-      counts: shared features, rarer ones counting more, in steps of a quarter, `[C, Q]`.
-      num: features of each centre, `[C]`.
-      chance: share of features in which a look-alike of each centre agrees; 0 if there are none,
-        `[C]`.
-    """
-
-    counts: Float64[np.ndarray, "C Q"]
-    num: Int[np.ndarray, "C"]
-    chance: Float64[np.ndarray, "C"]
-
-    def around(self, centres, prompts) -> "Agreement":
-        """Of some prompts with some centres."""
-        counts = self.counts[np.ix_(centres, prompts)]
-        return Agreement(counts, self.num[centres], self.chance[centres])
-
-
-class Mixture(NamedTuple):
-    """Copies, look-alikes and strangers around each of some centres; every entry `[C]`.
-
-    Attributes:
-      copies: share of copies.
-      agreement: chance that a copy has a feature of its original.
-      alike: share of look-alikes among those that are no copies.
-      alpha: first parameter of the beta-binomial of the strangers.
-      beta: second one.
-    """
-
-    copies: Float64[np.ndarray, "C"]
-    agreement: Float64[np.ndarray, "C"]
-    alike: Float64[np.ndarray, "C"]
-    alpha: Float64[np.ndarray, "C"]
-    beta: Float64[np.ndarray, "C"]
 
 
 def find_copies(
@@ -258,17 +222,17 @@ def _copies_among(prompts: _Prompts, left, outside, evidence) -> Int[np.ndarray,
         (agreement,) = prompts.agreements(*prompts.centres([members]))
         others = agreement.around([0], np.flatnonzero(outside))
         inside = agreement.around([0], left)
-        mixture = _without_copies(_histograms(others, exclude_self=False), others)
+        mixture = fit_without_copies(others)
         mixture = mixture._replace(copies=np.full(1, 0.5))
-        for _ in range(_STEPS):
-            share = scipy.special.expit(_log_odds(mixture, inside))
+        for _ in range(STEPS):
+            share = scipy.special.expit(log_odds(mixture, inside))
             agreed = np.sum(share * inside.counts, axis=1) / (share.sum(axis=1) * inside.num)
             mixture = mixture._replace(
                 copies=np.clip(share.mean(axis=1), 1e-6, 1 - 1e-6),
                 agreement=np.clip(agreed, LEAST_AGREEMENT, MOST_AGREEMENT),
             )
-        ratio = _log_ratio(mixture, inside)[0]
-        found = left[_log_odds(mixture, inside)[0] > 0]
+        ratio = log_ratio(mixture, inside)[0]
+        found = left[log_odds(mixture, inside)[0] > 0]
         if len(found) < 2 or np.array_equal(found, members):
             break
         members = found
@@ -298,12 +262,12 @@ def _densest(every, part, tried) -> _Found:
         return best
     for agreement in every:
         own = agreement.around(part, part)
-        mixture, gain = _fitted(_histograms(own, exclude_self=True), own)
+        mixture, gain = fit_around_each(own)
         gain = np.where(tried[part] | (own.chance > MOST_CHANCE), -np.inf, gain)
         seed = int(np.argmax(gain))
         if gain[seed] > best.gain:
             chosen = Mixture(*(values[[seed]] for values in mixture))
-            odds = _log_odds(chosen, own.around(np.array([seed]), np.arange(len(part))))[0]
+            odds = log_odds(chosen, own.around(np.array([seed]), np.arange(len(part))))[0]
             odds[seed] = np.inf
             best = _Found(float(gain[seed]), int(part[seed]), part[odds > 0])
     return best
@@ -322,7 +286,7 @@ def _refined(prompts: _Prompts, group: Int[np.ndarray, "Q"]) -> Int[np.ndarray, 
         alone = group < 0
         for agreement in agreements:
             mixture = _around_groups(agreement, members, alone)
-            odds = odds + _log_ratio(mixture, agreement)
+            odds = odds + log_ratio(mixture, agreement)
         best = np.where(odds.max(axis=0) > 0, odds.argmax(axis=0), -1)
         if np.array_equal(best, group):
             break
@@ -334,133 +298,13 @@ def _around_groups(agreement: Agreement, members, alone) -> Mixture:
     """The two parts of each group's mixture, from its members and from prompts in no group."""
     others = np.flatnonzero(alone if np.count_nonzero(alone) > 1 else alone | True)
     part = agreement.around(np.arange(len(members)), others)
-    mixture = _without_copies(_histograms(part, exclude_self=False), part)
+    mixture = fit_without_copies(part)
     shared = np.array([agreement.counts[k, own].mean() for k, own in enumerate(members)])
     share = shared / np.maximum(agreement.num, 1)
     return mixture._replace(
         copies=np.array([len(own) / len(alone) for own in members]),
         agreement=np.clip(share, LEAST_AGREEMENT, MOST_AGREEMENT),
     )
-
-
-def _histograms(agreement: Agreement, *, exclude_self: bool) -> Float64[np.ndarray, "C W"]:
-    """How many prompts share so many quarters of features with each centre."""
-    width = int(agreement.num.max()) * FINENESS + 1
-    rows = np.arange(len(agreement.counts))[:, None] * width
-    cells = (rows + (agreement.counts * FINENESS).astype(int)).ravel()
-    histogram = np.bincount(cells, minlength=len(agreement.counts) * width)
-    histogram = histogram.reshape(-1, width).astype(float)
-    if exclude_self:
-        histogram[np.arange(len(histogram)), agreement.num * FINENESS] -= 1
-    return histogram
-
-
-def _without_copies(histogram: Float64[np.ndarray, "C W"], around: Agreement) -> Mixture:
-    """Look-alikes and strangers alone, by expectation maximisation."""
-    size = len(histogram)
-    num, total = around.num, np.maximum(histogram.sum(axis=1), 1e-300)
-    shared = np.arange(histogram.shape[1])[None, :] / FINENESS
-    alike = np.where(around.chance > 0, 0.05, 0.0)
-    mixture = Mixture(
-        np.full(size, 0.02), np.full(size, 0.9), alike, *_beta_binomial(histogram, num)
-    )
-    for _ in range(_STEPS):
-        own = histogram * _share_alike(mixture, shared, around)
-        mixture = mixture._replace(alike=np.clip(own.sum(axis=1) / total, 0.0, 0.95))
-        alpha, beta = _beta_binomial(histogram - own, num)
-        mixture = mixture._replace(alpha=alpha, beta=beta)
-    return mixture
-
-
-def _fitted(
-    histogram: Float64[np.ndarray, "C W"], around: Agreement
-) -> tuple[Mixture, Float64[np.ndarray, "C"]]:
-    """The mixtures by expectation maximisation, and what copies gain in them, in nats."""
-    num, total = around.num, histogram.sum(axis=1)
-    shared = np.arange(histogram.shape[1])[None, :] / FINENESS
-    mixture = _without_copies(histogram, around)
-    alone = np.sum(histogram * _others(mixture, shared, around), axis=1)
-    for _ in range(_STEPS):
-        share = scipy.special.expit(
-            np.log(mixture.copies)[:, None]
-            - np.log1p(-mixture.copies)[:, None]
-            + _copies(mixture, shared, around)
-            - _others(mixture, shared, around)
-        )
-        own = histogram * share
-        rest = histogram - own
-        alike = rest * _share_alike(mixture, shared, around)
-        mass, left = own.sum(axis=1), np.maximum(rest.sum(axis=1), 1e-300)
-        agreement = (own @ shared[0]) / np.maximum(mass * num, 1e-300)
-        mixture = Mixture(
-            np.clip(mass / total, 1e-9, 0.9),
-            np.clip(agreement, LEAST_AGREEMENT, MOST_AGREEMENT),
-            np.clip(alike.sum(axis=1) / left, 0.0, 0.95),
-            *_beta_binomial(rest - alike, num),
-        )
-    log_copies = np.log(mixture.copies)[:, None] + _copies(mixture, shared, around)
-    log_others = np.log1p(-mixture.copies)[:, None] + _others(mixture, shared, around)
-    value = np.sum(histogram * np.logaddexp(log_copies, log_others), axis=1)
-    return mixture, value - alone
-
-
-def _log_odds(mixture: Mixture, agreement: Agreement) -> Float64[np.ndarray, "C Q"]:
-    odds = np.log(mixture.copies) - np.log1p(-mixture.copies)
-    return odds[:, None] + _log_ratio(mixture, agreement)
-
-
-def _log_ratio(mixture: Mixture, agreement: Agreement) -> Float64[np.ndarray, "C Q"]:
-    """How much likelier each prompt's agreement is of a copy than of another prompt, in nats."""
-    counts = agreement.counts
-    ratio = _copies(mixture, counts, agreement) - _others(mixture, counts, agreement)
-    # Where cells tell nothing, words may.
-    return np.where(agreement.chance[:, None] > MOST_CHANCE, 0.0, ratio)
-
-
-def _copies(mixture, shared, around):
-    """Log-probability that a copy shares so many of a centre's features, up to a constant."""
-    rest = np.maximum(around.num[:, None] - shared, 0)
-    agreement = mixture.agreement[:, None]
-    return shared * np.log(agreement) + rest * np.log1p(-agreement)
-
-
-def _others(mixture, shared, around):
-    """The same of a prompt that is no copy."""
-    alike, strange = _parts(mixture, shared, around)
-    return np.logaddexp(alike, strange)
-
-
-def _share_alike(mixture, shared, around):
-    """The probability that a prompt that is no copy is a look-alike."""
-    alike, strange = _parts(mixture, shared, around)
-    return np.exp(alike - np.logaddexp(alike, strange))
-
-
-def _parts(mixture, shared, around):
-    """Log-probabilities of look-alikes and of strangers, with their shares."""
-    rest = np.maximum(around.num[:, None] - shared, 0)
-    alpha, beta = mixture.alpha[:, None], mixture.beta[:, None]
-    strange = scipy.special.betaln(shared + alpha, rest + beta) - scipy.special.betaln(alpha, beta)
-    chance = np.clip(around.chance, 1e-3, 1 - 1e-3)[:, None]
-    alpha, beta = chance * ALIKE_STRENGTH, (1 - chance) * ALIKE_STRENGTH
-    alike = scipy.special.betaln(shared + alpha, rest + beta) - scipy.special.betaln(alpha, beta)
-    with np.errstate(divide="ignore"):
-        return np.log(mixture.alike)[:, None] + alike, np.log1p(-mixture.alike)[:, None] + strange
-
-
-def _beta_binomial(histogram, num):
-    """Parameters of the beta-binomial of the same mean and variance."""
-    shared = np.arange(histogram.shape[1]) / FINENESS
-    num = np.maximum(num, 1)
-    total = np.maximum(histogram.sum(axis=1), 1e-300)
-    mean = np.clip(histogram @ shared / total / num, 1e-3, 1 - 1e-3)
-    off = shared[None, :] / num[:, None] - mean[:, None]
-    variance = np.sum(histogram * off**2, axis=1) / total
-    spread = variance / (mean * (1 - mean))
-    # Of independent features the spread is 1 / num, of one and the same it is 1.
-    correlation = np.clip((spread - 1 / num) / np.maximum(1 - 1 / num, 1e-9), 1e-3, MOST_ALIKE)
-    strength = 1 / correlation - 1
-    return mean * strength, (1 - mean) * strength
 
 
 def _rarity(cells):

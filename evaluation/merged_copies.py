@@ -51,11 +51,13 @@ def merge_copies(table: Battles | Scores, leader: Int[np.ndarray, "Q"]) -> Merge
     if len(first) == len(leader):
         return MergedCopies(table, dict.fromkeys(names, 1), copies, "")
     rows = _measured(table)
-    groups = [rows[member == group] for group in range(len(first))]
-    distinct = [np.unique(own.reshape(len(own), -1), axis=0) for own in groups]
-    medians = np.stack([_median(own) for own in distinct]).reshape(len(first), *rows.shape[1:])
-    counts = {name: len(own) for name, own in zip(names, distinct, strict=True)}
+    medians, counts = rows[first], dict.fromkeys(names, 1)
     several = size > 1
+    for group in np.flatnonzero(several):
+        own = rows[member == group]
+        distinct = np.unique(own.reshape(len(own), -1), axis=0)
+        medians[group] = _median(distinct).reshape(own.shape[1:])
+        counts[names[group]] = len(distinct)
     largest = np.argsort(-size, kind="stable")[: min(3, np.count_nonzero(several))]
     note = (
         f"{size[several].sum():,} prompts are taken for {np.count_nonzero(several):,} prompts that "

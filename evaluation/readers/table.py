@@ -237,15 +237,23 @@ def _large_csv(path: Path, text: str, delimiter: str) -> Table:
     lines = lines[:num_rows] + raw.count(b"\n", 0, begin) + 1
     if ragged:
         raise _ragged(path, int(lines[-1]), ragged, header)
-    values: list[list[str]] = [[] for _ in header]
-    for field, _, start, end in entries[np.lexsort((entries[:, 1], entries[:, 0]))].tolist():
-        values[field].append(raw[start:end].decode().strip())
-    columns = {}
-    for name, own, code in zip(header, values, codes[:, :num_rows], strict=True):
-        # Entries that differ in the blanks around them are one.
-        different, merged = Column.of(own)
-        columns[name] = Column(different, code if len(different) == len(own) else merged[code])
+    entries = entries[np.lexsort((entries[:, 1], entries[:, 0]))]
+    bounds = np.searchsorted(entries[:, 0], np.arange(len(header) + 1))
+    columns = {
+        name: functools.partial(_entries, raw, entries[low:high, 2:], code)
+        for name, low, high, code in zip(
+            header, bounds[:-1], bounds[1:], codes[:, :num_rows], strict=True
+        )
+    }
     return _filled(Table(str(path), columns, lines))
+
+
+def _entries(raw: bytes, spans: Int[np.ndarray, "D 2"], codes: Int32[np.ndarray, "N"]) -> Column:
+    """The column whose different entries stand in these spans of a file's bytes."""
+    own = [raw[start:end].decode().strip() for start, end in zip(*spans.T.tolist(), strict=True)]
+    # Entries that differ in the blanks around them are one.
+    different, merged = Column.of(own)
+    return Column(different, codes if len(different) == len(own) else merged[codes])
 
 
 def _header(path: Path, names: Sequence[str]) -> list[str]:

@@ -22,9 +22,8 @@ from evaluation.redundancy.types import (
     CopyClass,
     NearCopies,
     Order,
-    Rater,
 )
-from evaluation.types import Battles, DataError, Scores
+from evaluation.types import Battles, DataError, RatingResult, Scores
 from solvers.meta.strategic_classes import strategic_classes
 
 # Copies in total, as shares of the number of prompts.
@@ -53,7 +52,7 @@ def audit(
         default the leader's worst ones, and the best ones of the last two, by the first method
         that can rate the evaluation.
       seed: of simulated judge noise.
-      progress_fn: told the number of ratings done, and of all.
+      progress_fn: told the number of ratings of copies done, and of all.
 
     Raises:
       DataError: there is one prompt, a target is no model, or no method can rate the evaluation.
@@ -65,8 +64,10 @@ def audit(
     unknown = [name for name, _ in targets or () if name not in table.models]
     if unknown:
         raise DataError(f"{table.source}: there is no model named {unknown[0]!r}")
-    raters, ranking, left_out = _usable_raters(table, options)
+    bases, left_out = _base_ratings(table, options)
+    raters = [rater for rater in RATERS if rater.name in bases]
     if targets is None:
+        ranking = bases[raters[0].name].order()
         targets = _default_targets([table.models[k] for k in ranking])
     noise = measured_noise(evaluation)
     copies, near, unseen = _copies_in(
@@ -76,9 +77,11 @@ def audit(
     extras = [max(1, round(share * count)) for share in EXTRA_SHARES]
     exact = [rater for rater in raters if not (rater.grouped or rater.found)]
     noisy = [rater for rater in raters if rater in (BRADLEY_TERRY, CCE, CCE_GROUPED, CCE_FOUND)]
-    steps = len(targets) * len(exact) * (len(extras) + 2) + len(NOISES) * len(noisy) * 2
+    steps = len(targets) * len(exact) * (len(extras) + 1) + len(NOISES) * len(noisy)
     step = _counter(steps, progress_fn)
-    stress = functools.partial(copy_stress, table, options=options, seed=seed, progress_fn=step)
+    stress = functools.partial(
+        copy_stress, table, options=options, bases=bases, seed=seed, progress_fn=step
+    )
     curves = [stress(name, order=order, extras=extras, raters=exact) for name, order in targets]
     name, order = targets[0]
     curves += [
@@ -88,9 +91,10 @@ def audit(
         effect
         for name, _ in targets
         for effect in clone_stress(
-            table, name, clones=NUM_CLONES, raters=exact, options=options, progress_fn=step
+            table, name, clones=NUM_CLONES, raters=exact, options=options, bases=bases,
+            progress_fn=step,
         )
-    ]
+    ]  # fmt: skip
     told = findings(copies, near, noise is not None, curves, clones)
     return Audit(
         findings=(*told, *unseen, *left_out),
@@ -114,20 +118,19 @@ def exact_copies(game: EvaluationGame) -> tuple[CopyClass, ...]:
     return tuple(found)
 
 
-def _usable_raters(
+def _base_ratings(
     table: Battles | Scores, options: RatingOptions
-) -> tuple[list[Rater], np.ndarray, list[str]]:
-    """Methods that can rate the evaluation, the first one's order, and why others cannot."""
-    usable, orders, left_out = [], [], []
+) -> tuple[dict[str, RatingResult], list[str]]:
+    """Ratings by the methods that can rate the evaluation, and why others cannot."""
+    bases, left_out = {}, []
     for rater in RATERS:
         try:
-            orders.append(rate_with(rater, table, options).order())
-            usable.append(rater)
+            bases[rater.name] = rate_with(rater, table, options)
         except DataError as error:
             left_out.append(f"{rater.title} is not audited: {error}.")
-    if not usable:
+    if not bases:
         raise DataError(f"{table.source}: no method can rate it; {left_out[0]}")
-    return usable, orders[0], left_out
+    return bases, left_out
 
 
 def _default_targets(models: list[str]) -> list[tuple[str, Order]]:

@@ -1,6 +1,6 @@
 """What clones of a model do to the ratings of the others."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -18,6 +18,7 @@ def clone_stress(
     clones: int,
     raters: Sequence[Rater] = RATERS,
     options: RatingOptions | None = None,
+    bases: Mapping[str, RatingResult] | None = None,
     progress_fn: Callable[[], None] | None = None,
 ) -> tuple[CloneEffect, ...]:
     """Rates an evaluation with clones of a model, which tie with each other.
@@ -28,14 +29,16 @@ def clone_stress(
       clones: how many are added, at least 1.
       raters: methods.
       options: of the methods.
-      progress_fn: called after each rating.
+      bases: ratings of the evaluation itself by name of the method, where they are known.
+      progress_fn: called after each rating of clones.
     """
     options = options or RatingOptions()
     model, size = table.models.index(target), len(table.models)
     cloned = with_clones(table, model, clones)
     effects = []
     for rater in raters:
-        base, result = (rate_with(rater, each, options) for each in (table, cloned))
+        base = (bases or {}).get(rater.name) or rate_with(rater, table, options)
+        result = rate_with(rater, cloned, options)
         if progress_fn is not None:
             progress_fn()
         ratings = result.ratings

@@ -2,7 +2,7 @@
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -25,6 +25,7 @@ def copy_stress(
     raters: Sequence[Rater] = RATERS,
     num_prompts: int = NUM_PROMPTS,
     options: RatingOptions | None = None,
+    bases: Mapping[str, RatingResult] | None = None,
     seed: int = 0,
     progress_fn: Callable[[], None] | None = None,
 ) -> StressCurve:
@@ -39,8 +40,9 @@ def copy_stress(
       raters: methods; each grouped one knows which prompts are copies of which.
       num_prompts: how many prompts are copied.
       options: of the methods.
+      bases: ratings of the evaluation itself by name of the method, where they are known.
       seed: of the noise; a point does not depend on what other points there are.
-      progress_fn: called after each rating.
+      progress_fn: called after each rating of copies.
     """
     options = options or RatingOptions()
     prompts = extreme_prompts(table, target, order=order, num_prompts=num_prompts)
@@ -52,8 +54,7 @@ def copy_stress(
         copied[extra] = judged_anew(copies, noise, rng, first=len(table.prompts))
     points = []
     for rater in raters:
-        base = rate_with(rater, table, options)
-        tell()
+        base = (bases or {}).get(rater.name) or rate_with(rater, table, options)
         points.append(_point(rater, 0, base, base, target))
         for extra, copies in copied.items():
             sources = dict(

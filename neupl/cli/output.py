@@ -2,12 +2,16 @@
 
 import json
 import math
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 # Columns; more than any table needs.
 _UNBOUNDED = 100_000
+# Characters that would act on a terminal, such as the beginning of an escape sequence; tabs and
+# newlines stay.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def print_json(content: Mapping[str, Any]) -> None:
@@ -18,7 +22,10 @@ def print_json(content: Mapping[str, Any]) -> None:
 def print_table(
     rows: Iterable[Sequence[Any]], *, header: Sequence[str] = (), title: str | None = None
 ) -> None:
-    """Prints a table to stdout, as wide as the terminal; a pipe gets every cell in full."""
+    """Prints a table to stdout, as wide as the terminal; a pipe gets every cell in full.
+
+    Control characters, which names from a file may have, are shown as `\\x1b` and do nothing.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -36,7 +43,7 @@ def print_table(
     for name in header:
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
+        table.add_row(*(Text(_CONTROL.sub(_shown, str(cell))) for cell in row))
     console = Console()
     if not sys.stdout.isatty():
         console = Console(width=Console(width=_UNBOUNDED).measure(table).maximum)
@@ -45,6 +52,10 @@ def print_table(
         console.print(table)
     for line in capture.get().splitlines():
         print(line.rstrip())
+
+
+def _shown(character: re.Match[str]) -> str:
+    return f"\\x{ord(character[0]):02x}"
 
 
 def _strict(value: Any) -> Any:

@@ -107,7 +107,7 @@ class Rate(WorkerOptions, OutputOptions):
 
     audit: bool = False
     """Audit redundancy: copies among prompts and models, and what copies would do to each method.
-    Rates the evaluation some eighty times; stands in the --report too."""
+    Rates the evaluation some sixty times; stands in the --report too."""
 
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """Seed of the resampling, and of the audit's judge noise."""

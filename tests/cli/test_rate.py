@@ -129,6 +129,15 @@ def test_battles_that_leave_pairs_out_are_rated_by_bradley_terry_and_told_why(ne
     assert "none of the 8 prompts" in content["notes"][0]
 
 
+def test_names_that_would_act_on_a_terminal_are_shown(data, monkeypatch, capsys):
+    header, rows = BATTLES.split("\n", 1)
+    (data / "names.csv").write_text(header + "\n" + rows.replace("a,", "[bold]\x1b[31ma,"))
+    monkeypatch.chdir(data)
+    assert main(["rate", "names.csv"]) == 0
+    printed = capsys.readouterr().out
+    assert "[bold]\\x1b[31ma " in printed and "\x1b" not in printed
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -75,6 +75,14 @@ def test_rock_paper_scissors_with_rock_twice(concept):
     assert set(result.ranks()) == {1}
 
 
+def test_correlated_equilibrium_of_the_game_that_introduces_polarix():
+    """Five agents on three tasks, with standard deviations; by polarix 0.1.2, to its tolerance."""
+    scores = np.array([[6, 3, 1, 3, 5], [4, 5, 3, 4, 4], [3, 2, 7, 3, 5]], float)
+    table = dataclasses.replace(scores_of(scores), errors=np.full(scores.shape, 0.1))
+    result = rate(table, "ce")
+    assert result.ratings == pytest.approx([-0.0261, -0.1030, -0.1075, -0.1550, 0], abs=1e-4)
+
+
 @pytest.mark.parametrize("concept", CONCEPTS)
 def test_copies_of_prompts_and_models_move_nothing(small_scores, concept):
     before = rate_by_equilibrium(evaluation_game(small_scores), concept)
