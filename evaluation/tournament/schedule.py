@@ -229,10 +229,10 @@ class SequentialTest(NamedTuple):
 @dataclasses.dataclass(frozen=True)
 class Sequential:
     """A sequential probability ratio test of two entrants, on seedings: H0 says that the first is
-    `elo0` points stronger, H1 `elo1` (Wald 1945). An observation is a pair of games with swapped seats;
-    how such scores are distributed is not known, so each hypothesis is taken at its best: by the
-    likeliest distribution on [0, 1] with its mean (the generalized test of Li, Liu and Ying 2014,
-    with the empirical likelihood of Owen 1988, as engine testers do).
+    `elo0` points stronger, H1 `elo1` (Wald 1945). An observation is a pair of games with swapped
+    seats. How such scores are distributed is not known, so each hypothesis is taken at its best: by
+    the likeliest distribution on [0, 1] with its mean (the generalized test of Li, Liu and Ying
+    2014, with the empirical likelihood of Owen 1988, as engine testers do).
 
     Attributes:
       elo0: of H0.
