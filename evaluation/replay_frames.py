@@ -163,9 +163,22 @@ def _open_spiel_words(replay: Replay):
         return str(position.state)
 
     def label(position: Position, seat: int, action: int) -> str:
-        return position.state.action_to_string(position.state.current_player(), action)
+        state = position.state
+        dealt = _dealt(replay.game, state, action) if seat < 0 else None
+        return dealt or state.action_to_string(state.current_player(), action)
 
     return text, label
+
+
+def _dealt(game: str, state: Any, action: int) -> str | None:
+    """Which card a chance event deals to whom; `None` of games that are not drawn as cards."""
+    before, after = (scene_of(game, s, str(s)) for s in (state, state.child(action)))
+    if before is None or after is None or before["kind"] != "cards":
+        return None
+    for seat, (had, has) in enumerate(zip(before["seats"], after["seats"], strict=True)):
+        if had["card"] != has["card"]:
+            return f"{has['card']} to seat {seat}"
+    return f"{after['public'][-1]} on the table"
 
 
 def _tree_words(replay: Replay):
@@ -241,13 +254,16 @@ def _leduc_scene(state: Any) -> dict[str, Any]:
         elif move.action:
             stake += (2 if len(cards) <= seats else 4) * (move.action == _LEDUC_RAISE)
             chips[move.player] = stake
+    # Where suits make no difference, outcomes are ranks.
+    ranks_alone = state.get_game().get_parameters().get("suit_isomorphism", False)
+    names = [_leduc_card(2 * card)[:-1] if ranks_alone else _leduc_card(card) for card in cards]
     return {
         "kind": "cards",
         "seats": [
-            {"card": _leduc_card(cards[seat]) if seat < len(cards) else "", "chips": chips[seat]}
+            {"card": names[seat] if seat < len(names) else "", "chips": chips[seat]}
             for seat in range(seats)
         ],
-        "public": [_leduc_card(card) for card in cards[seats : seats + 1]],
+        "public": names[seats : seats + 1],
         "to_move": state.current_player(),
     }
 

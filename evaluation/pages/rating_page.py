@@ -210,10 +210,16 @@ def _attribution(report: RatingReport, made: Attribution) -> str:
         tables = []
         if categories is not None:
             names, _, by_category = categories
-            tables.append(_parts_table("Category", "categories", names, by_category[:, k], first))
+            own = by_category[:, k]
+            tables.append(_parts_table(place, "Category", "categories", names, own, first))
         tables.append(
             _parts_table(
-                word.capitalize(), _plural(word), made.prompts, made.contributions[:, k], first
+                place,
+                word.capitalize(),
+                _plural(word),
+                made.prompts,
+                made.contributions[:, k],
+                first,
             )
         )
         parts.append(
@@ -230,6 +236,7 @@ def _attribution(report: RatingReport, made: Attribution) -> str:
 
 
 def _parts_table(
+    place: int,
     title: str,
     plural: str,
     names: Sequence[str],
@@ -258,7 +265,9 @@ def _parts_table(
     total = float(parts.sum())
     rows.append([Cell("all", head=True), Cell(_signed(total), total), Cell("")])
     columns = [Column(title, kind="text"), Column("Part"), Column("Bar", kind="bar")]
-    return table(f"By {title.lower()}", f"In {result.unit}.", columns, rows)
+    # Every table of a page has a name of its own.
+    label = f"By {title.lower()}, place {place + 1}"
+    return table(label, f"In {result.unit}.", columns, rows)
 
 
 def _support(report: RatingReport, made: Attribution) -> str:

@@ -17,8 +17,12 @@ MAX_BELIEVED = 12
 SPEEDS, FIRST_SPEED = (0.5, 1, 2, 5, 10, 25, 40, 60, 500), 1
 
 
-def replay_page(replays: Sequence[tuple[str, Replay]]) -> str:
+def replay_page(replays: Sequence[tuple[str, Replay]], *, of: int | None = None) -> str:
     """The page of some replays, named in the order in which they can be chosen.
+
+    Args:
+      replays: names and replays.
+      of: how many there are in all; by default no more than these.
 
     Raises:
       ValueError: there is no replay.
@@ -34,7 +38,11 @@ def replay_page(replays: Sequence[tuple[str, Replay]]) -> str:
         Section("episodes", "Episodes", _episodes(replays)),
     ]
     embedded = {"replays": [replay_content(label, replay) for label, replay in replays]}
-    return page(title, sections, embedded=embedded, assets=ASSETS)
+    lead = ""
+    if of is not None and of > len(replays):
+        words = f"The first {len(replays):,} of {of:,}; `neupl replay FILE` shows the others."
+        lead = f'<p class="lead">{text(words)}</p>'
+    return page(title, sections, lead=lead, embedded=embedded, assets=ASSETS)
 
 
 def viewer() -> str:
@@ -67,7 +75,8 @@ def viewer() -> str:
 <div>
 <div id="moves"></div>
 <div id="beliefs"></div>
-<div class="scroll"><table><caption>Payoff so far, in game points</caption>
+<div class="scroll" tabindex="0" role="region" aria-label="Payoff so far">
+<table><caption>Payoff so far, in game points</caption>
 <thead><tr><th scope="col">Seat</th><th scope="col">Strategy</th>
 <th scope="col" class="number">Paid</th></tr></thead><tbody id="returns"></tbody></table></div>
 <details id="known-part"><summary>What the seat to move knows</summary>

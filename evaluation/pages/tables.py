@@ -79,7 +79,7 @@ def table(
     opening = f'<table class="{classes}">' if classes else "<table>"
     # A wide table scrolls by itself, also with the keyboard.
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{text(label)}">'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="Table: {text(label)}">'
         f"{opening}<caption><strong>{text(label)}.</strong> {text(caption)}</caption>"
         f"<thead><tr>{heads}</tr></thead>\n<tbody>\n" + "\n".join(body) + "\n</tbody></table></div>"
     )

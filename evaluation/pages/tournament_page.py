@@ -87,17 +87,18 @@ def _ratings(report: TournamentReport) -> str:
         columns.append(Column(_method(result), note=result.unit))
         columns.append(Column("95 %", note="interval, sorted by its lower end"))
     columns.append(Column("Tied group", low_first=True))
-    ranks = first.ranks()
+    ranks, exact = first.ranks(), report.tally.all_exact
     rows = []
     for k in first.order().tolist():
         row = [Cell(str(ranks[k]), int(ranks[k])), Cell(name(first.models[k]), first.models[k])]
         row[1] = Cell(name(first.models[k]), first.models[k], head=True)
         for result, uncertainty in zip(own.results, own.uncertainties, strict=True):
             row.append(Cell(rating_text(result, result.ratings[k]), result.ratings[k]))
-            row.append(_interval(result, uncertainty, k))
+            row.append(_interval(result, uncertainty, k, exact=exact))
         row.append(Cell(str(groups[k]), int(groups[k])))
         rows.append(row)
-    how = next((u.how for u in own.uncertainties if u is not None), "all payoffs are exact")
+    without = "all payoffs are exact" if exact else "too few games for intervals"
+    how = next((u.how for u in own.uncertainties if u is not None), without)
     told = table(
         "Ratings",
         f"By {_method(first)} ({first.unit}). {how}; a group is not told apart from its best.",
@@ -113,9 +114,11 @@ def _ratings(report: TournamentReport) -> str:
     return f"{told}<details><summary>Methods</summary><dl>{methods}</dl></details>"
 
 
-def _interval(result: RatingResult, uncertainty: Uncertainty | None, k: int) -> Cell:
+def _interval(
+    result: RatingResult, uncertainty: Uncertainty | None, k: int, *, exact: bool
+) -> Cell:
     if uncertainty is None:
-        return Cell('<span class="quiet">exact</span>')
+        return Cell(f'<span class="quiet">{"exact" if exact else "not known"}</span>')
     low, high = uncertainty.low[k], uncertainty.high[k]
     if low == high:
         return Cell('<span class="quiet">does not vary</span>', low)
@@ -141,8 +144,9 @@ def _payoffs(report: TournamentReport) -> str:
                 continue
             sign = "gain" if paid >= 0 else "loss"
             style = f"background:rgb(var(--{sign}-rgb) / {_STRONGEST * abs(paid) / largest:.2f})"
-            error = own.errors[a, b] if not others else 0.0
-            plus = f'<br><span class="quiet">±{error:.2g}</span>' if error > 0 else ""
+            error = np.nan if others else own.errors[a, b]
+            estimated = not np.isnan(error) and not report.tally.is_exact((min(a, b), max(a, b)))
+            plus = f'<br><span class="quiet">±{error:.2g}</span>' if estimated else ""
             row.append(Cell(f"{round(paid, digits) + 0.0:.{digits}f}{plus}", paid, style=style))
         rows.append(row)
     columns = [Column("Entrant", kind="text"), *(Column(report.names[k]) for k in shown)]
@@ -231,13 +235,19 @@ def _seatings(report: TournamentReport) -> str:
             for seat in seats:
                 paid, error = payoffs[seating][seat], errors[seating][seat]
                 row.append(Cell(f"{paid + 0.0:.4g}", paid))
-                exact = '<span class="quiet">exact</span>'
-                row.append(Cell(exact if error == 0 else f"{error:.2g}", error))
+                row.append(Cell(_error(error, exact=report.tally.is_exact(group)), error))
             row.append(Cell(bar(payoffs[seating][0] / largest)))
             rows.append(row)
     caption = "Mean returns in game points; standard errors over games, where not exact."
     seatings = table("Every seating", caption, columns, rows, sortable=True)
     return f"<details><summary>{len(rows):,} seatings</summary>{seatings}</details>"
+
+
+def _error(error: float, *, exact: bool) -> str:
+    """A standard error; games that all ended alike have 0 and are no exact payoffs."""
+    if exact:
+        return '<span class="quiet">exact</span>'
+    return '<span class="quiet">not known</span>' if np.isnan(error) else f"{error:.2g}"
 
 
 def _forfeits(report: TournamentReport) -> str:

@@ -61,7 +61,8 @@ class Standings:
       wins: `[n, n]` share of the games of each group in which the row earned more than the column,
         a tie being half, added up over the groups.
       results: ratings, the primary one first.
-      uncertainties: intervals of each; `None` where everything is exact.
+      uncertainties: intervals of each; `None` where everything is exact, or most draws of the
+        seeds have no rating, which is noted.
       transitivity: of two-player zero-sum payoffs, where all are known.
       comparisons: of populations, where several take part.
       notes: what there is to know, one sentence each.
@@ -123,6 +124,8 @@ def standings(
         result = method(tuple(names), payoffs, wins)
         results.append(result)
         uncertainties.append(_uncertainty(result, method, draws))
+        if draws and uncertainties[-1] is None:
+            notes.append(f"{result.method} has no interval: too few games for a bootstrap")
     complete = zero_sum and not np.isnan(payoffs).any()
     return Standings(
         payoffs=payoffs,
@@ -131,7 +134,7 @@ def standings(
         results=tuple(results),
         uncertainties=tuple(uncertainties),
         transitivity=transitivity(antisymmetric(payoffs)) if complete else None,
-        comparisons=_comparisons(payoffs, draws, sources) if complete else (),
+        comparisons=_comparisons(payoffs, draws, sources, tally) if complete else (),
         notes=tuple(notes),
     )
 
@@ -303,7 +306,7 @@ def _uncertainty(result, method: Method, draws) -> Uncertainty | None:
     )
 
 
-def _comparisons(payoffs, draws, sources) -> tuple[PopulationComparison, ...]:
+def _comparisons(payoffs, draws, sources, tally) -> tuple[PopulationComparison, ...]:
     names = list(dict.fromkeys(sources))
     members = {name: [k for k, own in enumerate(sources) if own == name] for name in names}
     populations = [name for name in names if len(members[name]) > 1]
@@ -311,9 +314,10 @@ def _comparisons(payoffs, draws, sources) -> tuple[PopulationComparison, ...]:
     tail = 100 * (1 - LEVEL) / 2
     found = []
     for first, second in itertools.combinations(populations, 2):
-        varied = [value(drawn, first, second) for drawn, _ in draws]
+        between = itertools.product(members[first], members[second])
         interval = None
-        if varied and np.ptp(varied) > 0:
+        if not all(tally.is_exact(tuple(sorted(pair))) for pair in between):
+            varied = [value(drawn, first, second) for drawn, _ in draws]
             low, high = np.percentile(varied, [tail, 100 - tail])
             interval = (float(low), float(high))
         own = value(payoffs, first, second)

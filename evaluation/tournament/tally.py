@@ -103,6 +103,11 @@ class Tally:
         """Whether the payoffs of a group are exact."""
         return self.exact is not None and group in self.exact.payoffs
 
+    @property
+    def all_exact(self) -> bool:
+        """Whether the payoffs of all groups of which something is known are exact."""
+        return all(map(self.is_exact, self.groups()))
+
     def returns(self, group: Group) -> Float64[np.ndarray, "R N P"]:
         """All returns of a group in the order of the blocks; `N` is 0 where none was played."""
         own = sorted(item for item in self._results if item.group == group)

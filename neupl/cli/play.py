@@ -74,7 +74,7 @@ def run(command: Play) -> int:
             played.append(replay.returns[command.seat])
             print("\n".join(_told(replay, command.seat, played)), file=out)
             if command.replays is not None:
-                _keep(command.replays, replay, len(played))
+                _keep(command.replays, replay)
             if command.games is not None and len(played) >= command.games:
                 break
     except Quit:
@@ -104,11 +104,14 @@ def _told(replay: "Replay", seat: int, played: list[float]) -> list[str]:
     return lines
 
 
-def _keep(folder: Path, replay: "Replay", number: int) -> None:
+def _keep(folder: Path, replay: "Replay") -> None:
+    """Writes a replay beside those that the folder has, whose names are numbers."""
     from evaluation.replay import SUFFIX, replay_bytes
     from neupl.durable_files import write_durably
 
     folder.mkdir(parents=True, exist_ok=True)
+    names = [file.name.removesuffix(SUFFIX) for file in folder.glob(f"*{SUFFIX}")]
+    number = 1 + max((int(name) for name in names if name.isdecimal()), default=0)
     write_durably(folder / f"{number:04d}{SUFFIX}", replay_bytes(replay))
 
 

@@ -131,7 +131,7 @@ def report(run: "Run", solved: "Solved", *, as_json: bool) -> None:
         ("strategies", f"{sizes} by seat; {len(population.weights):,} profiles"),
         ("seconds", f"{progressed.seconds:.3f}"),
         ("picture", content["picture"]),
-        ("run", f"{run.path}  (neupl verify, info, export; tensorboard --logdir)"),
+        ("run", f"{run.path}  (neupl verify, report, info, export; tensorboard --logdir)"),
     ]
     print_table(rows)
 

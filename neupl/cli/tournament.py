@@ -149,13 +149,13 @@ def write_report(path: Path, report: "TournamentReport") -> list[str]:
     from neupl.tournament_folder import REPLAYS
 
     files = tournament_files(report)
-    kept = sorted((path / REPLAYS).glob(f"*{SUFFIX}"))[:MAX_PAGE_REPLAYS]
+    kept = sorted((path / REPLAYS).glob(f"*{SUFFIX}"))
     if kept:
         replays = []
-        for file in kept:
+        for file in kept[:MAX_PAGE_REPLAYS]:
             replay = parse_replay(file.read_bytes(), str(file))
             replays.append((f"{', '.join(replay.seats)} ({file.name})", replay))
-        files[REPLAYS_PAGE] = replay_page(replays).encode()
+        files[REPLAYS_PAGE] = replay_page(replays, of=len(kept)).encode()
     files[PAGE_FILE] = tournament_page(report, files=tuple(files)).encode()
     for name, content in files.items():
         write_durably(path / name, content)

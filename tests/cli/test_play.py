@@ -1,5 +1,6 @@
 """`neupl play`: games in the terminal are real games, and the page plays by the tables."""
 
+import io
 import json
 import re
 from pathlib import Path
@@ -11,8 +12,14 @@ import pytest
 from evaluation.replay import parse_replay, replay_bytes
 from evaluation.replay_states import check_replay
 from games.registry import load_tree
+from neupl.cli import main
 from neupl.play import Quit, load_opponent, opponents_of, play_games
-from tests.evaluation.browser import dom_and_complaints, needs_browser, with_script
+from tests.evaluation.browser import (
+    accessibility_faults,
+    dom_and_complaints,
+    needs_browser,
+    with_script,
+)
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +89,15 @@ def test_command_line(tiny, solved, tmp_path):
         assert done.returncode == 2 and words in done.stderr, done.stderr
 
 
+def test_games_of_two_evenings_stand_beside_each_other(solved, tmp_path, monkeypatch, capsys):
+    for evening in (1, 2):
+        monkeypatch.setattr("sys.stdin", io.StringIO("1\n" * 8))
+        assert main(["play", str(solved), "--games", "2", "--replays", str(tmp_path / "mine")]) == 0
+        names = sorted(file.name for file in (tmp_path / "mine").iterdir())
+        assert names == [f"{number:04d}.replay.jsonl" for number in range(1, 2 * evening + 1)]
+    assert "2 games, " in capsys.readouterr().out
+
+
 PLAY = """
 const byId = (id) => document.getElementById(id);
 const press = (key) => document.body.dispatchEvent(
@@ -109,6 +125,7 @@ def test_the_page_plays_by_the_rules(tiny, solved, tmp_path):
     assert done.returncode == 0, done.stderr
     dom, complaints = dom_and_complaints(page)
     assert complaints == "" and "Your move" in dom
+    assert accessibility_faults(page.read_text(), tmp_path) == []
     page.write_text(with_script(page.read_text(), PLAY))
     dom, complaints = dom_and_complaints(page)
     assert complaints == ""

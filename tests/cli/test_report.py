@@ -14,7 +14,7 @@ from games.registry import load_tree
 from solvers.gaps import gains
 from solvers.sequence_form import mix
 from solvers.values import payoffs
-from tests.evaluation.browser import dom_and_complaints, needs_browser
+from tests.evaluation.browser import accessibility_faults, dom_and_complaints, needs_browser
 
 SETTINGS = (
     "training.steps=60",
@@ -147,3 +147,4 @@ def test_the_page_runs_without_complaints(trained, tmp_path):
     dom, complaints = dom_and_complaints(page)
     assert complaints == ""
     assert "0 / " in dom and dom.count("<svg") >= 3
+    assert accessibility_faults(page.read_text(), tmp_path) == []

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.evaluation.browser import BROWSER, accessibility_faults
+
 BOTS = '''
 import ctypes
 import os
@@ -84,6 +86,10 @@ def test_a_tournament_from_beginning_to_end(tiny, solved, tmp_path):
         assert Path(file).stat().st_size > 0
     replays = list((path / "replays").iterdir())
     assert len(replays) == 9
+
+    if BROWSER is not None:
+        page = (path / "index.html").read_text()
+        assert accessibility_faults(page, tmp_path) == []
 
     checked = tiny.forked("replay", path, "--check", "--json")
     assert checked.returncode == 0, checked.stderr

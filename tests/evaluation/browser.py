@@ -1,6 +1,9 @@
 """A real browser for pages, where there is one."""
 
+import html
+import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -43,3 +46,44 @@ def with_script(page: str, script: str) -> str:
     return page.replace("Content-Security-Policy", "none").replace(
         "</body>", f"<script>{script}</script></body>"
     )
+
+
+# Lists what a reader who hears the page, or uses the keyboard alone, would miss; after WCAG 2.
+_FAULTS = """
+{
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  const named = (e) => e.textContent.trim() || e.getAttribute("aria-label") || e.labels?.length ||
+    document.getElementById(e.getAttribute("aria-labelledby"))?.textContent.trim();
+  const nameOf = (e) => e.getAttribute("aria-label") ||
+    document.getElementById(e.getAttribute("aria-labelledby"))?.textContent;
+  const faults = [];
+  if (!document.documentElement.lang || !document.title) faults.push("no language or title");
+  for (const e of all("button, input, select, a, summary, svg[role=img], [role=region]")) {
+    if (!named(e)) faults.push(`no name: ${e.outerHTML.slice(0, 80)}`);
+  }
+  const twice = (list) => list.filter((one, place) => list.indexOf(one) !== place);
+  for (const id of twice(all("[id]").map((e) => e.id))) faults.push(`twice: #${id}`);
+  for (const name of twice(all("section, nav, [role=region]").map(nameOf))) {
+    faults.push(`two landmarks are called ${name}`);
+  }
+  const levels = all("h1, h2, h3, h4").map((e) => Number(e.tagName[1]));
+  levels.forEach((level, k) => {
+    if (level > (levels[k - 1] ?? 0) + 1) faults.push(`heading ${k} skips a level`);
+  });
+  for (const e of all("table")) {
+    if (!e.caption && !e.closest("[aria-label]")) faults.push("a table without a caption");
+    if (e.tHead && !e.querySelector("th[scope]")) faults.push("heads without a direction");
+  }
+  for (const e of all(".scroll")) if (e.tabIndex < 0) faults.push("the keyboard cannot scroll");
+  document.body.dataset.faults = JSON.stringify(faults);
+}
+"""
+
+
+def accessibility_faults(page: str, folder: Path) -> list[str]:
+    """What of a page, after its scripts have run, cannot be heard or reached by the keyboard."""
+    file = folder / "audited.html"
+    file.write_text(with_script(page, _FAULTS))
+    dom, complaints = dom_and_complaints(file)
+    assert complaints == ""
+    return json.loads(html.unescape(re.search(r'data-faults="(.*?)"', dom)[1]))

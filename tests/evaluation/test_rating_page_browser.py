@@ -7,7 +7,12 @@ import pytest
 
 from evaluation.pages import RatingReport, rating_page
 from evaluation.ratings import rate
-from tests.evaluation.browser import dom_and_complaints, needs_browser, with_script
+from tests.evaluation.browser import (
+    accessibility_faults,
+    dom_and_complaints,
+    needs_browser,
+    with_script,
+)
 from tests.evaluation.conftest import scores_of
 from tests.evaluation.test_rating_page import Document
 
@@ -44,6 +49,7 @@ def test_script_runs_under_its_own_policy_without_complaints(page, tmp_path):
     assert len(document.named("button")) == len(heads) + 1
     (theme,) = (a for a in document.named("button") if a.get("id") == "theme")
     assert "hidden" not in theme
+    assert accessibility_faults(page, tmp_path) == []
 
 
 def test_policy_lets_no_other_script_run(page, tmp_path):

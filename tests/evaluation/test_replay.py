@@ -77,8 +77,26 @@ def test_a_kuhn_game_by_hand():
     assert len(differences) == 3 and all("observes" in words for words in differences)
     shown = list(frames(replay))
     assert [frame.moves[0].action for frame in shown[2:5]] == ["Pass", "Bet", "Bet"]
+    assert [frame.moves[0].action for frame in shown[:2]] == ["K to seat 0", "J to seat 1"]
     assert shown[-1].returns == (2.0, -2.0)
     assert shown[-1].scene["seats"] == [{"card": "K", "chips": 2}, {"card": "J", "chips": 2}]
+
+
+@pytest.mark.parametrize(
+    ("game", "names"),
+    [
+        ("leduc_poker", ["Q♠ to seat 0", "K♥ to seat 1", "Q♥ on the table"]),
+        ("leduc_poker(suit_isomorphism=True)", ["Q to seat 0", "K to seat 1", "Q on the table"]),
+    ],
+)
+def test_cards_have_their_names(game, names):
+    """Outcomes are 2 x rank + suit, spades first, or the rank alone; both seats call."""
+    cards = [1, 2, 1] if "suit" in game else [2, 5, 3]
+    moves = [(CHANCE, cards[0]), (CHANCE, cards[1]), (0, 1), (1, 1), (CHANCE, cards[2])]
+    steps = tuple(Step((Move(who, action, (), None, ""),)) for who, action in moves)
+    shown = list(frames(Replay(game, "open_spiel", 0, ("a", "b"), steps, (0.0, 0.0))))
+    assert [f.moves[0].action for f in shown if f.moves and f.moves[0].seat < 0] == names
+    assert shown[-1].scene["public"] == [names[2].split()[0]]
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,20 @@ import functools
 
 import numpy as np
 import pytest
+import scipy.optimize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluation.players import Choice, TablePlayer, UniformPlayer
 from evaluation.tournament.items import Item, ItemResult, Setup, play_item, result_of_json
-from evaluation.tournament.schedule import Sequential, Swiss, Uncertain, gauntlet, round_robin
+from evaluation.tournament.schedule import (
+    Sequential,
+    Swiss,
+    Uncertain,
+    gauntlet,
+    likelihood_lost,
+    round_robin,
+)
 from evaluation.tournament.standings import antisymmetric, standings
 from evaluation.tournament.tally import ExactMeetings, Tally, exact_meetings, meeting_of
 from evaluation.tournament.types import Entrant, all_groups, arrangements, places_of
@@ -179,16 +187,67 @@ def test_sequential_test_decides_and_stops(edge, accepted):
 
 
 def test_likelihood_ratio_by_hand():
-    """Scores 1, 0.5, 1, 0.5 against 0 and 400 Elo: expectations 1/2 and 10/11, mean 3/4, variance
-    1/16: 4 (9/22) (3/2 - 31/22) / (1/8) = 1.19.
+    """Scores 1, 0.5, 1, 0.5 against 0 and 400 Elo: expectations 1/2 and 10/11.
+
+    Of mean 1/2 the likeliest distribution has 1 with 1/4, 0.5 with 1/2, and the rest at 0, which
+    was not scored: a likelihood of 1/64. Of mean 10/11 it has 1 with 9/11 and 0.5 with 2/11:
+    (18/121) squared.
     """
     tally = Tally(2, 2)
     # Seatings (0, 1) and (1, 0): seed by seed 0 wins both, or one of the two.
     first = np.array([[1.0, -1], [1, -1], [1, -1], [1, -1]])
     second = np.array([[-1.0, 1], [1, -1], [-1, 1], [1, -1]])
     tally.add(result(Item((0, 1), 0), np.stack([first, second])))
-    ratio = 4 * (9 / 22) * (3 / 2 - 31 / 22) / (1 / 8)
+    ratio = 2 * np.log((18 / 121) / (1 / 8))
     assert Sequential(0, 400).test(tally).ratio == pytest.approx(ratio)
+
+
+@pytest.mark.parametrize(("score", "accepted"), [(1.0, "H1"), (0.5, "H0"), (0.0, "H0")])
+def test_games_that_all_end_alike_are_decided(score, accepted):
+    """All wins: likelihoods are the means themselves; ties: twice what is left to the other end."""
+    low, high = 1 / 2, 10 / 11
+    per_pair = {1.0: np.log(high / low), 0.5: np.log(2 * (1 - high)), 0.0: np.log((1 - high) * 2)}
+    needed = int(np.ceil(np.log(19) / abs(per_pair[score])))
+    schedule = Sequential(0, 400)
+    for number in (needed - 1, needed):
+        tally = Tally(2, 2)
+        first = np.full(number, 1.0 if score == 1 else -1.0)
+        second = np.full(number, 1.0 if score > 0 else -1.0)
+        games = [np.stack([first, -first], axis=1), np.stack([-second, second], axis=1)]
+        tally.add(result(Item((0, 1), 0), np.stack(games)))
+        test = schedule.test(tally)
+        assert test.ratio == pytest.approx(number * per_pair[score])
+        assert test.accepted == (accepted if number == needed else None)
+
+
+@given(
+    st.lists(st.sampled_from([0, 0.25, 0.5, 0.75, 1]), min_size=1, max_size=30),
+    st.floats(0.05, 0.95),
+)
+@settings(max_examples=30, deadline=None)
+def test_likeliest_distribution_is_found(scores, mean):
+    """Against a solver that maximises the likelihood over all distributions on the five scores."""
+    values = np.array([0, 0.25, 0.5, 0.75, 1])
+    counts = np.array([scores.count(value) for value in values])
+
+    def lost(shares):
+        return -(counts @ np.log(shares + 1e-300))
+
+    constraints = [
+        {"type": "eq", "fun": lambda shares: shares.sum() - 1},
+        {"type": "eq", "fun": lambda shares: shares @ values - mean},
+    ]
+    start = np.array([1 - mean, 0, 0, 0, mean]) * 0.9 + 0.1 * np.interp(
+        values, [0, 1], [0.2 + 0.4 * (0.5 - mean), 0.2 - 0.4 * (0.5 - mean)]
+    )
+    found = scipy.optimize.minimize(
+        lost, start, bounds=[(1e-12, 1)] * 5, constraints=constraints, method="SLSQP", tol=1e-12
+    )
+    frequencies = counts[counts > 0] / len(scores)
+    best = counts[counts > 0] @ np.log(frequencies)
+    assert likelihood_lost(np.array(scores, float), mean) == pytest.approx(
+        best + found.fun, abs=1e-4
+    )
 
 
 def test_standings_of_rock_paper_scissors():
