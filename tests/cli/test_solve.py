@@ -257,7 +257,11 @@ def results(path: Path):
     [
         (["kuhn_poker(players=3)", "--method", "jpsro-cce", "--iterations", "9"], (60, 20)),
         (["kuhn_poker", "--method", "pcfr+", "--iterations", "500"], (110, 35)),
-        (["kuhn_poker", "--method", "regret-cce", "--iterations", "60"], (75, 30)),
+        pytest.param(
+            ["kuhn_poker", "--method", "regret-cce", "--iterations", "60"],
+            (75, 30),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=lambda options: options[2] if isinstance(options, list) else "",
 )

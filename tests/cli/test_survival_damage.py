@@ -45,6 +45,7 @@ def test_full_disk_stops_the_run_and_more_space_continues_it(whole, tiny, half, 
     assert tiny.results(half) == whole
 
 
+@pytest.mark.slow
 def test_failed_resumptions_leave_a_run_that_ends_like_the_undisturbed_one(whole, tiny, half):
     """A file that may not grow, then training that diverges, then nothing wrong any more."""
     saved = steps_saved(half)

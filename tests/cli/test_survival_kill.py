@@ -34,7 +34,7 @@ def test_undisturbed_run_logs_every_evaluation(whole, tiny):
 
 
 @pytest.mark.parametrize(
-    ("at_files", "at_times"), [(4, 2), pytest.param(12, 7, marks=pytest.mark.slow)]
+    ("at_files", "at_times"), [(2, 1), pytest.param(12, 7, marks=pytest.mark.slow)]
 )
 def test_many_kills_change_nothing(at_files, at_times, whole, tiny, tmp_path):
     """Kills at a drawn access to a file of the run, others at a drawn time after some new lines,

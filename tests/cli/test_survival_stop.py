@@ -52,6 +52,7 @@ def test_interrupt_while_certifying_keeps_the_trained_state(whole, tiny, half):
     assert tiny.results(half) == whole
 
 
+@pytest.mark.slow
 def test_second_process_on_a_run_is_refused_and_disturbs_nothing(whole, tiny, neupl, half):
     """The first is held still meanwhile, so that it certainly is at work."""
     path, num_lines = half, len((half / "metrics.jsonl").read_bytes().splitlines())

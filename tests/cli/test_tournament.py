@@ -165,8 +165,8 @@ def test_two_workers_play_the_same_games(tiny, solved, tmp_path):
 @pytest.mark.parametrize(
     ("how", "reason", "words"),
     [
-        ("crash", "crash", "RuntimeError: no"),
-        ("illegal", "illegal", "action 7; legal are"),
+        pytest.param("crash", "crash", "RuntimeError: no", marks=pytest.mark.slow),
+        pytest.param("illegal", "illegal", "action 7; legal are", marks=pytest.mark.slow),
         ("exit", "crash", "its process ended with exit code 3"),
         ("hang", "timeout", "more than 0.2 s for a decision"),
     ],

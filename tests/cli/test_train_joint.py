@@ -159,6 +159,7 @@ def test_what_the_loop_does_not_do_is_refused(setting, says, capfd, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_responses_from_episodes_are_gated_exactly_and_said_to_be(capfd, tmp_path):
     """Two iterations by PPO: certificate, model card and `info` name the method."""
     sampled = (
@@ -180,6 +181,7 @@ def test_responses_from_episodes_are_gated_exactly_and_said_to_be(capfd, tmp_pat
     assert command(capfd, "verify", path)[0] == 0
 
 
+@pytest.mark.slow
 def test_two_player_zero_sum_games_keep_their_mixtures(capfd, tmp_path):
     arguments = ("--game", "kuhn_poker", "--set", "training.steps=20", "--quiet")
     assert command(capfd, "train", *arguments, "--out", tmp_path / "run")[0] == 0

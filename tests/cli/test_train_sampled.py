@@ -155,7 +155,7 @@ def test_model_card_tells_how_far_off_payoffs_were(finished):
     assert manifest["payoffs_are"] == "sampled"
 
 
-@pytest.mark.parametrize("source", ["exact", "learned"])
+@pytest.mark.parametrize("source", ["exact", pytest.param("learned", marks=pytest.mark.slow)])
 def test_other_payoffs_are_named_wherever_a_run_is_shown(tiny, tmp_path, source):
     path = tmp_path / "run"
     words = {"exact": "PPO on episodes, exact-gated", "learned": "PPO on episodes, payoffs learned"}

@@ -40,6 +40,7 @@ def without_trees(*arguments):
     )
 
 
+@pytest.mark.slow
 def test_needs_no_tree_and_depends_on_the_seed_alone(tiny, run_path):
     """The exact method does need one, so the trap works."""
     exact = without_trees("verify", run_path)

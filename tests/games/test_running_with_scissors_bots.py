@@ -57,6 +57,7 @@ def test_it_tags_when_rocks_are_enough_of_what_it_holds():
     np.testing.assert_array_equal(collect_rocks(jnp.zeros(87), no_more), no_more)
 
 
+@pytest.mark.slow
 def test_collectors_form_the_cycle():
     """Paper beats rock, scissors beat paper, rock beats scissors, each by some 28 points, which is
     what the first three strategies of the published population make of it: 28.1, 30.0 and 28.9.

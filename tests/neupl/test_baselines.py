@@ -113,6 +113,7 @@ def test_self_play_is_one_strategy_that_meets_itself(baseline):
     assert end == pytest.approx(first / 4)
 
 
+@pytest.mark.slow
 def test_mirror_descent_stays_near_the_policy_that_played(baseline):
     """The heavier the divergence weighs, the less the strategy moves in a step."""
 

@@ -26,6 +26,7 @@ def trainer(*settings):
     return PopulationTrainer(load_config(Config, None, (*SETTINGS, *settings)))
 
 
+@pytest.mark.slow
 def test_a_population_plays_the_function_as_strategy_0(tmp_path):
     from games.running_with_scissors.bots import collect_rocks
 

@@ -100,6 +100,7 @@ def expected_probabilities(exported, observations, actions, *, seat, rows, strat
     return np.asarray(jax.nn.softmax(logits[strategy])).reshape(STEPS, LANES, -1)
 
 
+@pytest.mark.slow
 def test_policies_remember_what_they_saw_and_did(exported):
     population = load_population(exported.folder)
     info = load_simulator(GAME).info

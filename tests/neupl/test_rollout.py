@@ -188,6 +188,7 @@ def test_population_trajectory(game, population_episodes, kind):
     assert (population.meta_strategy > 0.05).sum() > 2, "the mixture hardly mixes"
 
 
+@pytest.mark.slow
 def test_long_games_are_played_in_stretches(game, monkeypatch):
     """The same episodes, and no step more than the longest of them asks for."""
     policies = [Uniform(), Uniform()]

@@ -117,6 +117,7 @@ def test_training_goes_on_from_a_checkpoint_bit_by_bit(kuhn, sampled_config):
         np.testing.assert_array_equal([line[k] for k in kept], [expected[k] for k in kept])
 
 
+@pytest.mark.slow
 def test_payoff_heads_go_on_from_a_checkpoint_bit_by_bit(sampled_config):
     """From before a new row and after: what the head has learned, and its momentum, are saved."""
     config = sampled_config(evaluation={"payoffs": "learned"}, training={"steps": 8})
@@ -274,6 +275,7 @@ def test_concurrent_training_follows_the_estimated_payoffs(kind, sampled_config)
         assert evaluation.payoffs.any() and np.isfinite(evaluation.gains).all()
 
 
+@pytest.mark.slow
 def test_three_players_train(sampled_config):
     """`auto` is the uniform meta-solver; rows are over pairs of co-players."""
     config = sampled_config("kuhn_poker(players=3)", training={"steps": 6})

@@ -145,6 +145,7 @@ def test_asking_leaves_strategies_as_they_are_and_a_row_without_index_answers_as
     assert np.abs(answers[True][SIZE] - answers[True][1]).max() > 1e-2
 
 
+@pytest.mark.slow
 def test_told_the_mixture_the_network_does_better_than_untold_or_by_any_one_strategy(
     small_config, train_config, export_run, tree_of, tmp_path
 ):

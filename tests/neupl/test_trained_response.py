@@ -266,6 +266,7 @@ def test_restarts_are_the_same_by_two_processes(uniform_kuhn):
     assert here.seats == there.seats and here.certificate.interval == there.certificate.interval
 
 
+@pytest.mark.slow
 def test_a_joint_is_met_as_one_draw(matrix_joint):
     """Both seats follow one coin in the coordination game: worth 1 each. Whoever leaves before the
     draw gets a half, so both stay, and the gap is 0.

@@ -90,6 +90,7 @@ def test_without_a_memory_nothing_is_won(small_config):
     assert abs(np.mean(train(learner, 20)[-10:])) < 6 / np.sqrt(1280)
 
 
+@pytest.mark.slow
 def test_unrolls_start_from_what_was_remembered_when_they_were_played(small_config):
     """With parts of two steps, in lanes in which episodes end and begin: every decision is found as
     probable as it was when it was made.

@@ -156,6 +156,7 @@ def test_episodes_are_those_of_the_response_against_the_frozen_mixture(
     assert abs(returns.mean() - expected) < 5 * returns.std() / np.sqrt(len(returns))
 
 
+@pytest.mark.slow
 def test_a_plain_network_never_learns_what_it_is_told(scripts, population, responses):
     """After training, all rows and indices give the same policy; the rest has moved."""
     module = scripts["transfer_learning"]

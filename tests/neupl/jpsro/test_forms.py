@@ -47,7 +47,7 @@ def trained(problem, state):
     return problem, states, lines
 
 
-@pytest.fixture(scope="module", params=["direct", "separate"])
+@pytest.fixture(scope="module", params=[pytest.param("direct", marks=pytest.mark.slow), "separate"])
 def run(request, joint_config):
     """Eight iterations or more, of which the last find no free slot."""
     direct = request.param == "direct"

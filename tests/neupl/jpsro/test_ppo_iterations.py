@@ -79,6 +79,7 @@ def test_responses_cool_down_until_they_become_strategies(problem, first):
     assert temperature(CAP // 4, slot=1) == pytest.approx((6 * 0.005, 1))
 
 
+@pytest.mark.slow
 def test_strategies_are_taught_the_response_with_ties_broken(problem, first):
     """At a temperature at which responses stay even, the strategy follows the random policy."""
     tree = problem.tables.tree

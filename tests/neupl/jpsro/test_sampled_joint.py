@@ -37,6 +37,9 @@ from neupl.training import TrainingError
 from neupl.training_state import from_arrays, to_arrays
 from solvers.values import payoffs_of_plans
 
+# The command line trains such a run in `tests/cli/test_train_sampled_joint.py`.
+pytestmark = pytest.mark.slow
+
 GAME = "kuhn_poker(players=3)"
 PLAYERS, SIZE = 3, 4
 # Of one iteration, in batches; inspected four times.
