@@ -113,35 +113,31 @@ def model_content(lanes: MujocoHost) -> dict[str, Any]:
         }
         for b in range(model.nbody)
     ]
-    shapes = [
-        {
-            "body": int(model.geom_bodyid[g]),
-            "kind": GEOMS[model.geom_type[g]],
-            "size": _rounded(model.geom_size[g]),
-            "pos": _rounded(model.geom_pos[g]),
-            "quat": _rounded(model.geom_quat[g]),
-            "colour": _colour(model, model.geom_rgba[g], int(model.geom_matid[g])),
-        }
-        for g in range(model.ngeom)
-        if model.geom_group[g] < _FIRST_HIDDEN_GROUP and model.geom_rgba[g][3] > 0
-    ]
-    marks = [
-        {
-            "body": int(model.site_bodyid[s]),
-            "kind": GEOMS[model.site_type[s]],
-            "size": _rounded(model.site_size[s]),
-            "pos": _rounded(model.site_pos[s]),
-            "quat": _rounded(model.site_quat[s]),
-            "colour": _colour(model, model.site_rgba[s], int(model.site_matid[s])),
-        }
-        for s in range(model.nsite)
-        if model.site_group[s] < _FIRST_HIDDEN_GROUP and model.site_rgba[s][3] > 0
-    ]
     return {
         "bodies": bodies,
-        "shapes": marks + shapes,
+        "shapes": _shapes(model, "site") + _shapes(model, "geom"),
         "rate": round(1 / (model.opt.timestep * lanes.task.substeps), 6),
     }
+
+
+def _shapes(model: Any, what: str) -> list[dict[str, Any]]:
+    """What is seen of the model's sites, or of its geoms."""
+
+    def of(name: str) -> Any:
+        return getattr(model, f"{what}_{name}")
+
+    return [
+        {
+            "body": int(of("bodyid")[i]),
+            "kind": GEOMS[of("type")[i]],
+            "size": _rounded(of("size")[i]),
+            "pos": _rounded(of("pos")[i]),
+            "quat": _rounded(of("quat")[i]),
+            "colour": _colour(model, of("rgba")[i], int(of("matid")[i])),
+        }
+        for i in range(len(of("bodyid")))
+        if of("group")[i] < _FIRST_HIDDEN_GROUP and of("rgba")[i][3] > 0
+    ]
 
 
 def _joint(model: Any, number: int) -> dict[str, Any]:

@@ -70,10 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"neupl {__version__}")
         return DONE
     _log_to_stderr()
-    keep_compiled_code()
     command = None
     try:
         command, run = _parse(arguments)
+        keep_compiled_code()
         code = run(command)
         sys.stdout.flush()
         return code
