@@ -59,7 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["NEUPL_CACHE"] = cache.name
         # What one worker or command line has compiled for a game, the others need not.
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", f"{cache.name}/compiled")
-        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.05")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Array, Bool, Float, Float64
 
 from games.game_tree import GameTree
 from neupl.jpsro.exact_learner import importance_of
@@ -271,10 +271,17 @@ def _magnet(problem: JointProblem, state: JointState, num_responders: int) -> ja
     if state.novel:
         logits = jax.random.normal(magnet_key(problem.config.seed, int(state.iteration)), shape)
     elif settings.ties == "lowest":
-        logits = jnp.broadcast_to(-jnp.cumsum(legal, axis=1, dtype=jnp.float32), shape)
+        logits = jnp.asarray(np.broadcast_to(-np.cumsum(legal, axis=1, dtype=np.float32), shape))
     else:
         return jnp.zeros(shape)
-    log_probs = jax.nn.log_softmax(jnp.where(legal, settings.magnet * logits, -jnp.inf), axis=1)
+    return _log_softmax_of_legal(settings.magnet * logits, legal)
+
+
+@jax.jit
+def _log_softmax_of_legal(
+    logits: Float[Array, "S A R"], legal: Bool[Array | np.ndarray, "S A 1"]
+) -> Float[Array, "S A R"]:
+    log_probs = jax.nn.log_softmax(jnp.where(legal, logits, -jnp.inf), axis=1)
     return jnp.where(legal, log_probs, 0.0)
 
 

@@ -9,6 +9,7 @@ responses become strategies as they are do not distil, and those that share noth
 regularise.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -156,11 +157,15 @@ def make_response_learner(tables: ResponseTables, config: Config, num_responders
             params = network.renewed(params, draw(key))
         # Gradients were small at the end of the last iteration: what Adam knows of their size would
         # make the first steps of this one too long.
-        return state._replace(params=params, optimizer=optimizer.init(_learned(params)))
+        return state._replace(params=params, optimizer=begin_optimizer(params))
 
     @jax.jit
     def draw(key: Any) -> Any:
         return tables.init(key, num_responders)
+
+    @jax.jit
+    def begin_optimizer(params: Any) -> Any:
+        return optimizer.init(_learned(params))
 
     return Learner(
         init=jax.jit(init),
@@ -171,8 +176,9 @@ def make_response_learner(tables: ResponseTables, config: Config, num_responders
     )
 
 
+@partial(jax.jit, static_argnames="passes")
 def importance_of(
-    passes: TreePasses, policy: Float[Array, "S A N"], seat: Float[np.ndarray, "S P"]
+    passes: TreePasses, policy: Float[Array, "S A N"], seat: Float[Array | np.ndarray, "S P"]
 ) -> Float[Array, "S N"]:
     """How much strategies count at every information state; sums to 1 over each seat. Half by how
     their own play leads there, which is what payoffs depend on, and half everywhere.
@@ -191,12 +197,15 @@ def _reach_of_uniform_play(tables: ResponseTables) -> Float[np.ndarray, "S 1"]:
     there.
     """
     tree, passes = tables.tree, tables.passes
+    alone, nothing = jnp.ones((tree.num_players, 1, 1)), jnp.zeros((tree.num_players, 1))
+
+    @jax.jit
+    def reach_of(policy: Float[Array, "S A 1"]) -> Float[Array, "S 1"]:
+        reach = passes.coplayer_reach(passes.plans(policy), alone)
+        return passes.action_values(reach, policy, nothing).reach
+
     uniform = jnp.asarray(tree.uniform_policy(), jnp.float32)[:, :, None]
-    alone = jnp.ones((tree.num_players, 1, 1))
-    reach = passes.coplayer_reach(passes.plans(uniform), alone)
-    nothing = jnp.zeros((tree.num_players, 1))
-    found = passes.action_values(reach, uniform, nothing).reach
-    return np.maximum(np.asarray(found), TINY)
+    return np.maximum(np.asarray(reach_of(uniform)), TINY)
 
 
 def _divergence(
@@ -211,6 +220,8 @@ def _divergence(
     return jnp.sum(weight * nats, axis=0)
 
 
-def _normalise(reach: Float[Array, "S R"], seat: Float[np.ndarray, "S P"]) -> Float[Array, "S R"]:
+def _normalise(
+    reach: Float[Array, "S R"], seat: Float[Array | np.ndarray, "S P"]
+) -> Float[Array, "S R"]:
     """Divides by the sum over each seat, so that every response counts alike."""
     return reach / jnp.maximum(seat @ (seat.T @ reach), TINY)

@@ -17,9 +17,11 @@ from games.running_with_scissors.rules import NORTH, WEST, Action
 
 GAME = RunningWithScissors()
 LANES = 192
+OBSERVE = jax.jit(GAME.observe, static_argnums=1)
+COLLECT_ROCKS = jax.jit(collect_rocks)
 
 
-def observed(position, facing, *, other=(13, 21), held=(1, 1, 1)):
+def observed(position, facing, other=(13, 21), held=(1, 1, 1)):
     """What player 0 sees in a corner of rocks."""
     state = rules.State(
         resources=jnp.asarray(np.where(rules.FIXED == 0, rules.PAPER, rules.FIXED), jnp.int8),
@@ -29,20 +31,20 @@ def observed(position, facing, *, other=(13, 21), held=(1, 1, 1)):
         steps=jnp.int32(0),
         over=jnp.bool_(False),
     )
-    return GAME.observe(state, 0)
+    return OBSERVE(state, 0)
 
 
 @pytest.mark.parametrize(
-    ("seen", "action"),
+    ("place", "action"),
     [
-        (observed((3, 4), WEST), Action.FORWARD),  # the rock at (3, 3) is ahead
-        (observed((3, 4), NORTH), Action.LEFT),  # and now to the left
-        (observed((6, 5), NORTH), Action.FORWARD),  # the nearest is ahead and to the right
-        (observed((3, 4), NORTH, other=(2, 4), held=(2, 1, 1)), Action.LEFT),
+        (((3, 4), WEST), Action.FORWARD),  # the rock at (3, 3) is ahead
+        (((3, 4), NORTH), Action.LEFT),  # and now to the left
+        (((6, 5), NORTH), Action.FORWARD),  # the nearest is ahead and to the right
+        (((3, 4), NORTH, (2, 4), (2, 1, 1)), Action.LEFT),
     ],
 )
-def test_it_goes_for_the_nearest_rock(seen, action):
-    found = collect_rocks(seen, jnp.ones(11, bool))
+def test_it_goes_for_the_nearest_rock(place, action):
+    found = COLLECT_ROCKS(observed(*place), jnp.ones(11, bool))
     np.testing.assert_allclose(found.sum(), 1, rtol=1e-6)
     np.testing.assert_allclose(found[action], 1 - RANDOM_MOVES + RANDOM_MOVES / 10, rtol=1e-6)
     assert found[Action.TAG] == 0
@@ -52,9 +54,9 @@ def test_it_tags_when_rocks_are_enough_of_what_it_holds():
     """Three rocks of five are 0.6 and not more; four of six are."""
     for rocks, tags in ((3, 0.0), (4, 1.0)):
         seen = observed((7, 7), NORTH, other=(6, 7), held=(rocks, 1, 1))
-        assert collect_rocks(seen, jnp.ones(11, bool))[Action.TAG] == tags
+        assert COLLECT_ROCKS(seen, jnp.ones(11, bool))[Action.TAG] == tags
     no_more = jnp.arange(11) == 0
-    np.testing.assert_array_equal(collect_rocks(jnp.zeros(87), no_more), no_more)
+    np.testing.assert_array_equal(COLLECT_ROCKS(jnp.zeros(87), no_more), no_more)
 
 
 @pytest.mark.slow

@@ -60,7 +60,7 @@ def networks(params):
     return np.concatenate(leaves, axis=1)
 
 
-@pytest.mark.parametrize("kind", ["separate", "continued"])
+@pytest.mark.parametrize("kind", ["separate", pytest.param("continued", marks=pytest.mark.slow)])
 def test_psro_trains_the_newest_network_alone(baseline, kind):
     """What an earlier strategy plays stays to the bit, through admissions and readmissions."""
     config = baseline(network={"kind": kind}, training={"rehearse": False})

@@ -1,6 +1,7 @@
 """MPO: its targets against rlax, its E-step against the dual, and that it learns."""
 
 import dataclasses
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +47,8 @@ def test_targets_are_those_of_rlax(temperature):
     rlax = pytest.importorskip("rlax")
     rng = np.random.default_rng(0)
     length, batch, log_probs, values = make_episodes(rng, temperature=temperature)
-    found = retrace(log_probs, values, batch, trace=0.8)
+    found = jax.jit(partial(retrace, trace=0.8))(log_probs, values, batch)
+    reference = jax.jit(rlax.general_off_policy_returns_from_q_and_v)
     legal = np.asarray(batch.legal_mask)
     policy = np.where(legal, np.exp(log_probs), 0.0)
     paid = np.where(legal, values - temperature * log_probs, 0.0)
@@ -57,7 +59,7 @@ def test_targets_are_those_of_rlax(temperature):
         ratio = np.exp(np.asarray(log_probs)[t, lane, action] - np.asarray(batch.log_prob)[t, lane])
         discount = np.ones(steps)
         discount[-1] = 0.0
-        expected = rlax.general_off_policy_returns_from_q_and_v(
+        expected = reference(
             q_t=jnp.asarray(np.asarray(values)[t, lane, action][1:], jnp.float32),
             v_t=jnp.asarray(np.append(value[t, lane][1:], 0.0), jnp.float32),
             r_t=jnp.asarray(np.asarray(batch.reward)[t, lane], jnp.float32),
@@ -88,9 +90,9 @@ def test_e_step_solves_its_dual(temperature):
     )
     weight, tau = jnp.asarray(weight, jnp.float32), jnp.float32(temperature)
     arrays = [jnp.asarray(a, jnp.float32) for a in (log_probs, values)] + [tau, jnp.asarray(legal)]
-    eta = find_eta(*arrays, weight=weight, bound=bound)
+    eta = jax.jit(partial(find_eta, bound=bound))(*arrays, weight=weight)
     assert np.log(float(eta)) == pytest.approx(expected.x, abs=2e-3)
-    improved = np.asarray(improved_log_probs(*arrays, eta))
+    improved = np.asarray(jax.jit(improved_log_probs)(*arrays, eta))
     apart = (np.exp(improved) * (improved - log_probs)).sum(axis=1)
     assert np.average(apart, weights=weight) == pytest.approx(bound, abs=1e-3)
 

@@ -24,8 +24,11 @@ def make_case(*, normalise):
     small = {"hidden_sizes": (8,), "embedding_size": 2, "critic_hidden_size": 4}
     network = make_network(NetworkConfig(**small, normalise=normalise), 3)
     seat, profile = jnp.ones((1, 1)), jnp.ones((1, 1, 1))
-    variables = network.init(jax.random.key(0), jnp.zeros((1, SIZE)), seat, ROWS, profile=profile)
+    variables = jax.jit(network.init)(
+        jax.random.key(0), jnp.zeros((1, SIZE)), seat, ROWS, profile=profile
+    )
 
+    @jax.jit
     def apply(variables, observation):
         ones = jnp.ones((len(observation), 1))
         return network.apply(
@@ -78,6 +81,6 @@ def test_gradients_do_not_reach_statistics():
         logits, value = apply(variables, batches()[0])
         return jnp.sum(logits**2) + jnp.sum(value**2)
 
-    gradient = jax.grad(loss)(variables)
+    gradient = jax.jit(jax.grad(loss))(variables)
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(gradient[COLLECTION]))
     assert all(np.any(leaf) for leaf in jax.tree.leaves(gradient["params"]["hidden_0"]))

@@ -43,6 +43,7 @@ def test_divergence_from_bayes_by_hand():
     np.testing.assert_allclose(slope, [-0.5, 0.5], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_read_out_of_a_trained_population_is_near_the_exact_posterior(
     small_config, train_config, export_run, tree_of, tmp_path
 ):

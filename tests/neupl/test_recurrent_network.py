@@ -33,12 +33,18 @@ def network():
     """The network and random parameters, none near zero."""
     module = make_network(CONFIG, NUM_ACTIONS)
     profile = jnp.zeros((LANES, 2, SIZE))
-    params = module.init(
-        jax.random.key(0), jnp.zeros((LANES, OBSERVED)), jnp.zeros((LANES, 2)),
-        no_recall(LANES, HIDDEN), ROWS, profile, method="first",
+    params = jax.eval_shape(
+        lambda: module.init(
+            jax.random.key(0), jnp.zeros((LANES, OBSERVED)), jnp.zeros((LANES, 2)),
+            no_recall(LANES, HIDDEN), ROWS, profile, method="first",
+        )
     )  # fmt: skip
     rng = np.random.default_rng(1)
     return module, jax.tree.map(lambda x: rng.normal(0, 0.5, x.shape).astype(np.float32), params)
+
+
+def applied(module, *arguments, **named):
+    return jax.jit(module.apply, static_argnames="method")(*arguments, **named)
 
 
 def one_hot_seats():
@@ -55,9 +61,11 @@ def test_core_is_the_gated_recurrent_unit_of_flax(network):
         jnp.asarray(rng.integers(-1, NUM_ACTIONS, LANES), jnp.int32),
     )
     seat = one_hot_seats()
-    params = module.init(jax.random.key(0), observation, seat, recall, method="remember")
+    params = jax.eval_shape(
+        lambda: module.init(jax.random.key(0), observation, seat, recall, method="remember")
+    )
     params = jax.tree.map(lambda x: rng.normal(0, 0.5, x.shape).astype(np.float32), params)
-    found = module.apply(params, observation, seat, recall, method="remember")
+    found = applied(module, params, observation, seat, recall, method="remember")
 
     told, held = params["params"]["core_input"], params["params"]["core_state"]
     cell = {}
@@ -70,7 +78,7 @@ def test_core_is_the_gated_recurrent_unit_of_flax(network):
     cell["hn"]["bias"] = held["bias"][2 * HIDDEN :]
     last = jax.nn.one_hot(recall.action, NUM_ACTIONS)
     inputs = jnp.concatenate([observation, seat, last], axis=-1)
-    expected, _ = nn.GRUCell(HIDDEN).apply({"params": cell}, recall.hidden, inputs)
+    expected, _ = applied(nn.GRUCell(HIDDEN), {"params": cell}, recall.hidden, inputs)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -83,14 +91,22 @@ def test_unrolled_and_stepped_memories_are_equal(network):
     fresh, moved = (jnp.asarray(rng.random((STEPS, LANES)) < p) for p in (0.2, 0.7))
     start = jnp.asarray(rng.normal(size=(LANES, HIDDEN)), jnp.float32)
     seat = one_hot_seats()
-    unrolled = module.apply(
-        params, observation, seat, previous, start=start, fresh=fresh, moved=moved, method="unroll"
+    unrolled = applied(
+        module,
+        params,
+        observation,
+        seat,
+        previous,
+        start=start,
+        fresh=fresh,
+        moved=moved,
+        method="unroll",
     )
     hidden = np.asarray(start)
     for t in range(STEPS):
         hidden = np.where(np.asarray(fresh)[t, :, None], 0, hidden)
         recall = Recall(jnp.asarray(hidden), previous[t])
-        after = module.apply(params, observation[t], seat, recall, method="remember")
+        after = applied(module, params, observation[t], seat, recall, method="remember")
         hidden = np.where(np.asarray(moved)[t, :, None], np.asarray(after), hidden)
         np.testing.assert_allclose(unrolled[t], hidden, rtol=1e-4, atol=1e-5)
     assert not np.allclose(unrolled[0], unrolled[-1])
@@ -101,11 +117,11 @@ def test_memory_does_not_hang_on_the_strategy_but_policies_do(network):
     remembered = jnp.tile(jnp.linspace(-1, 1, HIDDEN), (SIZE, 1))
     profile = jnp.stack([jnp.eye(SIZE), jnp.eye(SIZE)[::-1]], axis=1)
     seat = jnp.tile(jnp.array([1.0, 0.0]), (SIZE, 1))
-    logits, values = module.apply(params, remembered, seat, ROWS, profile=profile)
+    logits, values = applied(module, params, remembered, seat, ROWS, profile=profile)
     assert np.abs(logits[0] - logits[1]).max() > 1e-2
     # Whom a strategy meets reaches the critic alone.
     other = jnp.stack([profile[:, 0], jnp.roll(profile[:, 1], 1, axis=0)], axis=1)
-    same, changed = module.apply(params, remembered, seat, ROWS, profile=other)
+    same, changed = applied(module, params, remembered, seat, ROWS, profile=other)
     np.testing.assert_array_equal(logits, same)
     assert np.abs(values - changed).max() > 1e-3
 

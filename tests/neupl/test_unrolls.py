@@ -84,6 +84,7 @@ def test_cues_are_remembered(small_config):
     assert np.mean(returns[-5:]) > 0.9
 
 
+@pytest.mark.slow
 def test_without_a_memory_nothing_is_won(small_config):
     _, learner = make_learner(small_config, memory="none", unroll=8)
     # Ten batches of 128 episodes of variance 1 at most: 6 standard errors.
@@ -181,7 +182,7 @@ def test_advantages_of_several_episodes_in_a_lane():
     assert not (found.counts & ~trajectory.to_move[:, np.arange(lanes), seat]).any()
 
 
-@pytest.mark.parametrize("unroll", [2, 8])
+@pytest.mark.parametrize("unroll", [2, pytest.param(8, marks=pytest.mark.slow)])
 def test_lanes_play_on_and_count_their_first_episode(small_config, unroll):
     _, learner = make_learner(small_config, memory="gru", unroll=unroll)
     state = learner.init(jax.random.key(0))

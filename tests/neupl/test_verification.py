@@ -81,6 +81,7 @@ def test_three_players(three_player_run, export_run, tmp_path):
     assert_open_spiel_agrees(verification)
 
 
+@pytest.mark.slow
 def test_simultaneous_game(certify):
     trained, verification = certify(GOOFSPIEL)
     assert_certifies(trained, verification)

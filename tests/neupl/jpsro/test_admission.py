@@ -32,14 +32,20 @@ def made(name, rng):
         config, form, num_actions=ACTIONS, num_players=PLAYERS, num_strategies=SIZE
     )
     inputs, mixtures = seen(rng), mixtures_of(rng, RESPONDERS)
-    drawn = network.init(jax.random.key(0), *inputs, mixtures, method="everything")
-    variables = jax.tree.map(lambda x: rng.normal(0, 0.5, x.shape).astype(np.float32), drawn)
+    shapes = jax.eval_shape(
+        lambda: network.init(jax.random.key(0), *inputs, mixtures, method="everything")
+    )
+    variables = jax.tree.map(lambda x: rng.normal(0, 0.5, x.shape).astype(np.float32), shapes)
     return network, inputs, mixtures, variables
+
+
+def applied(network, *arguments, method):
+    return np.asarray(jax.jit(network.apply, static_argnames="method")(*arguments, method=method))
 
 
 def every_strategy(network, variables, inputs):
     chosen = np.tile(np.arange(SIZE), (PLAYERS, 1))
-    return np.asarray(network.apply(variables, *inputs, chosen, method="strategies"))
+    return applied(network, variables, *inputs, chosen, method="strategies")
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -50,7 +56,7 @@ def test_each_seat_takes_its_response_to_its_slot_and_leaves_the_others(name, rn
     known = mixtures_of(rng, SIZE)
     variables = network.admitted(variables, slot=0 * slot, responder=responder, mixtures=known)
     before = every_strategy(network, variables, inputs)
-    responses = np.asarray(network.apply(variables, *inputs, mixtures, method="respond"))
+    responses = applied(network, variables, *inputs, mixtures, method="respond")
     learned = known.copy()
     learned[0, 3], learned[2, 1] = mixtures[0, 1], mixtures[2, 0]
     after = network.admitted(variables, slot=slot, responder=responder, mixtures=learned)
@@ -69,7 +75,7 @@ def test_a_response_that_starts_afresh_leaves_the_strategies(name, rng):
     np.testing.assert_array_equal(
         every_strategy(network, after, inputs), every_strategy(network, variables, inputs)
     )
-    answers = [network.apply(v, *inputs, mixtures, method="respond") for v in (variables, after)]
+    answers = [applied(network, v, *inputs, mixtures, method="respond") for v in (variables, after)]
     assert np.abs(answers[0] - answers[1]).max() > 0.1
 
 
@@ -97,7 +103,7 @@ def test_a_network_of_its_own_is_not_moved_by_another(rng):
         seat = inputs[1][:, 2]
         return (seat @ logits[1] ** 2).sum()
 
-    gradient = jax.grad(loss)({"params": variables["params"]})["params"]["networks"]
+    gradient = jax.jit(jax.grad(loss))({"params": variables["params"]})["params"]["networks"]
     for leaf in jax.tree.leaves(gradient):
         moved = np.abs(leaf).reshape(len(leaf), -1).max(axis=1) > 0
         assert moved.tolist() == [False] * 5 + [True]

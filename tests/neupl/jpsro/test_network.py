@@ -41,6 +41,10 @@ def parameters(size, rng):
     return network, jax.tree.map(lambda x: rng.normal(0, 0.5, x.shape).astype(np.float32), shapes)
 
 
+def applied(network, *arguments, method):
+    return np.asarray(jax.jit(network.apply, static_argnames="method")(*arguments, method=method))
+
+
 def test_a_strategy_more_adds_its_embedding_and_nothing_else(rng):
     counts = [
         sum(leaf.size for leaf in jax.tree.leaves(parameters(size, rng)[1])) for size in (4, 5)
@@ -53,7 +57,7 @@ def test_strategies_are_told_apart_by_their_embeddings_alone(rng):
     embedding = params["params"]["embedding"]
     embedding[:, 2] = embedding[:, 1]
     chosen = np.tile([1, 2, 3], (PLAYERS, 1))
-    logits = network.apply(params, *seen(rng), chosen, method="strategies")
+    logits = applied(network, params, *seen(rng), chosen, method="strategies")
     np.testing.assert_array_equal(logits[0], logits[1])
     assert np.abs(logits[0] - logits[2]).max() > 0.01
 
@@ -85,7 +89,7 @@ def test_mixture_is_encoded_as_the_mean_over_its_profiles(rng):
     size = 3
     network, params = parameters(size, rng)
     mixtures = mixtures_of(rng, size)
-    found = network.apply(params, mixtures, method="_encode")
+    found = applied(network, params, mixtures, method="_encode")
     weights = params["params"]
     for player, r in itertools.product(range(PLAYERS), range(2)):
         others = [q for q in range(PLAYERS) if q != player]
@@ -110,7 +114,7 @@ def test_light_profiles_beyond_the_limit_are_not_encoded(rng):
     lighter = mixtures.copy()
     lighter[:, 0, MAX_PROFILES:] = 1e-6
     inputs = seen(rng)
-    answers = [network.apply(params, *inputs, m, method="respond") for m in (mixtures, lighter)]
+    answers = [applied(network, params, *inputs, m, method="respond") for m in (mixtures, lighter)]
     np.testing.assert_array_equal(*answers)
 
 
@@ -120,7 +124,7 @@ def test_correlated_mixtures_with_equal_marginals_are_different(rng):
     together, apart = np.zeros((2, PLAYERS, 1, 4), np.float32)
     together[..., [0, 3]], apart[...] = 0.5, 0.25
     inputs = seen(rng)
-    answers = [network.apply(params, *inputs, m, method="respond") for m in (together, apart)]
+    answers = [applied(network, params, *inputs, m, method="respond") for m in (together, apart)]
     assert np.abs(answers[0] - answers[1]).max() > 1e-3
 
 
@@ -129,7 +133,9 @@ def test_any_number_of_seats(players, rng):
     network = network_of(3, players)
     mixtures = mixtures_of(rng, 3, players=players)
     inputs = seen(rng, players=players)
-    params = network.init(jax.random.key(0), *inputs, mixtures, method="everything")
-    answer = network.apply(params, *inputs, mixtures, method="respond")
+    params = jax.jit(network.init, static_argnames="method")(
+        jax.random.key(0), *inputs, mixtures, method="everything"
+    )
+    answer = applied(network, params, *inputs, mixtures, method="respond")
     assert answer.shape == (2, 9, ACTIONS)
     assert np.isfinite(answer).all()
