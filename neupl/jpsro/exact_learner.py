@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from neupl.config import Config
+from neupl.jit_once import jit_once
 from neupl.jpsro.tables import ResponseTables
 from neupl.jpsro.task import ResponseTask
 from neupl.learners.optimizer import Optimizer
@@ -159,16 +160,16 @@ def make_response_learner(tables: ResponseTables, config: Config, num_responders
         # make the first steps of this one too long.
         return state._replace(params=params, optimizer=begin_optimizer(params))
 
-    @jax.jit
+    @jit_once
     def draw(key: Any) -> Any:
         return tables.init(key, num_responders)
 
-    @jax.jit
+    @jit_once
     def begin_optimizer(params: Any) -> Any:
         return optimizer.init(_learned(params))
 
     return Learner(
-        init=jax.jit(init),
+        init=jit_once(init),
         collect=jax.jit(collect),
         update=jax.jit(update),
         restart=restart,
@@ -199,7 +200,7 @@ def _reach_of_uniform_play(tables: ResponseTables) -> Float[np.ndarray, "S 1"]:
     tree, passes = tables.tree, tables.passes
     alone, nothing = jnp.ones((tree.num_players, 1, 1)), jnp.zeros((tree.num_players, 1))
 
-    @jax.jit
+    @jit_once
     def reach_of(policy: Float[Array, "S A 1"]) -> Float[Array, "S 1"]:
         reach = passes.coplayer_reach(passes.plans(policy), alone)
         return passes.action_values(reach, policy, nothing).reach

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Float32
 from games.types import Game, HostGame
 from neupl.action_distribution import CATEGORICAL
 from neupl.config import Config
+from neupl.jit_once import jit_once
 from neupl.jpsro.episode_magnet import make_episode_magnet
 from neupl.jpsro.network import ResponseNetwork
 from neupl.jpsro.response_actor import DecidingNetwork, Meeting, ResponseActor
@@ -221,7 +222,7 @@ def make_ppo_response_learner(
         return LearnerState(params, optimizer.init(params), state.step)
 
     return Learner(
-        init=jax.jit(init), collect=collect, update=update, restart=restart, steps_per_update=1
+        init=jit_once(init), collect=collect, update=update, restart=restart, steps_per_update=1
     )
 
 

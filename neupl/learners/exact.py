@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from neupl.config import Config
+from neupl.jit_once import jit_once
 from neupl.learners.optimizer import Optimizer, make_restart
 from neupl.opponent_readout import divergence_from_bayes
 from neupl.tree_population import COLDEST, TreePopulation
@@ -170,7 +171,7 @@ def make_exact_learner(tables: TreePopulation, config: Config) -> Learner:
         )
         return state, jax.tree.map(lambda x: x[-1], metrics)
 
-    init = jax.jit(init)
+    init = jit_once(init)
     return Learner(
         init=init,
         collect=jax.jit(collect),

@@ -36,6 +36,7 @@ from games.types import Game, HostGame
 from neupl.action_distribution import action_distribution
 from neupl.config import Config
 from neupl.errors import UserError
+from neupl.jit_once import jit_once
 from neupl.learners.advantages import lane_advantages
 from neupl.learners.focal_lanes import focal_task, lane_weights, one_size
 from neupl.learners.mirror_image import half_mirrored, mirror_of, mirrored
@@ -277,7 +278,7 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
             params = updated_statistics(params, seen)
         return LearnerState(params, opt_state, state.step + 1), metrics
 
-    init = jax.jit(init)
+    init = jit_once(init)
     return Learner(
         init=init,
         collect=collect,
