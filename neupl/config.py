@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from neupl.jpsro_config import JPSROConfig
 from neupl.learner_config import LearnerConfig
 
 
@@ -165,85 +166,6 @@ class EvaluationConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class JPSROConfig:
-    """Runs of `graph.kind=jpsro`: strategies grow by responses to a joint meta-strategy."""
-
-    concept: Literal["cce", "ce"] = "cce"
-    """Which deviations are responded to: `cce`: one before the draw, a response per seat; `ce`: one
-    after each recommendation, of which the response that gains most joins.
-    """
-    form: Literal["distil", "direct"] = "distil"
-    """How a response becomes a strategy of the conditional network: `distil`: the response head
-    teaches an embedding; `direct`: it is trained as a row of its own, conditioned on index and
-    mixture, and that row is the strategy. A network per strategy (`network.kind`) has nothing to
-    distil either.
-    """
-    coplayers: Literal["joint", "product"] = "joint"
-    """What responses respond to: the `joint`, correlated as it is, or the `product` of its
-    marginals, as methods for two players do; for more of them that is another object.
-    """
-    judge: str = "mwcce"
-    """Meta-solver of a second joint that is measured after every iteration; of the two the
-    better one is kept, and named. `none`: the meta-strategy alone.
-    """
-    tolerance: float = 5e-4
-    """Gaps below this share of the payoff range are none: of such joints the one of greatest
-    welfare is kept, and responses look for something new (`novelty`). 0.002 where
-    `learner.kind` is `ppo`.
-    """
-    fit: float = 3e-4
-    """An iteration is over when its responses diverge by no more than this from the regularised
-    greedy policy of their own action values, and the new strategies from the responses, in nats at
-    an information state. For responses from episodes `shortfall` says when.
-    """
-    shortfall: float = 0.1
-    """PPO: an iteration may end when neither responses nor the new strategies miss more than this
-    share of what an exact best response would gain, or more than `tolerance`. With sampled payoffs:
-    when the new strategies are shown to miss no more of what the responses gain; that these have
-    learned enough, `evaluation.window` says.
-    """
-    warmth: float = 0.0
-    """Entropy regularisation of a response when its iteration begins, on top of `temperature`, as a
-    fraction of the payoff range per nat; nothing of it is left after half of
-    `training.max_steps_per_row`. Episodes show what an action is worth only where it is tried.
-    0.02 where `learner.kind` is `ppo`.
-    """
-    drift: float = 1e-3
-    """Largest change of a payoff between earlier strategies, as a share of the payoff range, with
-    which an iteration may end; they are rehearsed until then. With sampled payoffs, the largest
-    that is more than noise. 0.005 where `learner.kind` is `ppo`.
-    """
-    repeat: float = 0.02
-    """A response is a repeat of a strategy when no sequence of its own actions differs by more in
-    probability; it then refines that strategy instead of becoming a new one. With sampled payoffs
-    sequences are compared that episodes came by.
-    """
-    ties: Literal["even", "lowest"] = "even"
-    """What responses do where nothing tells actions apart, also where the co-players never let the
-    seat arrive: all of them with the same probability, or the one of lowest number.
-    """
-    novelty: Literal["equilibrium", "always", "never"] = "equilibrium"
-    """When responses break ties at random instead: in `equilibrium` (no seat gains, or the last
-    iteration brought nothing new), where they also respond to the joint of `judge`; `always`;
-    `never`.
-    """
-    magnet: float = 5.0
-    """How strongly responses are drawn to the lowest actions (logit between neighbours), or to
-    those of a random policy (standard deviation of its logits). Logits count in temperatures: where
-    `ties` is `lowest` and there are many actions, the last of them must be worth `magnet` times
-    their number times the temperature more than the first.
-    """
-    break_ties: float = 0.0
-    """PPO: what strategies are taught is the response times the policy that breaks ties to this
-    power. Responses from episodes hardly feel it where actions are worth the same, and stay mixed.
-    """
-    rehearsed: int = 8
-    """Earlier strategies per seat that a gradient step rehearses; they stand for all."""
-    hold_weight: float = 1.0
-    """Weight of each earlier strategy beside the new one; 0 lets them drift."""
-
-
-@dataclasses.dataclass(frozen=True)
 class TrainingConfig:
     """The population loop."""
 
@@ -275,6 +197,11 @@ class TrainingConfig:
     """Share of the steps at the end for which the best-certified population comes back and only the
     critic goes on learning, and answers to mixtures (`graph.simplex_share`; exact learner, gated
     admission only).
+    """
+    staleness: int = 0
+    """PPO: steps that the parameters which played an episode may be behind those that learn from
+    it. 0: collection and update take turns, reproducibly; above, actors (`--workers`, `--ray`) play
+    beside the learner, and what is older is dropped.
     """
     checkpoint_every_s: float = 20.0
     """Seconds between checkpoints."""
@@ -395,6 +322,23 @@ class Config:
             "evaluation.payoffs",
             payoffs,
             "auto or exact with learner.kind=exact, which has the game tree; ppo and mpo allow all",
+        )
+        late, plays = self.training.staleness, kind == "ppo" and self.graph.kind != "jpsro"
+        one_task = plays and self.graph.simplex_share == 0
+        _require(
+            late == 0 or (late > 0 and one_task),
+            "training.staleness",
+            late,
+            "0, or more with learner.kind=ppo, unless graph.kind is jpsro or graph.simplex_share "
+            "above 0",
+        )
+        blocks, episodes = self.learner.blocks, self.learner.episodes
+        _require(
+            blocks == 1 or (blocks > 1 and plays and episodes % blocks == 0),
+            "learner.blocks",
+            blocks,
+            f"1, or a divisor of learner.episodes ({episodes}) with learner.kind=ppo, unless "
+            "graph.kind is jpsro",
         )
         plain = conditional and not remembers
         for key, changed in (

@@ -6,7 +6,6 @@ Where the workers are is a backend's affair (`neupl.process_map`, `neupl.ray_map
 import collections
 import concurrent.futures
 import dataclasses
-import itertools
 import logging
 import pickle
 import time
@@ -19,6 +18,9 @@ from neupl.finite_results import check_finite
 from neupl.incidents import Incidents
 
 log = logging.getLogger(__name__)
+
+# An item that says: nothing now, ask again when a result has been taken.
+LATER = object()
 
 # Seconds within which a worker did its last item if it is to have a second one waiting: what waits
 # behind a long item could be with somebody else.
@@ -135,10 +137,13 @@ class Crew:
     def map(self, items: Iterable[Any]) -> Iterator[Any]:
         """Results of the items, as they are done.
 
+        Args:
+          items: taken as workers have room for them; `LATER` for as long as there is to be none.
+
         Raises:
           UserError: an item lost too many workers or returned NaN, or workers do not start.
         """
-        left = (_Item(content) for content in items)
+        left = (None if content is LATER else _Item(content) for content in items)
         idle_since = time.monotonic()
         try:
             while True:
@@ -164,9 +169,10 @@ class Crew:
         """Ends all workers."""
         self._stop(list(self._members))
 
-    def _hand_out(self, left: Iterator[_Item]) -> None:
+    def _hand_out(self, left: Iterator[_Item | None]) -> None:
         wanted = self._size()
-        self._backlog.extend(itertools.islice(left, max(wanted - len(self._backlog), 0)))
+        while len(self._backlog) < wanted and (item := next(left, None)) is not None:
+            self._backlog.append(item)
         # Nobody is started who would find nothing to do.
         free = sum(not member.items for member in self._members)
         for _ in range(min(wanted - len(self._members), len(self._backlog) - free)):

@@ -29,6 +29,10 @@ class LearnerConfig:
     """Exact: gradient steps on one evaluation of the tree."""
     episodes: int = 4096
     """PPO: episodes of one step."""
+    blocks: int = 1
+    """PPO: parts in which the episodes of one step are played, which divides their number: what
+    `--workers` and `--ray` share out. Other numbers are other random draws.
+    """
     horizon: int = 0
     """PPO: steps of the game that each lane plays instead of one episode, for long ones: finished
     episodes are followed by others, the last one is cut off there. 0 is one episode.

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from neupl.actors import with_actors
 from neupl.alone import return_certificate, save_return_curve
 from neupl.config import Config
 from neupl.export import CompiledParts, export_population
@@ -21,6 +22,7 @@ from neupl.trainable import OnEvaluation
 from neupl.training import initial_state, rows_of, train
 from neupl.training_state import TrainingState
 from neupl.verification import Verification, certify_elsewhere, verify_population
+from neupl.workers import THIS_PROCESS, Workers
 
 # What the mixture must earn more than strategy 0, against it, to have learned something: a share of
 # the payoff range.
@@ -30,9 +32,17 @@ LEAST_RISE = 0.01
 class PopulationTrainer:
     """See `neupl.trainable.Trainable`."""
 
-    def __init__(self, config: Config, *, quiet: bool = True) -> None:
-        """Loads the game; see `neupl.problem.make_problem` for errors."""
-        self.config = config
+    def __init__(
+        self, config: Config, *, quiet: bool = True, workers: Workers = THIS_PROCESS
+    ) -> None:
+        """Loads the game; see `neupl.problem.make_problem` for errors.
+
+        Args:
+          config: of the run.
+          quiet: whether no progress is shown.
+          workers: who plays the episodes of training.
+        """
+        self.config, self._workers = config, workers
         self._problem, self._sink = make_problem(config, quiet=quiet)
 
     def initial_state(self) -> TrainingState:
@@ -41,11 +51,12 @@ class PopulationTrainer:
 
     def train(self, state: TrainingState, *, on_evaluation: OnEvaluation) -> TrainingState:
         """See `Trainable`."""
-        return train(
-            self._problem,
-            state,
-            on_evaluation=lambda state, _, metrics: on_evaluation(state, metrics),
-        )
+        with with_actors(self._problem.learner, self.config, self._workers) as learner:
+            return train(
+                dataclasses.replace(self._problem, learner=learner),
+                state,
+                on_evaluation=lambda state, _, metrics: on_evaluation(state, metrics),
+            )
 
     def export(self, folder: Path, state: TrainingState) -> None:
         """See `Trainable`."""

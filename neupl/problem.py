@@ -80,6 +80,13 @@ def _sampled_problem(config: Config) -> Problem:
     )
 
 
+def make_playing_learner(config: Config) -> Learner:
+    """The learner of a run that plays, for whoever has nothing else to do with it; see
+    `make_problem` for errors.
+    """
+    return _sampled_learner(*_playing(config), config)
+
+
 def _sampled_learner(game: Game | HostGame, actor: PopulationActor, config: Config) -> Learner:
     make_learner = make_mpo_learner if config.learner.kind == "mpo" else make_ppo_learner
     return make_learner(game, actor, config)

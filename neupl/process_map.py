@@ -6,6 +6,7 @@ with it but the item in its hands.
 
 import concurrent.futures
 import contextlib
+import dataclasses
 import multiprocessing
 import os
 import signal
@@ -14,11 +15,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
+from neupl.broadcast import Broadcast, Informed
 from neupl.crew import Crew, Outcome, attempt
 from neupl.incidents import Incidents, MapFn
 from neupl.one_thread import ONE_THREAD
 
 _work: tuple[Callable[[Any, Any], Any], Any] | None = None
+_heard: Broadcast | None = None
 
 
 @contextlib.contextmanager
@@ -66,8 +69,14 @@ class _ProcessWorker:
         )
         self.ready = self._executor.submit(os.getpid)
         self.ready.add_done_callback(self._take_name)
+        self._heard: int | None = None
 
     def submit(self, item: Any) -> concurrent.futures.Future:
+        if isinstance(item, Informed):
+            version = item.broadcast.version
+            if version == self._heard:
+                item = dataclasses.replace(item, broadcast=Broadcast(version, None))
+            self._heard = version
         return self._executor.submit(_do, item)
 
     def stop(self) -> None:
@@ -103,4 +112,10 @@ def _end_with_parent() -> None:
 
 
 def _do(item: Any) -> Outcome:
+    global _heard
+    if isinstance(item, Informed):
+        # Items come in the order in which they were handed over.
+        if _heard is None or item.broadcast.version != _heard.version:
+            _heard = item.broadcast
+        item = dataclasses.replace(item, broadcast=_heard)
     return attempt(*_work, item)

@@ -5,6 +5,7 @@ costs the items that were there, which others do again; a driver that was killed
 with it. Nodes that join get actors as soon as they are seen.
 """
 
+import collections
 import concurrent.futures
 import contextlib
 import logging
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from neupl.broadcast import Broadcast, Informed
 from neupl.compiled_code import keep_compiled_code
 from neupl.crew import Crew, Outcome, attempt
 from neupl.errors import UserError
@@ -27,6 +29,9 @@ _PASSED_ON, _OWN = ("JAX_", "XLA_"), ("JAX_COMPILATION_CACHE_DIR",)
 _ANSWER_S = 10.0
 # Seconds between two looks at the size of the cluster.
 _LOOK_S = 5.0
+# Broadcasts that are kept in the object store; items that were begun again may need older ones,
+# which are put there again.
+_KEPT_BROADCASTS = 4
 
 
 @contextlib.contextmanager
@@ -72,8 +77,9 @@ def ray_map(
         )
         work = ray.put((function, state))
         make_actor = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(_Actor)
+        broadcasts = _Broadcasts(ray)
         crew = Crew(
-            lambda: _RayWorker(ray, make_actor.remote(place, [work])),
+            lambda: _RayWorker(ray, make_actor.remote(place, [work]), broadcasts),
             size=_Size(ray, num_workers),
             lost=(
                 exceptions.RayActorError,
@@ -153,6 +159,7 @@ class _Actor:
 
         place.enter()
         self._function, self._state = ray.get(work[0])
+        self._heard: Broadcast | None = None
 
     def where(self) -> str:
         """The process and its node."""
@@ -165,18 +172,46 @@ class _Actor:
         """Does an item."""
         return attempt(self._function, self._state, item)
 
+    def do_informed(self, item: Any, version: int, content: list[Any]) -> Outcome:
+        """Does an item with a broadcast, a reference in a list likewise."""
+        import ray
+
+        if self._heard is None or self._heard.version != version:
+            self._heard = Broadcast(version, ray.get(content[0]))
+        return self.do(Informed(self._heard, item))
+
+
+class _Broadcasts:
+    """The latest broadcasts in the object store, from where every node fetches each once."""
+
+    def __init__(self, ray: Any) -> None:
+        self._ray, self._references = ray, collections.OrderedDict()
+
+    def reference(self, broadcast: Broadcast) -> Any:
+        if broadcast.version not in self._references:
+            self._references[broadcast.version] = self._ray.put(broadcast.content)
+            if len(self._references) > _KEPT_BROADCASTS:
+                # It stays as long as items that were handed out need it.
+                self._references.popitem(last=False)
+        return self._references[broadcast.version]
+
 
 class _RayWorker:
     """See `neupl.crew.Worker`."""
 
     name = "of the cluster"
 
-    def __init__(self, ray: Any, actor: Any) -> None:
-        self._ray, self._actor = ray, actor
+    def __init__(self, ray: Any, actor: Any, broadcasts: _Broadcasts) -> None:
+        self._ray, self._actor, self._broadcasts = ray, actor, broadcasts
         self.ready = actor.where.remote().future()
         self.ready.add_done_callback(self._take_name)
 
     def submit(self, item: Any) -> concurrent.futures.Future:
+        if isinstance(item, Informed):
+            told = [self._broadcasts.reference(item.broadcast)]
+            return self._actor.do_informed.remote(
+                item.item, item.broadcast.version, told
+            ).future()
         return self._actor.do.remote(item).future()
 
     def stop(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from games.registry import load_simulator
 from games.types import GameError
 from neupl import checkpoint
+from neupl.actors import check_actors
 from neupl.config import Config
 from neupl.config_io import load_config, names_key
 from neupl.errors import Interrupted
@@ -25,6 +26,7 @@ from neupl.run import GRAPH_FILE, Run
 from neupl.run_report import PAGE_FILE, write_run_report
 from neupl.trainable import Trainable
 from neupl.training_state import from_arrays, to_arrays
+from neupl.workers import THIS_PROCESS, Workers
 
 log = logging.getLogger(__name__)
 
@@ -68,15 +70,24 @@ def resolved_config(path: Path | None, overrides: Sequence[str]) -> Config:
     return load_config(Config, path, (*default_graph(config), *overrides))
 
 
-def make_trainer(config: Config, *, quiet: bool = True) -> Trainable:
+def make_trainer(
+    config: Config, *, quiet: bool = True, workers: Workers = THIS_PROCESS
+) -> Trainable:
     """What a configuration describes, with its game loaded.
+
+    Args:
+      config: of the run.
+      quiet: whether no progress is shown.
+      workers: who plays the episodes of training.
 
     Raises:
       GameError: the game cannot be loaded as the learner needs it.
-      UserError: the configuration does not fit the game.
+      UserError: the configuration does not fit the game, or the workers.
     """
-    kind = JointTrainer if config.graph.kind == "jpsro" else PopulationTrainer
-    return kind(config, quiet=quiet)
+    check_actors(config, workers)
+    if config.graph.kind == "jpsro":
+        return JointTrainer(config, quiet=quiet)
+    return PopulationTrainer(config, quiet=quiet, workers=workers)
 
 
 def start_run(run: Run, trainer: Trainable, *, quiet: bool = False) -> Any:
@@ -85,8 +96,20 @@ def start_run(run: Run, trainer: Trainable, *, quiet: bool = False) -> Any:
         return _train_and_certify(run, trainer, trainer.initial_state(), quiet=quiet)
 
 
-def resume_run(run: Run, *, quiet: bool = False, command: tuple[str, ...] = ()) -> Any:
+def resume_run(
+    run: Run,
+    *,
+    quiet: bool = False,
+    command: tuple[str, ...] = (),
+    workers: Workers = THIS_PROCESS,
+) -> Any:
     """Continues a run from its newest intact checkpoint; one without any starts again.
+
+    Args:
+      run: to continue.
+      quiet: whether no progress is shown.
+      command: that asks for it.
+      workers: who plays the episodes of training; it need not be who did before.
 
     Raises:
       UserError: the run's files are broken.
@@ -96,7 +119,8 @@ def resume_run(run: Run, *, quiet: bool = False, command: tuple[str, ...] = ()) 
     """
     with interrupts_handled_by(raise_interrupt):
         run.lock()
-        trainer = make_trainer(load_config(Config, run.config_path, ()), quiet=quiet)
+        config = load_config(Config, run.config_path, ())
+        trainer = make_trainer(config, quiet=quiet, workers=workers)
         state = trainer.initial_state()
         if checkpoint.saved_steps(run.checkpoints_path):
             saved = checkpoint.load(run.checkpoints_path)
@@ -109,7 +133,9 @@ def resume_run(run: Run, *, quiet: bool = False, command: tuple[str, ...] = ()) 
 
 def export_run(run: Run, folder: Path) -> None:
     """Exports the best-certified population of a run from its newest checkpoint."""
-    trainer = make_trainer(load_config(Config, run.config_path, ()))
+    config = load_config(Config, run.config_path, ())
+    kind = JointTrainer if config.graph.kind == "jpsro" else PopulationTrainer
+    trainer = kind(config)
     saved = checkpoint.load(run.checkpoints_path)
     trainer.export(folder, from_arrays(trainer.initial_state(), saved.arrays))
 

@@ -1,6 +1,6 @@
 """The contracts of training: an objective says who learns what, a learner makes it so."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -66,8 +66,23 @@ class LearnerState(NamedTuple):
     step: Int[Array, ""]
 
 
+class Blocks(NamedTuple):
+    """The parts of a batch of episodes, which anybody may play, in any order: `collect` is to play
+    a block with each of the keys and to join them.
+
+    Attributes:
+      keys: `(key) -> keys`, one a block; consumes `key`.
+      play: `(params, objective, key) -> block`, without a look at the teacher; consumes `key`.
+      join: `(params, objective, blocks) -> experience`; blocks in the order of their keys.
+    """
+
+    keys: Callable[[Any], Sequence[Any]]
+    play: Callable[[Any, Objective, Any], Any]
+    join: Callable[[Any, Objective, Sequence[Any]], Any]
+
+
 class Learner(NamedTuple):
-    """Pure functions that train the conditional network; `collect` is the part that workers can do.
+    """Pure functions that train the conditional network.
 
     Attributes:
       init: `(key) -> LearnerState`.
@@ -76,6 +91,7 @@ class Learner(NamedTuple):
       restart: `(state, strategy, predecessor, key) -> state`: before a strategy learns to respond
         to a new row; its predecessor is the newest response so far. Consumes `key`.
       steps_per_update: by how many `update` raises the step.
+      blocks: the parts of `collect` that workers can do; `None` where it is one piece.
     """
 
     init: Callable[[Any], LearnerState]
@@ -83,3 +99,4 @@ class Learner(NamedTuple):
     update: Callable[[LearnerState, Any, Any], tuple[LearnerState, dict[str, Any]]]
     restart: Callable[[LearnerState, int, int, Any], LearnerState]
     steps_per_update: int
+    blocks: Blocks | None = None

@@ -41,16 +41,24 @@ class Workers:
         if self.item_limit_s is not None and not self.item_limit_s > 0:
             raise UserError(f"--item-limit-s is {self.item_limit_s}, expected more than 0")
 
+    @property
+    def here(self) -> bool:
+        """Whether all work is done by this process: by one worker without a limit."""
+        return self.ray is None and self.number in (None, 1) and self.item_limit_s is None
+
     @contextlib.contextmanager
-    def map(self, function: Callable[[Any, Any], Any], state: Any) -> Iterator[MapFn]:
+    def map(
+        self, function: Callable[[Any, Any], Any], state: Any, *, beside: bool = False
+    ) -> Iterator[MapFn]:
         """Gives a map of `function(state, item)` over items, results as they are done.
 
-        One worker without a limit is this process. An item whose worker dies or is killed is done
-        again by another one; what an item raises comes out of the map.
+        An item whose worker dies or is killed is done again by another one; what an item raises
+        comes out of the map. Items may be `neupl.broadcast.Informed`.
 
         Args:
           function: of a module, so that other processes find it.
           state: picklable; handed to every worker once.
+          beside: whether a single worker is to be another process, too.
 
         Raises:
           UserError: an item returned NaN or lost too many workers, or Ray is not there.
@@ -63,7 +71,7 @@ class Workers:
                 function, state, address=self.ray, num_workers=self.number, **care
             ) as map_fn:
                 yield map_fn
-        elif self.number in (None, 1) and self.item_limit_s is None:
+        elif self.here and not beside:
             yield lambda items: (check_finite(item, function(state, item)) for item in items)
         else:
             from neupl.process_map import process_map

@@ -236,6 +236,7 @@ def main() -> None:
         seeds="runs per median",
         default_seeds=5,
         parts=PARTS,
+        data=True,
     )
     rows, source = measure(options)
     bench_report.finish(

@@ -18,6 +18,7 @@ def parse_options(
     seeds: str,
     default_seeds: int,
     parts: Sequence[str] = (),
+    data: bool = False,
     population: str | None = None,
 ) -> argparse.Namespace:
     """Reads the command line; ends with code 2 where it cannot be followed.
@@ -28,8 +29,9 @@ def parse_options(
       quick: what `--quick` leaves out.
       seeds: what `--seeds` counts.
       default_seeds: how many by default.
-      parts: names for `--only` and `--runs`, of a benchmark of real evaluations (`--data`) whose
-        parts may be measured one by one; without them there are no such options.
+      parts: names for `--only` and `--runs`, of a benchmark whose parts may be measured one by one;
+        without them there are no such options.
+      data: whether it measures on real evaluations, which `--data` tells where to find.
       population: what `POPULATION`, a path that must be given, is to be; `None` for no such option.
     """
     parser = argparse.ArgumentParser(
@@ -48,6 +50,7 @@ def parse_options(
         parser.add_argument(
             "--runs", type=Path, help="folder that keeps parts: those there are not measured again"
         )
+    if data:
         parser.add_argument(
             "--data",
             type=Path,

@@ -1,4 +1,5 @@
-"""Measures work that is shared out: by processes of this machine, and by Ray on it.
+"""Measures work that is shared out: by processes of this machine, and by Ray on it; and whether it
+outlasts the loss of those who do it.
 
 - `tournament`: games per second of Leduc poker between tree searches, blocks as items, by two
   processes beside one.
@@ -18,12 +19,14 @@ slow the first and the fourth part down, on both sides.
 """
 
 import functools
+import json
 import os
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 # Read when JAX starts, so they come before its import.
@@ -33,6 +36,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import bench_report
 import numpy as np
+from soak_workers import soak
 
 from evaluation.players import TablePlayer
 from evaluation.tournament.items import Item, Setup, play_item
@@ -202,6 +206,28 @@ def memory(quick: bool) -> list[dict]:
     return rows
 
 
+PARTS = {
+    "tournament": tournament,
+    "payoff_tensor": lambda quick, seeds: payoff_tensor(quick),
+    "memory": lambda quick, seeds: memory(quick),
+    "overhead": overhead,
+    "soak_processes": lambda quick, seeds: [soak("soak_processes", PROCESSES, quick=quick)],
+    "soak_ray": lambda quick, seeds: [soak("soak_ray", RAY, quick=quick)],
+}
+
+
+def kept(runs: Path | None, name: str, make: Callable[[], list[dict]]) -> list[dict]:
+    """The rows of a part; those that `runs` has are not measured again."""
+    path = None if runs is None else runs / f"bench_scale_{name}.json"
+    if path is not None and path.exists():
+        return json.loads(path.read_text())
+    rows = make()
+    if path is not None:
+        runs.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(rows))
+    return rows
+
+
 def main() -> None:
     """Runs the benchmark."""
     options = bench_report.parse_options(
@@ -210,13 +236,16 @@ def main() -> None:
         quick="fewer items, fewer strategies",
         seeds="repetitions",
         default_seeds=3,
+        parts=tuple(PARTS),
     )
     quick, seeds = options.quick, options.seeds
-    rows = tournament(quick, seeds) + payoff_tensor(quick) + memory(quick)
-    try:
-        rows += overhead(quick, seeds)
-    except UserError as error:
-        print(f"without lines of Ray: {error}", file=sys.stderr)
+    rows = []
+    for name in [options.only] if options.only else PARTS:
+        make = functools.partial(PARTS[name], quick, seeds)
+        try:
+            rows += kept(options.runs, f"{name}_quick" if quick else name, make)
+        except UserError as error:
+            print(f"without {name}: {error}", file=sys.stderr)
     bench_report.finish(
         "bench_scale",
         options,

@@ -1,169 +1,185 @@
-"""Kills workers again and again while they play, and looks whether anything is lost.
+"""A training run whose actors are killed again and again.
 
-Blocks of Kuhn poker between random play and tree search are shared out to two workers, by processes
-and by Ray on this machine (the cluster at `RAY_ADDRESS`, or one that is started). Every so many
-seconds one of the processes that answered last is killed with SIGKILL. At the end every block must
-be there once, a sample of them is played again in this process and must be the same to the bit, and
-the resident memory of this process, which holds all results, is compared with that after a fifth of
-the time.
+A population of Kuhn poker that grows to 32 strategies learns by PPO from episodes that two actors
+play. The run is spread over the time: between its steps everybody waits. Every so many seconds,
+give or take a half, one of the actors is killed with SIGKILL while it plays. At the end everything
+that the run carries, parameters, optimiser, rows, payoffs, estimates, must be what an undisturbed
+run of one process comes to, bit for bit, and so its NashConv; the resident memory of the learner is
+compared with that after a fifth of the time.
 """
 
+import dataclasses
 import os
 import random
+import resource
 import signal
-import sys
+import statistics
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-
-os.environ["NPROC"] = "1"
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
+from typing import Any
 
 import bench_report
 import numpy as np
 
-from evaluation.tournament.items import Item, ItemResult, Setup, play_item
-from games.registry import load_lanes
-from neupl.entrants import make_entrants
-from neupl.errors import UserError
+from games.registry import load_tree
+from neupl.actors import with_actors
+from neupl.config import Config
+from neupl.config_io import load_config
+from neupl.population_trainer import PopulationTrainer
+from neupl.problem import make_problem
+from neupl.stored_population import load_population
+from neupl.training import initial_state, train
+from neupl.training_state import to_arrays
+from neupl.verification import verify_population
 from neupl.workers import Workers
 
-GAME, BATCH = "kuhn_poker", 8
-ENTRANTS = ("openspiel:random", "openspiel:mcts(simulations=20)")
-SECONDS, KILL_EVERY_S = 3600.0, 90.0
-QUICK_SECONDS, QUICK_KILL_EVERY_S = 20.0, 5.0
-SAMPLE = 50
-# Resident memory may grow by so much after a fifth of the time, besides the results themselves.
+SECONDS, KILL_EVERY_S, STEPS = 3600.0, 90.0, 600
+QUICK_SECONDS, QUICK_KILL_EVERY_S, QUICK_STEPS = 20.0, 5.0, 40
+SETTINGS = (
+    "game=kuhn_poker", "graph.temperature=0.002", "population.size=32", "learner.kind=ppo",
+    "learner.episodes=1024", "learner.minibatch=512", "learner.blocks=4",
+    "evaluation.episodes=1024", "evaluation.final_episodes=100000",
+)  # fmt: skip
+# Resident memory may grow by so much after a fifth of the time.
 MOST_GROWTH = 0.05
 
 
-def play_and_tell(setup: Setup, item: Item) -> tuple[int, ItemResult]:
-    """The games, and who played them."""
-    return os.getpid(), play_item(setup, item)
-
-
-class Killer:
-    """Kills one of the processes that have answered lately, until it is stopped."""
-
-    def __init__(self, every_s: float, seed: int) -> None:
-        self.kills = 0
-        self.seen: dict[int, None] = {}
-        self._every_s, self._random = every_s, random.Random(seed)
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._work, daemon=True)
-
-    def __enter__(self) -> "Killer":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _work(self) -> None:
-        while not self._over.wait(self._every_s):
-            if lately := list(self.seen)[-2:]:
-                victim = self._random.choice(lately)
-                self.seen.pop(victim)
-                try:
-                    os.kill(victim, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
-                self.kills += 1
-
-    def saw(self, pid: int) -> None:
-        """Notes who answered; the last one comes last."""
-        self.seen.pop(pid, None)
-        self.seen[pid] = None
-
-
-def blocks(until: float) -> Iterator[Item]:
-    """New blocks until the time is over."""
-    number = 0
-    while time.monotonic() < until:
-        yield Item((0, 1), number)
-        number += 1
-
-
-def soak(name: str, workers: Workers, seconds: float, every_s: float, seed: int) -> dict:
-    """One line of the report.
-
-    Raises:
-      SystemExit: a block is missing, is there twice, or differs from what this process plays.
+class Disturbed:
+    """Collects as a learner with actors does, at a given pace, and kills one of them now and then
+    at a random moment of the collection.
     """
-    lanes = load_lanes(GAME)
-    setup = Setup(GAME, make_entrants(ENTRANTS, GAME, lanes), seed, BATCH, None, 0, 5_000_000)
-    start = time.monotonic()
-    found: dict[int, np.ndarray] = {}
-    warm = None
-    with workers.map(play_and_tell, setup) as map_fn, Killer(every_s, seed) as killer:
-        for pid, result in map_fn(blocks(start + seconds)):
-            if result.item.block in found:
-                raise SystemExit(f"{name}: block {result.item.block} came twice")
-            found[result.item.block] = result.returns
-            killer.saw(pid)
-            if warm is None and time.monotonic() > start + seconds / 5:
-                warm = resident_bytes() - sum(array.nbytes for array in found.values())
-    end = resident_bytes() - sum(array.nbytes for array in found.values())
-    if sorted(found) != list(range(len(found))):
-        raise SystemExit(f"{name}: blocks are missing")
-    for number in random.Random(seed).sample(sorted(found), min(SAMPLE, len(found))):
-        if not np.array_equal(play_item(setup, Item((0, 1), number)).returns, found[number]):
-            raise SystemExit(f"{name}: block {number} is another one here")
-    growth = end / warm - 1 if warm else None
-    if growth is None or growth > MOST_GROWTH:
-        print(f"{name}: memory grew by {growth}", file=sys.stderr)
-    incidents = workers.incidents
-    return bench_report.row(
-        name,
-        float(len(found)),
-        None,
-        peer_name=None,
-        unit="blocks",
-        seconds=seconds,
-        kills=killer.kills,
-        workers_lost=incidents.lost,
-        begun_again=incidents.repeated,
-        memory_growth_percent=None if growth is None else 100 * growth,
-    )
+
+    def __init__(
+        self, collect: Callable[..., Any], *, steps: int, seconds: float, every_s: float, seed: int
+    ) -> None:
+        self.kills = 0
+        self.warm_bytes = 0
+        self._collect, self._steps, self._seconds = collect, steps, seconds
+        self._every_s, self._random = every_s, random.Random(seed)
+        self._start = time.monotonic()
+        self._due = self._next_due()
+        self._step, self._took = 0, [1.0]
+
+    def __call__(self, params: Any, objective: Any, key: Any) -> Any:
+        """See `Learner.collect`."""
+        begin = self._start + self._seconds * self._step / self._steps
+        time.sleep(max(begin - time.monotonic(), 0.0))
+        self._step += 1
+        if self._step == self._steps // 5:
+            self.warm_bytes = resident_bytes(os.getpid())
+        killer = None
+        if time.monotonic() > self._due:
+            self._due = self._next_due()
+            moment = self._random.uniform(0.0, statistics.median(self._took[-9:]))
+            killer = threading.Timer(moment, self._kill)
+            killer.start()
+        start = time.monotonic()
+        found = self._collect(params, objective, key)
+        if killer is None:
+            self._took.append(time.monotonic() - start)
+        else:
+            killer.join()
+        return found
+
+    def _next_due(self) -> float:
+        return time.monotonic() + self._every_s * self._random.uniform(0.5, 1.5)
+
+    def _kill(self) -> None:
+        if actors := actors_below(os.getpid()):
+            os.kill(self._random.choice(actors), signal.SIGKILL)
+            self.kills += 1
 
 
-def resident_bytes() -> int:
-    """Of this process, now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+def actors_below(pid: int) -> list[int]:
+    """Processes that do items, of this process or of the cluster that it started."""
+    parents, actors = {}, []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (path / "cmdline").read_bytes()
+            parents[int(path.name)] = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        if b"spawn_main" in line or line.startswith(b"ray::_Actor"):
+            actors.append(int(path.name))
+
+    def is_below(process: int) -> bool:
+        while process in parents:
+            process = parents[process]
+            if process == pid:
+                return True
+        return False
+
+    return sorted(filter(is_below, actors))
+
+
+def resident_bytes(pid: int) -> int:
+    """Of a process, now."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def main() -> None:
-    """Runs both."""
-    options = bench_report.parse_options(
-        "soak_workers",
-        description=__doc__,
-        quick="seconds instead of an hour each",
-        seeds="repetitions",
-        default_seeds=1,
-    )
-    seconds = QUICK_SECONDS if options.quick else SECONDS
-    every_s = QUICK_KILL_EVERY_S if options.quick else KILL_EVERY_S
-    kinds = {"processes": None, "ray": os.environ.get("RAY_ADDRESS", "local")}
-    rows = []
-    for seed in range(options.seeds):
-        for name, address in kinds.items():
-            try:
-                rows.append(soak(name, Workers(number=2, ray=address), seconds, every_s, seed))
-            except UserError as error:
-                print(f"without a line of {name}: {error}", file=sys.stderr)
-    bench_report.finish(
-        "soak_workers",
-        options,
-        rows,
-        title="Workers that are killed",
-        about=__doc__,
-        packages=("jax", "numpy", "open_spiel", "ray"),
+def soak(name: str, workers: Workers, *, quick: bool, seed: int = 0) -> dict[str, Any]:
+    """One line of the report.
+
+    Raises:
+      SystemExit: the run came to something else than an undisturbed one.
+    """
+    seconds = QUICK_SECONDS if quick else SECONDS
+    every_s = QUICK_KILL_EVERY_S if quick else KILL_EVERY_S
+    steps = QUICK_STEPS if quick else STEPS
+    config = load_config(Config, None, (*SETTINGS, f"training.steps={steps}", f"seed={seed}"))
+    problem, _ = make_problem(config)
+    start = initial_state(problem)
+    undisturbed = train(problem, start, on_evaluation=lambda *_: None)
+    sizes = []
+    with with_actors(problem.learner, config, workers) as learner:
+        disturbed = Disturbed(
+            learner.collect, steps=steps, seconds=seconds, every_s=every_s, seed=seed
+        )
+        before = resource.getrusage(resource.RUSAGE_SELF)
+        found = train(
+            dataclasses.replace(problem, learner=learner._replace(collect=disturbed)),
+            start,
+            on_evaluation=lambda state, *_: sizes.append(int(state.num_admitted)),
+        )
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        actors_bytes = [resident_bytes(pid) for pid in actors_below(os.getpid())]
+    end_bytes = resident_bytes(os.getpid())
+    expected, arrays = to_arrays(undisturbed), to_arrays(found)
+    other = [key for key in expected if not np.array_equal(expected[key], arrays[key])]
+    if other:
+        raise SystemExit(f"{name}: the run came to another {other[0]} than an undisturbed one")
+    growth = end_bytes / disturbed.warm_bytes - 1
+    incidents = workers.incidents
+    return bench_report.row(
+        name,
+        nash_conv(config, found),
+        nash_conv(config, undisturbed),
+        peer_name="undisturbed",
+        unit="NashConv",
+        seconds=seconds,
+        steps=steps,
+        strategies_from=sizes[0],
+        strategies_to=sizes[-1],
+        kills=disturbed.kills,
+        workers_lost=incidents.lost,
+        blocks_begun_again=incidents.repeated,
+        arrays_equal=len(expected),
+        learner_cpu_s=used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime,
+        learner_mb=end_bytes / 1e6,
+        learner_growth_percent=100 * growth,
+        growth_allowed_percent=100 * MOST_GROWTH,
+        largest_actor_mb=max(actors_bytes, default=0) / 1e6,
     )
 
 
-if __name__ == "__main__":
-    main()
+def nash_conv(config: Config, state: Any) -> float:
+    """Of what a run kept, by the exact solvers."""
+    with tempfile.TemporaryDirectory() as folder:
+        PopulationTrainer(config).export(Path(folder) / "population", state)
+        population = load_population(Path(folder) / "population")
+        tree = load_tree(config.game, max_nodes=config.max_nodes)
+        return verify_population(population, tree, name="soak").certificate.value

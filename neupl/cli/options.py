@@ -41,6 +41,9 @@ class RunOptions(OutputOptions):
     """Set a configuration key, e.g. `--set learner.learning_rate=1e-3`; may be repeated."""
 
 
+_WORKER_OPTIONS = ("workers", "ray", "item_limit_s")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WorkerOptions:
     """Options of commands whose work falls into items that anybody may do."""
@@ -56,6 +59,11 @@ class WorkerOptions:
     item_limit_s: Annotated[float | None, tyro.conf.arg(metavar="S")] = None
     """Seconds that one item of work may take; its worker is then killed and the item begun again.
     By default no limit."""
+
+    @property
+    def is_shared_out(self) -> bool:
+        """Whether any of the options is given."""
+        return any(getattr(self, name) is not None for name in _WORKER_OPTIONS)
 
     def make_workers(self) -> "Workers":
         """Who does the work; comes first in a command, since this process is to compute as they do.
@@ -77,6 +85,6 @@ class WorkerOptions:
         """
         from neupl.errors import UserError
 
-        for name in ("workers", "ray", "item_limit_s"):
+        for name in _WORKER_OPTIONS:
             if getattr(self, name) is not None:
                 raise UserError(f"--{name.replace('_', '-')} {reason}")

@@ -18,26 +18,28 @@ class Resume(WorkerOptions, OutputOptions):
     """
 
     run: tyro.conf.Positional[Path]
-    """The folder of the run or the study; --workers and --ray are for a study."""
+    """The folder of the run or the study; --workers and --ray as for `neupl train`."""
 
 
 def run(command: Resume) -> int:
     """Resumes and prints the certificate."""
     from neupl.study_folder import is_study, open_study
 
+    workers = command.make_workers() if command.is_shared_out else None
     if is_study(command.run):
         from neupl.cli.train_study import run_and_report
 
-        workers = command.make_workers()
+        workers = workers or command.make_workers()
         study = open_study(command.run)
         return run_and_report(study, workers, quiet=command.quiet, as_json=command.json)
-    command.refuse_workers("shares out the runs of a study; this is a single run")
     from neupl.run import Run
     from neupl.solve_run import is_solve
+    from neupl.workers import THIS_PROCESS
 
     line = ("neupl", *sys.argv[1:])
     with Run.open(command.run) as run:
         if is_solve(run):
+            command.refuse_workers("shares out runs and studies; this is a solve")
             from neupl.cli.solve import report as report_solve
             from neupl.solve_run import resume_solve
 
@@ -47,6 +49,7 @@ def run(command: Resume) -> int:
         from neupl.cli.train import report
         from neupl.training_run import resume_run
 
-        verification = resume_run(run, quiet=command.quiet, command=line)
-        report(run, verification, as_json=command.json)
+        workers = workers or THIS_PROCESS
+        verification = resume_run(run, quiet=command.quiet, command=line, workers=workers)
+        report(run, verification, workers.incidents, as_json=command.json)
     return 0

@@ -12,6 +12,7 @@ from neupl.cli.output import print_json, print_table
 from neupl.errors import CheckFailed, UserError
 
 if TYPE_CHECKING:
+    from neupl.incidents import Incidents
     from neupl.jpsro.verification import JointVerification
     from neupl.run import Run
     from neupl.verification import Verification
@@ -30,7 +31,9 @@ class Train(WorkerOptions, RunOptions):
 
     Give a configuration file, or a game to be trained with the defaults. All keys of the
     configuration, with their defaults and meaning, are listed by `neupl train --keys`. With --seeds
-    or --sweep it is a study: many runs, shared out by --workers and --ray, and one report.
+    or --sweep it is a study: many runs, shared out by --workers and --ray, and one report. Of one
+    run with PPO, --workers and --ray play the episodes, in blocks (`learner.blocks`), while this
+    process learns.
     """
 
     config: Annotated[Path | None, tyro.conf.arg(metavar="[CONFIG]"), tyro.conf.Positional] = None
@@ -85,16 +88,19 @@ def run(command: Train) -> int:
         from neupl.cli.train_study import run_new_study
 
         return run_new_study(command, overrides)
-    command.refuse_workers("shares out the runs of a study: give --seeds N or --sweep KEY=A,B,C")
+    # First: this process is to compute as the workers do.
+    workers = command.make_workers() if command.is_shared_out else None
     from neupl.config_io import dump_config
     from neupl.run import Run, free_folder
     from neupl.training_run import make_trainer, resolved_config, start_run
+    from neupl.workers import THIS_PROCESS
 
+    workers = workers or THIS_PROCESS
     config = resolved_config(command.config, overrides)
     path = command.out or free_folder(config.game)
     Run.check_free(path)
     # Before the folder exists: bad input leaves nothing behind.
-    trainer = make_trainer(config, quiet=command.quiet)
+    trainer = make_trainer(config, quiet=command.quiet, workers=workers)
     with Run.create(
         path, config_text=dump_config(config), command=("neupl", *sys.argv[1:]), seed=config.seed
     ) as run:
@@ -102,9 +108,9 @@ def run(command: Train) -> int:
         shortfall = trainer.shortfall(run.metrics()) if command.smoke and not long else None
         # Under `--json` the object of a failed check is the error's.
         if shortfall is None or not command.json:
-            report(run, verification, as_json=command.json)
+            report(run, verification, workers.incidents, as_json=command.json)
     if shortfall is not None:
-        raise CheckFailed(shortfall, report=_content(run, verification))
+        raise CheckFailed(shortfall, report=_content(run, verification, workers.incidents))
     return 0
 
 
@@ -116,11 +122,17 @@ def _plays_on(path: Path | None, overrides: list[str]) -> bool:
     return load_config(Config, path, overrides).learner.horizon > 0
 
 
-def report(run: "Run", verification: "Verification | JointVerification", *, as_json: bool) -> None:
+def report(
+    run: "Run",
+    verification: "Verification | JointVerification",
+    incidents: "Incidents",
+    *,
+    as_json: bool,
+) -> None:
     """Prints what a finished run is worth; used by `resume` as well."""
     from neupl.certificate_words import QUANTITY_NAMES
 
-    content, certificate = _content(run, verification), verification.certificate
+    content, certificate = _content(run, verification, incidents), verification.certificate
     if as_json:
         print_json(content)
         return
@@ -150,12 +162,15 @@ def report(run: "Run", verification: "Verification | JointVerification", *, as_j
             *_worth(run.metrics(), verification),
             ("picture", content["picture"]),
             ("page", content["page"]),
+            *([("incidents", incidents.describe())] if incidents.describe() else []),
             ("run", f"{run.path}  (neupl verify, report, info, export; tensorboard --logdir)"),
         ]
     )
 
 
-def _content(run: "Run", verification: "Verification | JointVerification") -> dict[str, Any]:
+def _content(
+    run: "Run", verification: "Verification | JointVerification", incidents: "Incidents"
+) -> dict[str, Any]:
     last = run.metrics()[-1]
     return {
         **verification.to_json(),
@@ -165,6 +180,7 @@ def _content(run: "Run", verification: "Verification | JointVerification") -> di
         "seconds": last["time/elapsed_s"],
         "picture": str(run.report_path / "summary.png"),
         "page": str(run.report_path / "index.html"),
+        "incidents": dataclasses.asdict(incidents),
     }
 
 

@@ -1,7 +1,7 @@
 """The sampled learner: proximal policy optimisation (Schulman et al. 2017, arXiv 1707.06347) of all
 strategies at once, from whole episodes of a `Game` or `HostGame`.
 
-`collect` plays a batch of episodes. In every lane one seat plays a strategy that learns, the others
+`collect` plays a batch of episodes, in blocks that do not hang on each other. In every lane one seat plays a strategy that learns, the others
 one draw from its row; only the focal seat's decisions are kept. `update` goes over them a few times
 in minibatches. The entropy of each decision has its own weight, the strategy's temperature in
 payoff ranges, and so have the entropies of the decisions that follow it, which are part of the
@@ -25,6 +25,7 @@ that are networks.
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -49,7 +50,7 @@ from neupl.opponent_readout import add_readout, log_likelihoods, log_posterior, 
 from neupl.population_actor import Playing, PopulationActor, Seen, apply_network
 from neupl.recurrent_network import no_recall
 from neupl.rollout import Trajectory, make_actor_play
-from neupl.types import Learner, LearnerState, Objective, Rows
+from neupl.types import Blocks, Learner, LearnerState, Objective, Rows
 
 # Advantages of a batch whose standard deviation is below this share of the payoff range are noise.
 LEAST_SPREAD = 1e-4
@@ -79,6 +80,14 @@ class Decisions(NamedTuple):
     respond: Float32[np.ndarray, "N"]
     hold: Float32[np.ndarray, "N"]
     counts: Float32[np.ndarray, "N"]
+
+
+class EpisodeBlock(NamedTuple):
+    """Episodes of a part of a batch; fields as in `PPOExperience`."""
+
+    decisions: Decisions | Unrolls
+    matches: Matches
+    returns: Float32[np.ndarray, "B P"]
 
 
 class PPOExperience(NamedTuple):
@@ -113,6 +122,7 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
       UserError: the seats have different actions or observations.
     """
     info, settings = game.info, config.learner
+    lanes = settings.episodes // settings.blocks
     num_tables = 1 if config.population.symmetric else info.num_players
     distribution = action_distribution(info)
     num_outputs = distribution.num_outputs(one_size(info.num_actions, "actions"))
@@ -162,7 +172,12 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         )
         return LearnerState(params, optimizer.init(params), jnp.zeros((), jnp.int32))
 
-    def collect(params: Any, objective: Objective, key: Any) -> PPOExperience:
+    def block_keys(key: Any) -> list[Any]:
+        if settings.blocks == 1:
+            return [key]
+        return [jax.random.fold_in(key, number) for number in range(settings.blocks)]
+
+    def play_block(params: Any, objective: Objective, key: Any) -> EpisodeBlock:
         match_key, play_key = jax.random.split(key)
         rng = np.random.default_rng(np.asarray(jax.random.key_data(match_key)))
         rows = jax.tree.map(np.asarray, objective.rows)
@@ -170,10 +185,10 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
             rng,
             np.asarray(rows.every),
             lane_weights(objective),
-            lanes=settings.episodes,
+            lanes=lanes,
             num_strategies=rows.joint.shape[1],
         )
-        episodes = play(settings.episodes, play_key, Playing(params, rows, matches.profile))
+        episodes = play(lanes, play_key, Playing(params, rows, matches.profile))
         decisions = (focal_unrolls if remembers else focal_decisions)(
             jax.tree.map(np.asarray, episodes.trajectory),
             matches,
@@ -186,7 +201,17 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         if 0 < settings.horizon < info.max_steps:
             # What was cut off before its end says nothing of returns.
             matches, returns = Matches(*(part[:0] for part in matches)), returns[:0]
-        return PPOExperience(rows, params, objective.teacher, decisions, matches, returns)
+        return EpisodeBlock(decisions, matches, returns)
+
+    def join(params: Any, objective: Objective, blocks: Sequence[EpisodeBlock]) -> PPOExperience:
+        rows, block = jax.tree.map(np.asarray, objective.rows), blocks[0]
+        if len(blocks) > 1:
+            block = jax.tree.map(lambda *parts: np.concatenate(parts), *blocks)
+        return PPOExperience(rows, params, objective.teacher, *block)
+
+    def collect(params: Any, objective: Objective, key: Any) -> PPOExperience:
+        blocks = [play_block(params, objective, own_key) for own_key in block_keys(key)]
+        return join(params, objective, blocks)
 
     def seen_with(params, part) -> Seen:
         if not remembers:
@@ -285,6 +310,7 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         update=update,
         restart=make_restart(config, init),
         steps_per_update=1,
+        blocks=Blocks(block_keys, play_block, join),
     )
 
 
