@@ -28,7 +28,7 @@ from neupl.crew import LATER
 from neupl.errors import UserError
 from neupl.incidents import Incidents, MapFn
 from neupl.problem import make_playing_learner
-from neupl.types import Learner, LearnerState, Objective
+from neupl.types import Blocks, Learner, LearnerState, Objective
 from neupl.workers import Workers
 
 
@@ -117,8 +117,10 @@ def with_actors(learner: Learner, config: Config, workers: Workers) -> Iterator[
         yield learner
         return
     with workers.map(play_block, config, beside=staleness > 0) as map_fn:
-        kind = _Beside if staleness > 0 else _InTurns
-        actors = kind(learner, map_fn, staleness)
+        if staleness > 0:
+            actors = Beside(learner.blocks, map_fn, staleness=staleness)
+        else:
+            actors = InTurns(learner.blocks, map_fn)
         with contextlib.closing(actors):
 
             def update(
@@ -130,12 +132,12 @@ def with_actors(learner: Learner, config: Config, workers: Workers) -> Iterator[
             yield learner._replace(collect=actors.collect, update=update)
 
 
-class _InTurns:
+class InTurns:
     """All blocks of a batch are played with the same parameters."""
 
-    def __init__(self, learner: Learner, map_fn: MapFn, staleness: int) -> None:
-        del staleness
-        self._blocks, self._map_fn, self._version = learner.blocks, map_fn, 0
+    def __init__(self, blocks: Blocks, map_fn: MapFn) -> None:
+        """Plays by a map of `play_block`, or of what stands for it."""
+        self._blocks, self._map_fn, self._version = blocks, map_fn, 0
 
     def collect(self, params: Any, objective: Objective, key: Any) -> Any:
         """See `Learner`."""
@@ -156,11 +158,12 @@ class _InTurns:
         """Nothing is on its way."""
 
 
-class _Beside:
+class Beside:
     """Blocks are played while the learner updates."""
 
-    def __init__(self, learner: Learner, map_fn: MapFn, staleness: int) -> None:
-        self._blocks, self._staleness = learner.blocks, staleness
+    def __init__(self, blocks: Blocks, map_fn: MapFn, *, staleness: int) -> None:
+        """Plays by a map likewise; versions may be so many behind, at least 1."""
+        self._blocks, self._staleness = blocks, staleness
         self._version, self._number, self._dropped = -1, 0, 0
         # The first version that played the present task.
         self._oldest, self._task = 0, None
@@ -174,10 +177,8 @@ class _Beside:
         task = [np.asarray(part) for part in (*objective.rows[:2], *objective[2:4])]
         if self._task is None or not all(map(np.array_equal, task, self._task)):
             self._oldest, self._task = self._version, task
-        self._broadcast, self._key, self._drawn = (
-            _broadcast(self._version, params, objective), key, 0,
-        )  # fmt: skip
-        self._size = len(self._blocks.keys(key))
+        self._broadcast = _broadcast(self._version, params, objective)
+        self._key, self._drawn, self._size = key, 0, len(self._blocks.keys(key))
         played: list[PlayedBlock] = []
         while len(played) < self._size:
             block = next(self._results)

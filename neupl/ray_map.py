@@ -209,9 +209,7 @@ class _RayWorker:
     def submit(self, item: Any) -> concurrent.futures.Future:
         if isinstance(item, Informed):
             told = [self._broadcasts.reference(item.broadcast)]
-            return self._actor.do_informed.remote(
-                item.item, item.broadcast.version, told
-            ).future()
+            return self._actor.do_informed.remote(item.item, item.broadcast.version, told).future()
         return self._actor.do.remote(item).future()
 
     def stop(self) -> None:

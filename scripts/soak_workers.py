@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import bench_report
-import numpy as np
 
 from games.registry import load_tree
 from neupl.actors import with_actors
@@ -149,7 +148,7 @@ def soak(name: str, workers: Workers, *, quick: bool, seed: int = 0) -> dict[str
         actors_bytes = [resident_bytes(pid) for pid in actors_below(os.getpid())]
     end_bytes = resident_bytes(os.getpid())
     expected, arrays = to_arrays(undisturbed), to_arrays(found)
-    other = [key for key in expected if not np.array_equal(expected[key], arrays[key])]
+    other = [key for key in expected if expected[key].tobytes() != arrays[key].tobytes()]
     if other:
         raise SystemExit(f"{name}: the run came to another {other[0]} than an undisturbed one")
     growth = end_bytes / disturbed.warm_bytes - 1

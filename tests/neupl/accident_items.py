@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from neupl.broadcast import Informed
+
 
 class OddError(Exception):
     """Cannot be made again from what it was made with, as other processes would have to."""
@@ -39,6 +41,31 @@ def do(folder: Path, item: Item) -> tuple[int, np.ndarray]:
         # Longer than any test.
         time.sleep(1000)
     return item.number, np.random.default_rng(item.number).normal(size=3)
+
+
+class Marked:
+    """A number that leaves a marker in a folder wherever it arrives."""
+
+    def __init__(self, folder: Path, number: int) -> None:
+        self.folder, self.number = folder, number
+
+    def __reduce__(self) -> tuple:
+        return arrived, (self.folder, self.number)
+
+
+def arrived(folder: Path, number: int) -> Marked:
+    """What the other process gets."""
+    (folder / f"broadcast-{number}-{os.getpid()}-{time.monotonic_ns()}").touch()
+    return Marked(folder, number)
+
+
+def multiply(folder: Path, item: Informed) -> tuple[int, int, int]:
+    """The number of the broadcast times that of the item, and who says so; dies once at 7."""
+    attempts = len(list(folder.glob("seven-*")))
+    if item.item == 7 and attempts == 0:
+        (folder / f"seven-{os.getpid()}").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item.item, item.broadcast.content.number * item.item, os.getpid()
 
 
 def expected(items: list[Item]) -> list[tuple[int, list[float]]]:

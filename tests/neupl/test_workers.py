@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from neupl.broadcast import Broadcast, Informed
+from neupl.crew import LATER
 from neupl.errors import UserError
 from neupl.finite_results import check_finite
 from neupl.workers import Workers
@@ -66,6 +68,42 @@ def test_an_item_that_always_kills_its_worker_is_blamed(accidents, tmp_path):
     ):
         list(map_fn(items))
     assert accidents.attempts_of(tmp_path, 7) == 4
+
+
+def test_workers_hear_a_broadcast_once_and_replaced_ones_again(accidents, tmp_path):
+    workers, tellers = Workers(number=2), set()
+    with workers.map(accidents.multiply, tmp_path) as map_fn:
+        for version, items in enumerate(([1, 2, 3, 4, 5, 6], [6, 7, 8, 9], [10, 11])):
+            broadcast = Broadcast(version, accidents.Marked(tmp_path, version + 2))
+            told = list(map_fn(Informed(broadcast, item) for item in items))
+            assert sorted(pair[:2] for pair in told) == [(i, (version + 2) * i) for i in items]
+            tellers |= {(version + 2, pid) for _, _, pid in told}
+    assert workers.incidents.lost == workers.incidents.repeated == 1
+    heard = [tuple(map(int, path.name.split("-")[1:3])) for path in tmp_path.glob("broadcast-*")]
+    assert len(heard) == len(set(heard)) and set(heard) >= tellers
+
+
+def test_a_map_waits_for_items_that_come_later(accidents, tmp_path):
+    on_their_way, most = 0, 0
+
+    def items():
+        nonlocal on_their_way
+        for number in range(6):
+            while on_their_way == 2:
+                yield LATER
+            on_their_way += 1
+            yield accidents.Item("", number)
+
+    found = []
+    with Workers(number=2).map(accidents.do, tmp_path) as map_fn:
+        for result in map_fn(items()):
+            most = max(most, on_their_way)
+            on_their_way -= 1
+            found.append(result)
+    assert accidents.plain(found) == accidents.expected(
+        [accidents.Item("", number) for number in range(6)]
+    )
+    assert most == 2
 
 
 @pytest.mark.parametrize("number", [1, 2])
