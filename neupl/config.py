@@ -226,7 +226,7 @@ class Config:
     learner: LearnerConfig = LearnerConfig()  # noqa: RUF009 - it is frozen too
     evaluation: EvaluationConfig = EvaluationConfig()
     training: TrainingConfig = TrainingConfig()
-    jpsro: JPSROConfig = JPSROConfig()
+    jpsro: JPSROConfig = JPSROConfig()  # noqa: RUF009 - likewise
 
     @staticmethod
     def defaults(given: Mapping[str, Any]) -> "Config":

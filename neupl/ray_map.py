@@ -13,6 +13,7 @@ import os
 import socket
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -103,7 +104,10 @@ def _connect(ray: Any, address: str, num_workers: int | None) -> None:
         if colon:
             # Ray itself asks for minutes.
             socket.create_connection((host, int(port)), timeout=_ANSWER_S).close()
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
+        with warnings.catch_warnings():
+            # JAX warns of every fork; a node is another program at once.
+            warnings.filterwarnings("ignore", r"os\.fork\(\)", RuntimeWarning)
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
     except Exception as error:  # Ray itself raises no narrower one where a node does not start.
         raise UserError(
             f"--ray {address}: no Ray cluster answers: {' '.join(str(error).split())}",

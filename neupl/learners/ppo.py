@@ -1,13 +1,13 @@
 """The sampled learner: proximal policy optimisation (Schulman et al. 2017, arXiv 1707.06347) of all
 strategies at once, from whole episodes of a `Game` or `HostGame`.
 
-`collect` plays a batch of episodes, in blocks that do not hang on each other. In every lane one seat plays a strategy that learns, the others
-one draw from its row; only the focal seat's decisions are kept. `update` goes over them a few times
-in minibatches. The entropy of each decision has its own weight, the strategy's temperature in
-payoff ranges, and so have the entropies of the decisions that follow it, which are part of the
-return. Advantages are divided by their standard deviation over the batch, and temperatures by the
-same number, so that they keep their meaning. Strategies that are held are drawn to the teacher by
-its divergence from them, where they go themselves.
+`collect` plays a batch of episodes, in blocks that do not hang on each other. In every lane one
+seat plays a strategy that learns, the others one draw from its row; only the focal seat's decisions
+are kept. `update` goes over them a few times in minibatches. The entropy of each decision has its
+own weight, the strategy's temperature in payoff ranges, and so have the entropies of the decisions
+that follow it, which are part of the return. Advantages are divided by their standard deviation
+over the batch, and temperatures by the same number, so that they keep their meaning. Strategies
+that are held are drawn to the teacher by its divergence from them, where they go themselves.
 
 A network with a memory learns from unrolls (`neupl.learners.unrolls`): parts of episodes, along
 which the gradient reaches back to earlier observations.

@@ -171,7 +171,7 @@ def test_parameters_that_are_no_numbers_end_the_run_before_anything_is_learned(p
     state = initial_state(problem)._replace(learner=broken)
     with (
         with_actors(problem.learner, problem.config, Workers(number=2)) as learner,
-        pytest.raises(Exception, match="NaN|not finite|illegal"),
+        pytest.raises(Exception, match=r"NaN|not finite|illegal"),
     ):
         train(dataclasses.replace(problem, learner=learner), state, on_evaluation=lambda *_: None)
 
