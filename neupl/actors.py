@@ -141,7 +141,7 @@ class InTurns:
 
     def collect(self, params: Any, objective: Objective, key: Any) -> Any:
         """See `Learner`."""
-        broadcast = _broadcast(self._version, params, objective)
+        broadcast = broadcast_of(self._version, params, objective)
         items = [
             Informed(broadcast, BlockKey(number, self._version, _key_data(own_key)))
             for number, own_key in enumerate(self._blocks.keys(key))
@@ -177,7 +177,7 @@ class Beside:
         task = [np.asarray(part) for part in (*objective.rows[:2], *objective[2:4])]
         if self._task is None or not all(map(np.array_equal, task, self._task)):
             self._oldest, self._task = self._version, task
-        self._broadcast = _broadcast(self._version, params, objective)
+        self._broadcast = broadcast_of(self._version, params, objective)
         self._key, self._drawn, self._size = key, 0, len(self._blocks.keys(key))
         played: list[PlayedBlock] = []
         while len(played) < self._size:
@@ -217,7 +217,7 @@ class Beside:
             yield Informed(self._broadcast, item)
 
 
-def _broadcast(version: int, params: Any, objective: Objective) -> Broadcast:
+def broadcast_of(version: int, params: Any, objective: Objective) -> Broadcast:
     """What all blocks of a version share; the teacher is for the learner alone."""
     task = objective._replace(teacher=())
     return Broadcast(version, jax.tree.map(np.asarray, (params, task)))

@@ -4,23 +4,32 @@ outlasts the loss of those who do it.
 - `tournament`: games per second of Leduc poker between tree searches, blocks as items, by two
   processes beside one.
 - `one_second_items`: items that wait for a second, two at a time, by Ray beside processes; what is
-  above the ideal is what handing out and collecting cost. Workers are up before the clock starts.
-- `item_round_trip`: the same with empty items, in milliseconds an item.
+  above the ideal is what handing out and collecting cost. `one_cpu_second_items` compute for a
+  second of CPU time. Workers are up before the clock starts, the two take turns, and the ratio is
+  the median of those of the turns.
+- `item_round_trip`: the same with empty items, in milliseconds an item; `item_in_the_driver`: what
+  of it is CPU time of the process that hands out and collects.
 - `payoff_tensor`: seconds until 64 networks of Leduc poker have met each other and themselves in 64
   games of either seating, 2,080 items, workers and their loading of the game included.
+- `soak_processes`, `soak_ray`: a training run of an hour whose actors are killed again and again,
+  beside an undisturbed one (`soak_workers.py`).
+- `training_costs`, `solver_costs`, `cell_costs`: bytes and CPU-seconds from which `plan_scale.py`
+  makes its plans (`scale_costs.py`).
+- `faults`: what goes wrong and what comes of it, each a test (`scale_faults.py`).
 - `memory`: megabytes of a training state, parameters, optimiser, rows, payoffs and estimates, and
   the greatest resident memory of a process that trains it for two steps from episodes, by size of
   the population.
 
 Ray is the cluster at `RAY_ADDRESS`, or one that is started on this machine.
 
-All but the memory are wall-clock time, medians of the repetitions. Other processes on the machine
-slow the first and the fourth part down, on both sides.
+Times are wall-clock time, medians of the repetitions, where nothing is said of CPU. Other processes
+on the machine slow whatever computes down, on both sides: CPU-seconds stand beside.
 """
 
 import functools
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -36,6 +45,8 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import bench_report
 import numpy as np
+from scale_costs import PRESETS, solver_costs, training_costs, wire_bytes
+from scale_faults import faults
 from soak_workers import soak
 
 from evaluation.players import TablePlayer
@@ -95,6 +106,12 @@ def timed(
     return statistics.median(seconds)
 
 
+def cpu_seconds_so_far() -> float:
+    """Of this process and of those that it has seen the end of."""
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(sum(resource.getrusage(kind)[:2]) for kind in kinds)
+
+
 def tournament(quick: bool, seeds: int) -> list[dict]:
     """Games per second by one process and by two."""
     batch, num_items = 8, 4 if quick else 24
@@ -103,10 +120,11 @@ def tournament(quick: bool, seeds: int) -> list[dict]:
     items = [Item((0, 1), block) for block in range(num_items)]
     warm = [Item((0, 1), num_items + block) for block in range(2)]
     games = 2 * batch * num_items
-    rates = [
-        games / timed(who, play_item, setup, items, warm=warm, repeats=seeds)
-        for who in (PROCESSES, THIS_PROCESS)
-    ]
+    rates, used = [], []
+    for who in (PROCESSES, THIS_PROCESS):
+        before = cpu_seconds_so_far()
+        rates.append(games / timed(who, play_item, setup, items, warm=warm, repeats=seeds))
+        used.append(cpu_seconds_so_far() - before)
     return [
         bench_report.row(
             "tournament",
@@ -115,57 +133,82 @@ def tournament(quick: bool, seeds: int) -> list[dict]:
             peer_name="one process",
             unit="games per second",
             more_is_better=True,
+            ours_cpu_s=used[0],
+            peer_cpu_s=used[1],
         )
     ]
 
 
 def overhead(quick: bool, seeds: int) -> list[dict]:
-    """Ray beside processes."""
-    num_items = 8 if quick else 40
-    seconds, trips = [], []
-    for who in (RAY, PROCESSES):
-        warm = [0.1] * 4
-        seconds.append(timed(who, wait, None, [1.0] * num_items, warm=warm, repeats=seeds))
-        trips.append(timed(who, wait, None, [0.0] * 400, warm=warm, repeats=seeds) / 0.4)
-    ideal = num_items / 2
-    above = [100 * (spent - ideal) / ideal for spent in seconds]
-    return [
-        bench_report.row(
-            "one_second_items",
-            seconds[0],
-            seconds[1],
-            peer_name="processes",
-            unit="s",
-            target=RAY_TARGET,
-            ideal=ideal,
-            ours_above_ideal_percent=above[0],
-            peer_above_ideal_percent=above[1],
-        ),
-        bench_report.row(
-            "item_round_trip", trips[0], trips[1], peer_name="processes", unit="ms per item"
-        ),
-    ]
+    """Ray beside processes: both are up, and take turns."""
+    num_items = 4 if quick else 20
+    kinds = (
+        ("one_second_items", wait, [1.0] * num_items),
+        ("one_cpu_second_items", burn, [1.0] * (num_items // 2)),
+        ("empty_items", wait, [0.0] * 400),
+    )
+    rows = []
+    for name, function, items in kinds:
+        seconds: dict[Workers, list[float]] = {RAY: [], PROCESSES: []}
+        driver: dict[Workers, list[float]] = {RAY: [], PROCESSES: []}
+        with RAY.map(function, None) as ray_fn, PROCESSES.map(function, None) as process_fn:
+            maps = {RAY: ray_fn, PROCESSES: process_fn}
+            for map_fn in maps.values():
+                list(map_fn([0.1] * 4))
+            for _ in range(seeds):
+                for who, map_fn in maps.items():
+                    start, own = time.perf_counter(), time.process_time()
+                    done = len(list(map_fn(items)))
+                    seconds[who].append(time.perf_counter() - start)
+                    driver[who].append(time.process_time() - own)
+                    if done != len(items):
+                        raise SystemExit(f"{done} results of {len(items)} items")
+        pairs = zip(seconds[RAY], seconds[PROCESSES], strict=True)
+        ratio = statistics.median(theirs / ours for ours, theirs in pairs)
+        wall, own = (
+            [statistics.median(spent[who]) for who in (RAY, PROCESSES)]
+            for spent in (seconds, driver)
+        )
+        each = 1e3 / len(items)
+        if name == "empty_items":
+            rows += [
+                bench_report.row(
+                    label, spent[0] * each, spent[1] * each, peer_name="processes", unit=unit
+                )
+                for label, spent, unit in (
+                    ("item_round_trip", wall, "ms per item"),
+                    ("item_in_the_driver", own, "CPU ms per item"),
+                )
+            ]
+            continue
+        line = bench_report.row(
+            name, wall[0], wall[1], peer_name="processes", unit="s",
+            ours_driver_cpu_s=own[0], peer_driver_cpu_s=own[1], ideal=len(items) / 2,
+        )  # fmt: skip
+        rows.append({**line, "ratio": ratio, "target": RAY_TARGET})
+    return rows
+
+
+def burn(state: None, seconds: float) -> float:
+    """An item of so many seconds of CPU time."""
+    until = time.process_time() + seconds
+    while time.process_time() < until:
+        pass
+    return seconds
 
 
 def payoff_tensor(quick: bool) -> list[dict]:
     """Seconds for all pairs of drawn networks."""
-    import bench_tournament
-
-    size, batch = 8 if quick else 64, 64
-    bench_tournament.STRATEGIES = size
-    tables = bench_tournament.population(0).tabulate()
-    entrants = tuple(
-        Entrant(f"strategy {k}", functools.partial(table_player, table), table)
-        for k, table in enumerate(tables)
-    )
-    setup = Setup(GAME, entrants, 0, batch, None, 0, 5_000_000)
+    size = 8 if quick else 64
+    setup = drawn_networks(size)
     items = [Item((i, j), 0) for i in range(size) for j in range(i, size)]
     found = []
     for workers in (PROCESSES, THIS_PROCESS):
-        start = time.perf_counter()
+        start, before = time.perf_counter(), cpu_seconds_so_far()
         with workers.map(play_item, setup) as map_fn:
             results = {result.item: result.returns for result in map_fn(items)}
-        found.append((time.perf_counter() - start, [results[item] for item in items]))
+        seconds, used = time.perf_counter() - start, cpu_seconds_so_far() - before
+        found.append((seconds, [results[item] for item in items], used))
     if not all(np.array_equal(*pair) for pair in zip(found[0][1], found[1][1], strict=True)):
         raise SystemExit("two processes do not play the games of one")
     return [
@@ -176,8 +219,41 @@ def payoff_tensor(quick: bool) -> list[dict]:
             peer_name="one process",
             unit="s",
             items=len(items),
+            ours_cpu_s=found[0][2],
+            peer_cpu_s=found[1][2],
         )
     ]
+
+
+def cell_costs(seeds: int) -> list[dict]:
+    """CPU-seconds and bytes of one pair of 64 drawn networks, 64 games of either seating."""
+    setup = drawn_networks(64)
+    items = [Item((0, j), 0) for j in range(1, 9)]
+    seconds, results = [], []
+    for _ in range(seeds + 1):
+        start = time.process_time()
+        results = [play_item(setup, item) for item in items]
+        seconds.append((time.process_time() - start) / len(items))
+    return [
+        {
+            "cell": f"{2 * setup.batch} games of {GAME}",
+            "cell_bytes": wire_bytes(results[0]),
+            "cell_s": statistics.median(seconds[1:]),
+        }
+    ]
+
+
+def drawn_networks(size: int) -> Setup:
+    """Strategies of a network that was drawn at random, as tables."""
+    import bench_tournament
+
+    bench_tournament.STRATEGIES = size
+    tables = bench_tournament.population(0).tabulate()
+    entrants = tuple(
+        Entrant(f"strategy {k}", functools.partial(table_player, table), table)
+        for k, table in enumerate(tables)
+    )
+    return Setup(GAME, entrants, 0, 64, None, 0, 5_000_000)
 
 
 def table_player(table: np.ndarray, seat: int, lanes: object) -> TablePlayer:
@@ -216,6 +292,17 @@ PARTS = {
 }
 
 
+# Tables of their own, which `plan_scale.py` reads.
+TABLES = {
+    "training_costs": lambda quick, seeds: [
+        training_costs(name, repeats=seeds) for name in PRESETS[: 1 if quick else None]
+    ],
+    "solver_costs": lambda quick, seeds: solver_costs(quick=quick, repeats=seeds),
+    "cell_costs": lambda quick, seeds: cell_costs(seeds),
+    "faults": lambda quick, seeds: [] if quick else faults(),
+}
+
+
 def kept(runs: Path | None, name: str, make: Callable[[], list[dict]]) -> list[dict]:
     """The rows of a part; those that `runs` has are not measured again."""
     path = None if runs is None else runs / f"bench_scale_{name}.json"
@@ -236,16 +323,21 @@ def main() -> None:
         quick="fewer items, fewer strategies",
         seeds="repetitions",
         default_seeds=3,
-        parts=tuple(PARTS),
+        parts=(*PARTS, *TABLES),
     )
     quick, seeds = options.quick, options.seeds
-    rows = []
-    for name in [options.only] if options.only else PARTS:
-        make = functools.partial(PARTS[name], quick, seeds)
+    rows, tables = [], {}
+    for name in [options.only] if options.only else [*PARTS, *TABLES]:
+        make = functools.partial((PARTS | TABLES)[name], quick, seeds)
         try:
-            rows += kept(options.runs, f"{name}_quick" if quick else name, make)
+            found = kept(options.runs, f"{name}_quick" if quick else name, make)
         except UserError as error:
             print(f"without {name}: {error}", file=sys.stderr)
+            continue
+        if name in TABLES:
+            tables[name] = found
+        else:
+            rows += found
     bench_report.finish(
         "bench_scale",
         options,
@@ -253,6 +345,7 @@ def main() -> None:
         title="Work that is shared out",
         about=__doc__,
         packages=("jax", "numpy", "open_spiel", "ray"),
+        **tables,
     )
 
 

@@ -1,5 +1,5 @@
 """`--ray` on the command line: a tournament whose driver is killed, then the head of its cluster,
-and that then goes on without one; a study on nodes; jobs.
+and that then goes on without one; a training run likewise; a study on nodes; jobs.
 """
 
 import json
@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import command_environment
+from tests.neupl.ppo_run import PPO, PPO_STEPS, arrays_of, wait_for_step
 from tests.ray_cluster import start_cluster
 
 ray = pytest.importorskip("ray", reason="the extra [ray] is not installed")
@@ -94,6 +95,21 @@ def test_a_tournament_outlives_its_driver_and_the_head_of_its_cluster(cluster, t
     assert games_of(path) == games_of(whole)
     undisturbed = json.loads((whole / "tournament.json").read_text())
     assert content["payoffs"] == undisturbed["payoffs"]
+
+
+def test_training_outlives_the_head_of_its_cluster(cluster, tmp_path):
+    """What was learned on Ray and then by two processes is what one process learns."""
+    whole, path = tmp_path / "whole", tmp_path / "lost"
+    run("train", *PPO, "--out", whole, "--workers", "1")
+    driver = start("train", *PPO, "--out", path, "--ray", cluster.address)
+    wait_for_step(driver, path, 4)
+    for process in (p for own in cluster.head_node.all_processes.values() for p in own):
+        os.kill(process.process.pid, signal.SIGKILL)
+    driver.communicate(timeout=PATIENCE_S)
+    assert driver.returncode != 0
+    assert len((path / "metrics.jsonl").read_text().splitlines()) < PPO_STEPS / 2
+    run("resume", path, "--workers", "2", "--quiet")
+    assert arrays_of(path) == arrays_of(whole)
 
 
 def test_a_study_on_nodes_is_the_study_of_one_process(cluster, tmp_path):

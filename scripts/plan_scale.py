@@ -1,0 +1,194 @@
+"""Plans training and payoff tensors on clusters, from the measured costs of `bench_scale.py`.
+
+The model of a training step: `blocks` blocks of `episodes / blocks` episodes are handed to actors,
+one per core; a block takes `block_s + episode_s * episodes / blocks`. The learner's machine sends
+the parameters to every node once, hands out and collects items one after the other, receives the
+episodes, joins them and updates; now and then it evaluates. In turns these times add up; beside
+each other the longer of the actors' and the learner's counts. The number of blocks is the divisor
+of the batch that makes the step shortest. Whoever takes longest is the limit.
+
+The network is taken as given: bytes per second into and out of the learner's machine.
+"""
+
+import argparse
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parents[1] / "docs" / "results" / "scale.json"
+NODES = (1, 10, 100, 1000)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """Machines.
+
+    Attributes:
+      nodes: besides that of the learner.
+      cores: of a node; each has an actor.
+      bytes_per_s: of the learner's network, each way.
+      item_s: what handing out and collecting an item costs the learner's process.
+    """
+
+    nodes: int
+    cores: int
+    bytes_per_s: float
+    item_s: float
+
+    @property
+    def workers(self) -> int:
+        """Actors."""
+        return self.nodes * self.cores
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """Seconds of a step, by what they are spent on.
+
+    Attributes:
+      blocks: of a batch.
+      actors: until the last block has been played.
+      items: handing out and collecting.
+      network: parameters out, episodes in.
+      learner: joining and updating.
+      evaluation: its share.
+    """
+
+    blocks: int
+    actors: float
+    items: float
+    network: float
+    learner: float
+    evaluation: float
+
+    @property
+    def in_turns(self) -> float:
+        """Seconds of a step without staleness."""
+        return self.actors + self.items + self.network + self.learner + self.evaluation
+
+    @property
+    def beside(self) -> float:
+        """Seconds of a step whose episodes were played during the one before."""
+        return max(self.actors, self.items + self.network + self.learner + self.evaluation)
+
+    @property
+    def limit(self) -> str:
+        """What takes longest."""
+        parts = ("actors", "items", "network", "learner", "evaluation")
+        return max(parts, key=lambda name: getattr(self, name))
+
+
+def step_alone(costs: Mapping[str, Any]) -> float:
+    """Seconds of a step of one process, which shares nothing out."""
+    played = costs["block_s"] + costs["episode_s"] * costs["episodes"]
+    return played + costs["update_s"] + costs["evaluate_s"] / costs["evaluate_every"]
+
+
+def plan_step(costs: Mapping[str, Any], cluster: Cluster) -> Step:
+    """The step with the number of blocks for which it is shortest, in turns."""
+    episodes = costs["episodes"]
+
+    def with_blocks(blocks: int) -> Step:
+        rounds = -(-blocks // cluster.workers)
+        sent = cluster.nodes * costs["broadcast_bytes"] + episodes * costs["episode_bytes"]
+        return Step(
+            blocks=blocks,
+            actors=rounds * (costs["block_s"] + costs["episode_s"] * episodes / blocks),
+            items=blocks * cluster.item_s,
+            network=sent / cluster.bytes_per_s,
+            learner=costs["join_s"] + costs["update_s"],
+            evaluation=costs["evaluate_s"] / costs["evaluate_every"],
+        )
+
+    divisors = [number for number in range(1, episodes + 1) if episodes % number == 0]
+    return min(map(with_blocks, divisors), key=lambda step: step.in_turns)
+
+
+def plan_payoffs(costs: Mapping[str, Any], strategies: int, cluster: Cluster) -> tuple[float, str]:
+    """Seconds for all pairs of strategies, and what is the limit: cells are handed out one by one
+    while others are played.
+    """
+    cells = strategies * (strategies + 1) // 2
+    parts = {
+        "actors": -(-cells // cluster.workers) * costs["cell_s"],
+        "items": cells * cluster.item_s,
+        "network": cells * costs["cell_bytes"] / cluster.bytes_per_s,
+    }
+    limit = max(parts, key=parts.__getitem__)
+    return parts[limit], limit
+
+
+def solver_seconds(costs: Sequence[Mapping[str, Any]], strategies: int) -> float:
+    """Of one meta-game, by the power law through the two largest sizes that were measured."""
+    (small, fast), (large, slow) = [
+        (line["strategies"], line["solve_s"])
+        for line in sorted(costs, key=lambda line: line["strategies"])[-2:]
+    ]
+    if strategies <= large:
+        return min(line["solve_s"] for line in costs if line["strategies"] >= strategies)
+    power = math.log(slow / fast) / math.log(large / small)
+    return slow * (strategies / large) ** power
+
+
+def tables(results: Mapping[str, Any], *, cores: int, bytes_per_s: float) -> str:
+    """The plans as Markdown."""
+    [own] = [line for line in results["rows"] if line["name"] == "item_in_the_driver"]
+    item_s = own["ours"] / 1e3
+
+    def cluster(nodes: int) -> Cluster:
+        return Cluster(nodes=nodes, cores=cores, bytes_per_s=bytes_per_s, item_s=item_s)
+
+    lines = [
+        "| run | nodes | blocks | actors ms | items ms | network ms | learner ms | evaluation ms | "
+        "in turns ms | faster | beside ms | faster | limit |",
+        "|" + " --- |" * 13,
+    ]
+    for costs in results["training_costs"]:
+        alone = step_alone(costs)
+        lines.append(f"| {costs['run']} | none |{6 * ' - |'} {1e3 * alone:,.0f} | 1 |{3 * ' - |'}")
+        for nodes in NODES:
+            step = plan_step(costs, cluster(nodes))
+            parts = (step.actors, step.items, step.network, step.learner, step.evaluation)
+            each = " | ".join(f"{1e3 * part:,.1f}" for part in parts)
+            lines.append(
+                f"| {costs['run']} | {nodes:,} | {step.blocks} | {each} "
+                f"| {1e3 * step.in_turns:,.0f} | {alone / step.in_turns:.1f} "
+                f"| {1e3 * step.beside:,.0f} | {alone / step.beside:.1f} | {step.limit} |"
+            )
+    [cell] = results["cell_costs"]
+    lines += [
+        "",
+        "| strategies | cells | nodes | payoffs s | limit | meta-solver s |",
+        "|" + " --- |" * 6,
+    ]
+    for strategies in (64, 512, 4096):
+        solve_s = solver_seconds(results["solver_costs"], strategies)
+        for nodes in NODES:
+            seconds, limit = plan_payoffs(cell, strategies, cluster(nodes))
+            limit = "meta-solver" if solve_s > seconds else limit
+            cells = strategies * (strategies + 1) // 2
+            lines.append(
+                f"| {strategies:,} | {cells:,} | {nodes:,} | {seconds:,.1f} | {limit} "
+                f"| {solve_s:,.3g} |"
+            )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Prints the plans."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--results", type=Path, default=RESULTS, help="by bench_scale.py")
+    parser.add_argument("--cores", type=int, default=16, help="of a node")
+    parser.add_argument("--gigabits", type=float, default=10.0, help="of the network, a second")
+    options = parser.parse_args()
+    results = json.loads(options.results.read_text())
+    print(tables(results, cores=options.cores, bytes_per_s=options.gigabits * 1e9 / 8))
+
+
+if __name__ == "__main__":
+    main()
