@@ -10,6 +10,13 @@ import os
 ONE_THREAD = {"NPROC": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
+# What a worker gets to see besides: accelerators are for the process that shares its work out, and
+# many workers would fight for them.
+WORKER = ONE_THREAD | {"JAX_PLATFORMS": "cpu"}
+
+
 def compute_by_one_thread() -> None:
-    """Makes this process compute as workers do; before NumPy and JAX are imported."""
+    """Makes this process compute as workers do, but for its devices; before NumPy and JAX are
+    imported.
+    """
     os.environ.update(ONE_THREAD)

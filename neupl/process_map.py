@@ -18,7 +18,7 @@ from typing import Any
 from neupl.broadcast import Broadcast, Informed
 from neupl.crew import Crew, Outcome, attempt
 from neupl.incidents import Incidents, MapFn
-from neupl.one_thread import ONE_THREAD
+from neupl.one_thread import WORKER
 
 _work: tuple[Callable[[Any, Any], Any], Any] | None = None
 _heard: Broadcast | None = None
@@ -34,8 +34,8 @@ def process_map(
     incidents: Incidents,
 ) -> Iterator[MapFn]:
     """See `neupl.workers.Workers.map`."""
-    before = {name: os.environ.get(name) for name in ONE_THREAD}
-    os.environ.update(ONE_THREAD)
+    before = {name: os.environ.get(name) for name in WORKER}
+    os.environ.update(WORKER)
     crew = Crew(
         lambda: _ProcessWorker(function, state),
         size=lambda: num_workers,

@@ -22,7 +22,7 @@ from neupl.compiled_code import keep_compiled_code
 from neupl.crew import Crew, Outcome, attempt
 from neupl.errors import UserError
 from neupl.incidents import Incidents, MapFn
-from neupl.one_thread import ONE_THREAD
+from neupl.one_thread import WORKER
 
 # Variables that change what JAX computes; compiled programs are of a node's own processor.
 _PASSED_ON, _OWN = ("JAX_", "XLA_"), ("JAX_COMPILATION_CACHE_DIR",)
@@ -67,12 +67,12 @@ def ray_map(
             _connect(ray, address, num_workers)
             stack.callback(ray.shutdown)
         place = _Place(
-            environment=ONE_THREAD
-            | {
+            environment={
                 name: value
                 for name, value in os.environ.items()
                 if name.startswith(_PASSED_ON) and name not in _OWN
-            },
+            }
+            | WORKER,
             folder=os.getcwd(),
             path=tuple(sys.path),
         )
