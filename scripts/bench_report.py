@@ -40,6 +40,7 @@ def parse_options(
     if population is not None:
         parser.add_argument("population", type=Path, help=population)
     parser.add_argument("--quick", action="store_true", help=f"under 50 s: {quick}")
+    parser.add_argument("--note", default="", help="a remark on the circumstances, for the page")
     parser.add_argument("--seeds", type=int, default=default_seeds, help=seeds)
     parser.add_argument("--out", type=Path, help=f"folder for {name}.json and {name}.md")
     parser.add_argument(
@@ -101,17 +102,19 @@ def finish(
     title: str,
     about: str,
     packages: Sequence[str],
+    page: str | None = None,
     **more: Any,
 ) -> None:
     """Prints the report, and writes it where `--out` says.
 
     Args:
-      name: of the benchmark and its files.
+      name: of the benchmark.
       options: of `parse_options`.
       rows: lines of `row`.
       title: heading of the page.
       about: what was measured, and how.
       packages: distributions whose versions matter.
+      page: the name of its files; by default that of the benchmark.
       more: further parts of the JSON object; lists of flat mappings become tables of the page.
     """
     report = {
@@ -119,22 +122,25 @@ def finish(
         **more,
         "versions": {"python": platform.python_version(), **_versions(packages)},
         "machine": {"processor": _processor(), "cores": os.cpu_count()},
+        **({"note": options.note} if options.note else {}),
     }
+    page = page or name
     table = _table(rows, ("name", "unit", "ours", "peer_name", "peer", "ratio", "target"))
     if options.out is not None:
         options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n")
+        (options.out / f"{page}.json").write_text(json.dumps(report, indent=1) + "\n")
         versions = ", ".join(f"{package} {v}" for package, v in report["versions"].items() if v)
         command = f"python scripts/{name}.py" + (" --quick" if options.quick else "")
         machine = f"{report['machine']['cores']} cores of {report['machine']['processor']}"
         parts = [
             f"# {title}",
             f"Written by `{command} --seeds {options.seeds}` on {machine}; {versions}.",
+            *([options.note] if options.note else []),
             about.strip(),
             table,
             *(_table(part, tuple(part[0])) for part in more.values() if part),
         ]
-        (options.out / f"{name}.md").write_text("\n\n".join(parts) + "\n")
+        (options.out / f"{page}.md").write_text("\n\n".join(parts) + "\n")
     print(json.dumps(report) if options.json else table)
 
 

@@ -345,6 +345,7 @@ def main() -> None:
         title="Work that is shared out",
         about=__doc__,
         packages=("jax", "numpy", "open_spiel", "ray"),
+        page="scale",
         **tables,
     )
 

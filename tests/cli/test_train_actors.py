@@ -49,6 +49,7 @@ def test_a_killed_learner_is_resumed_by_any_number_of_workers(tmp_path):
     assert len(resumed) == 2
 
 
+@pytest.mark.slow
 def test_a_run_that_is_one_piece_says_what_can_be_shared_out(tmp_path):
     """Nothing is left behind."""
     process = start("train", *PPO, "--out", tmp_path / "run", "--workers", "2", "--json",

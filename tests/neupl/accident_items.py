@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,10 +38,17 @@ def do(folder: Path, item: Item) -> tuple[int, np.ndarray]:
         return item.number, np.array([1.0, np.nan])
     if item.accident == "always dies" or (item.accident == "dies" and attempts == 0):
         os.kill(os.getpid(), signal.SIGKILL)
+    if item.accident == "dies while it tells" and attempts == 0:
+        Connection._send = _send_a_half
     if item.accident == "hangs" and attempts == 0:
         # Longer than any test.
         time.sleep(1000)
     return item.number, np.random.default_rng(item.number).normal(size=3)
+
+
+def _send_a_half(connection: Connection, message: bytes) -> None:
+    os.write(connection.fileno(), bytes(message)[: len(message) // 2])
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Marked:

@@ -48,16 +48,17 @@ def test_every_item_is_done_once_in_one_process_and_in_two(accidents, tmp_path):
 
 
 def test_items_of_killed_and_of_hanging_workers_are_begun_again(accidents, tmp_path):
-    kinds = ["", "dies", "", "hangs", "", ""]
+    kinds = ["", "dies", "", "hangs", "", "dies while it tells", ""]
     items = [accidents.Item(kind, number) for number, kind in enumerate(kinds)]
     workers = Workers(number=2, item_limit_s=3.0)
     with workers.map(accidents.do, tmp_path) as map_fn:
         found = accidents.plain(map_fn(items))
     assert found == accidents.expected(items)
     assert accidents.attempts_of(tmp_path, 1) == accidents.attempts_of(tmp_path, 3) == 2
-    assert (workers.incidents.lost, workers.incidents.over_limit) == (1, 1)
-    assert workers.incidents.repeated == 2
-    assert "1 workers lost, 1 items over their limit" in workers.incidents.describe()
+    assert accidents.attempts_of(tmp_path, 5) == 2
+    assert (workers.incidents.lost, workers.incidents.over_limit) == (2, 1)
+    assert workers.incidents.repeated == 3
+    assert "2 workers lost, 1 items over their limit" in workers.incidents.describe()
 
 
 def test_an_item_that_always_kills_its_worker_is_blamed(accidents, tmp_path):

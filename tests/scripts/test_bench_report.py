@@ -33,7 +33,7 @@ def test_no_ratio_without_a_peer_or_over_nothing(bench_report, peer):
 
 
 def test_report_is_written_as_json_and_as_a_page(bench_report, tmp_path, capsys):
-    options = argparse.Namespace(quick=True, seeds=2, out=tmp_path / "new", json=True)
+    options = argparse.Namespace(quick=True, seeds=2, out=tmp_path / "new", json=True, note="Busy.")
     rows = [
         bench_report.row("first", 12345.678, 2.0, peer_name="p", unit="s", target=1.0, error=1e-9),
         bench_report.row("second", 0.5, None, peer_name=None, unit="s"),
@@ -49,6 +49,6 @@ def test_report_is_written_as_json_and_as_a_page(bench_report, tmp_path, capsys)
     page = (tmp_path / "new" / "bench_x.md").read_text()
     assert "| first | s | 12,346 | p | 2 | 0.000162 | 1 | 1e-09 |" in page
     assert "| second | s | 0.5 | - | - | - | - | - |" in page
-    assert "| name | bytes |" in page
+    assert "| name | bytes |" in page and "\n\nBusy.\n\nWhat." in page
     assert "bench_x.py --quick --seeds 2" in page
     assert "no-such" not in page
