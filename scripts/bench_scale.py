@@ -13,8 +13,8 @@ outlasts the loss of those who do it.
   games of either seating, 2,080 items, workers and their loading of the game included.
 - `soak_processes`, `soak_ray`: a training run of an hour whose actors are killed again and again,
   beside an undisturbed one (`soak_workers.py`).
-- `training_costs`, `solver_costs`, `cell_costs`: bytes and CPU-seconds from which `plan_scale.py`
-  makes its plans (`scale_costs.py`).
+- `costs_of_...` a preset, `solver_costs`, `cell_costs`: bytes and CPU-seconds from which
+  `plan_scale.py` makes its plans (`scale_costs.py`).
 - `faults`: what goes wrong and what comes of it, each a test (`scale_faults.py`).
 - `memory`: megabytes of a training state, parameters, optimiser, rows, payoffs and estimates, and
   the greatest resident memory of a process that trains it for two steps from episodes, by size of
@@ -292,11 +292,14 @@ PARTS = {
 }
 
 
-# Tables of their own, which `plan_scale.py` reads.
+# Parts of a table, and tables of their own, which `plan_scale.py` reads.
+TRAINING_COSTS = {
+    f"costs_of_{Path(name).name}": lambda quick, seeds, name=name: (
+        [] if quick and name != PRESETS[0] else [training_costs(name, repeats=seeds)]
+    )
+    for name in PRESETS
+}
 TABLES = {
-    "training_costs": lambda quick, seeds: [
-        training_costs(name, repeats=seeds) for name in PRESETS[: 1 if quick else None]
-    ],
     "solver_costs": lambda quick, seeds: solver_costs(quick=quick, repeats=seeds),
     "cell_costs": lambda quick, seeds: cell_costs(seeds),
     "faults": lambda quick, seeds: [] if quick else faults(),
@@ -323,18 +326,21 @@ def main() -> None:
         quick="fewer items, fewer strategies",
         seeds="repetitions",
         default_seeds=3,
-        parts=(*PARTS, *TABLES),
+        parts=tuple(PARTS | TRAINING_COSTS | TABLES),
     )
     quick, seeds = options.quick, options.seeds
     rows, tables = [], {}
-    for name in [options.only] if options.only else [*PARTS, *TABLES]:
-        make = functools.partial((PARTS | TABLES)[name], quick, seeds)
+    parts = PARTS | TRAINING_COSTS | TABLES
+    for name in [options.only] if options.only else parts:
+        make = functools.partial(parts[name], quick, seeds)
         try:
             found = kept(options.runs, f"{name}_quick" if quick else name, make)
         except UserError as error:
             print(f"without {name}: {error}", file=sys.stderr)
             continue
-        if name in TABLES:
+        if name in TRAINING_COSTS:
+            tables["training_costs"] = tables.get("training_costs", []) + found
+        elif name in TABLES:
             tables[name] = found
         else:
             rows += found
