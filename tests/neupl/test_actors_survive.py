@@ -177,8 +177,8 @@ def test_parameters_that_are_no_numbers_end_the_run_before_anything_is_learned(p
 
 
 def test_actors_beside_the_learner_reach_the_same_certificate(tmp_path):
-    """Of the preset of Kuhn poker, whose payoffs range over 4 points and whose worst seed alone comes
-    to 0.011; with staleness 0.032 was seen.
+    """Of the preset of Kuhn poker, whose payoffs range over 4 points; alone its worst seed comes to
+    0.011, and with staleness 0.032 was seen.
     """
     from games.registry import load_tree
     from neupl.population_trainer import PopulationTrainer
