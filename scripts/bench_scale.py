@@ -15,7 +15,7 @@ outlasts the loss of those who do it.
   beside an undisturbed one (`soak_workers.py`).
 - `costs_of_...` a preset, `solver_costs`, `cell_costs`: bytes and CPU-seconds from which
   `plan_scale.py` makes its plans (`scale_costs.py`).
-- `faults`: what goes wrong and what comes of it, each a test (`scale_faults.py`).
+- `faults_of_...` a file of tests: what goes wrong and what comes of it, each a test (`scale_faults.py`).
 - `memory`: megabytes of a training state, parameters, optimiser, rows, payoffs and estimates, and
   the greatest resident memory of a process that trains it for two steps from episodes, by size of
   the population.
@@ -46,7 +46,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 import bench_report
 import numpy as np
 from scale_costs import PRESETS, solver_costs, training_costs, wire_bytes
-from scale_faults import faults
+from scale_faults import FILES, faults
 from soak_workers import soak
 
 from evaluation.players import TablePlayer
@@ -302,7 +302,10 @@ TRAINING_COSTS = {
 TABLES = {
     "solver_costs": lambda quick, seeds: solver_costs(quick=quick, repeats=seeds),
     "cell_costs": lambda quick, seeds: cell_costs(seeds),
-    "faults": lambda quick, seeds: [] if quick else faults(),
+}
+FAULTS_OF = {
+    f"faults_of_{Path(file).stem}": lambda quick, seeds, file=file: [] if quick else faults(file)
+    for file in FILES
 }
 
 
@@ -326,11 +329,11 @@ def main() -> None:
         quick="fewer items, fewer strategies",
         seeds="repetitions",
         default_seeds=3,
-        parts=tuple(PARTS | TRAINING_COSTS | TABLES),
+        parts=tuple(PARTS | TRAINING_COSTS | TABLES | FAULTS_OF),
     )
     quick, seeds = options.quick, options.seeds
     rows, tables = [], {}
-    parts = PARTS | TRAINING_COSTS | TABLES
+    parts = PARTS | TRAINING_COSTS | TABLES | FAULTS_OF
     for name in [options.only] if options.only else parts:
         make = functools.partial(parts[name], quick, seeds)
         try:
@@ -338,12 +341,12 @@ def main() -> None:
         except UserError as error:
             print(f"without {name}: {error}", file=sys.stderr)
             continue
-        if name in TRAINING_COSTS:
-            tables["training_costs"] = tables.get("training_costs", []) + found
-        elif name in TABLES:
-            tables[name] = found
-        else:
+        if name in PARTS:
             rows += found
+            continue
+        table = "training_costs" if name in TRAINING_COSTS else name
+        table = "faults" if name in FAULTS_OF else table
+        tables[table] = tables.get(table, []) + found
     bench_report.finish(
         "bench_scale",
         options,

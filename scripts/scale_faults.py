@@ -50,23 +50,27 @@ FAULTS = (
 )  # fmt: skip
 
 
-def faults() -> list[dict]:
-    """Runs the tests; a line a fault.
+FILES = tuple(dict.fromkeys(fault.test.partition("::")[0] for fault in FAULTS))
+
+
+def faults(file: str) -> list[dict]:
+    """Runs the tests of a file; a line a fault.
 
     Raises:
       SystemExit: a fault has no test.
     """
+    own_faults = [fault for fault in FAULTS if fault.test.startswith(file)]
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-n", "0", "-m", "slow or not slow",
-             f"--junitxml={report}", *sorted(f"tests/{fault.test}" for fault in FAULTS)],
+             f"--junitxml={report}", *(f"tests/{fault.test}" for fault in own_faults)],
             cwd=ROOT, stdout=sys.stderr, check=False,
         )  # fmt: skip
         cases = list(ElementTree.parse(report).getroot().iter("testcase"))
     rows = []
-    for fault in FAULTS:
-        file, _, name = fault.test.partition("::")
+    for fault in own_faults:
+        name = fault.test.partition("::")[2]
         module = "tests." + file.removesuffix(".py").replace("/", ".")
         own = [
             case for case in cases if (case.get("classname"), case.get("name")) == (module, name)
