@@ -15,7 +15,8 @@ outlasts the loss of those who do it.
   beside an undisturbed one (`soak_workers.py`).
 - `costs_of_...` a preset, `solver_costs`, `cell_costs`: bytes and CPU-seconds from which
   `plan_scale.py` makes its plans (`scale_costs.py`).
-- `faults_of_...` a file of tests: what goes wrong and what comes of it, each a test (`scale_faults.py`).
+- `faults_of_...` a file of tests: what goes wrong and what comes of it, each a test
+  (`scale_faults.py`).
 - `memory`: megabytes of a training state, parameters, optimiser, rows, payoffs and estimates, and
   the greatest resident memory of a process that trains it for two steps from episodes, by size of
   the population.
