@@ -27,6 +27,7 @@ Times are wall-clock time, medians of the repetitions, where nothing is said of 
 on the machine slow whatever computes down, on both sides: CPU-seconds stand beside.
 """
 
+import contextlib
 import functools
 import json
 import os
@@ -35,7 +36,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -141,53 +142,68 @@ def tournament(quick: bool, seeds: int) -> list[dict]:
 
 
 def overhead(quick: bool, seeds: int) -> list[dict]:
-    """Ray beside processes: both are up, and take turns."""
+    """Ray beside processes: both are up, and take turns; processes alone where there is no Ray."""
+    try:
+        with RAY.map(wait, None) as map_fn:
+            list(map_fn([0.0]))
+        kinds = (RAY, PROCESSES)
+    except UserError as error:
+        print(f"without Ray: {error}", file=sys.stderr)
+        kinds = (PROCESSES,)
     num_items = 4 if quick else 20
-    kinds = (
+    rows = []
+    for name, function, items in (
         ("one_second_items", wait, [1.0] * num_items),
         ("one_cpu_second_items", burn, [1.0] * (num_items // 2)),
         ("empty_items", wait, [0.0] * 400),
-    )
-    rows = []
-    for name, function, items in kinds:
-        seconds: dict[Workers, list[float]] = {RAY: [], PROCESSES: []}
-        driver: dict[Workers, list[float]] = {RAY: [], PROCESSES: []}
-        with RAY.map(function, None) as ray_fn, PROCESSES.map(function, None) as process_fn:
-            maps = {RAY: ray_fn, PROCESSES: process_fn}
-            for map_fn in maps.values():
-                list(map_fn([0.1] * 4))
-            for _ in range(seeds):
-                for who, map_fn in maps.items():
-                    start, own = time.perf_counter(), time.process_time()
-                    done = len(list(map_fn(items)))
-                    seconds[who].append(time.perf_counter() - start)
-                    driver[who].append(time.process_time() - own)
-                    if done != len(items):
-                        raise SystemExit(f"{done} results of {len(items)} items")
-        pairs = zip(seconds[RAY], seconds[PROCESSES], strict=True)
-        ratio = statistics.median(theirs / ours for ours, theirs in pairs)
-        wall, own = (
-            [statistics.median(spent[who]) for who in (RAY, PROCESSES)]
-            for spent in (seconds, driver)
-        )
+    ):
+        wall, driver = in_turns(kinds, function, items, repeats=seeds)
+        ours, peer = [statistics.median(spent) for spent in wall], None
+        own, peer_own = [statistics.median(spent) for spent in driver], None
+        if len(kinds) == 2:
+            (ours, peer), (own, peer_own) = ours, own
+        else:
+            (ours,), (own,) = ours, own
+        peer_name = "processes" if peer is not None else None
         each = 1e3 / len(items)
         if name == "empty_items":
-            rows += [
-                bench_report.row(
-                    label, spent[0] * each, spent[1] * each, peer_name="processes", unit=unit
+            for label, spent, theirs, unit in (
+                ("item_round_trip", ours, peer, "ms per item"),
+                ("item_in_the_driver", own, peer_own, "CPU ms per item"),
+            ):
+                theirs = None if theirs is None else theirs * each
+                rows.append(
+                    bench_report.row(label, spent * each, theirs, peer_name=peer_name, unit=unit)
                 )
-                for label, spent, unit in (
-                    ("item_round_trip", wall, "ms per item"),
-                    ("item_in_the_driver", own, "CPU ms per item"),
-                )
-            ]
             continue
         line = bench_report.row(
-            name, wall[0], wall[1], peer_name="processes", unit="s",
-            ours_driver_cpu_s=own[0], peer_driver_cpu_s=own[1], ideal=len(items) / 2,
+            name, ours, peer, peer_name=peer_name, unit="s", target=RAY_TARGET,
+            ours_driver_cpu_s=own, peer_driver_cpu_s=peer_own, ideal=len(items) / 2,
         )  # fmt: skip
-        rows.append({**line, "ratio": ratio, "target": RAY_TARGET})
+        if peer is not None:
+            line["ratio"] = statistics.median(b / a for a, b in zip(*wall, strict=True))
+        rows.append(line)
     return rows
+
+
+def in_turns(
+    kinds: Sequence[Workers], function: Callable[[Any, Any], Any], items: list, *, repeats: int
+) -> tuple[list[list[float]], list[list[float]]]:
+    """Wall-clock seconds of the items and CPU-seconds of this process, `[kind][repeat]`."""
+    wall, driver = [[] for _ in kinds], [[] for _ in kinds]
+    with contextlib.ExitStack() as stack:
+        maps = [stack.enter_context(who.map(function, None)) for who in kinds]
+        for map_fn in maps:
+            list(map_fn([0.1] * 4))
+        for _ in range(repeats):
+            for map_fn, seconds, own_seconds in zip(maps, wall, driver, strict=True):
+                start, own = time.perf_counter(), time.process_time()
+                done = len(list(map_fn(items)))
+                seconds.append(time.perf_counter() - start)
+                own_seconds.append(time.process_time() - own)
+                if done != len(items):
+                    raise SystemExit(f"{done} results of {len(items)} items")
+    return wall, driver
 
 
 def burn(state: None, seconds: float) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import command_environment
-from tests.neupl.ppo_run import PATIENCE_S, PPO, arrays_of, wait_for_step
+from tests.neupl.ppo_run import PATIENCE_S, arrays_of, ppo_run, wait_for_step
 
 
 def start(*arguments: str | Path) -> subprocess.Popen[str]:
@@ -32,8 +32,8 @@ def run(*arguments: str | Path) -> dict:
 @pytest.mark.slow
 def test_a_killed_learner_is_resumed_by_any_number_of_workers(tmp_path):
     whole, path = tmp_path / "whole", tmp_path / "killed"
-    expected = run("train", *PPO, "--out", whole, "--workers", "1")
-    learner = start("train", *PPO, "--out", path, "--workers", "2")
+    expected = run("train", *ppo_run(60), "--out", whole, "--workers", "1")
+    learner = start("train", *ppo_run(60), "--out", path, "--workers", "2")
     for step, workers in ((2, "3"), (30, "1")):
         wait_for_step(learner, path, step)
         learner.send_signal(signal.SIGKILL)
@@ -52,7 +52,7 @@ def test_a_killed_learner_is_resumed_by_any_number_of_workers(tmp_path):
 @pytest.mark.slow
 def test_a_run_that_is_one_piece_says_what_can_be_shared_out(tmp_path):
     """Nothing is left behind."""
-    process = start("train", *PPO, "--out", tmp_path / "run", "--workers", "2", "--json",
+    process = start("train", *ppo_run(2), "--out", tmp_path / "run", "--workers", "2", "--json",
                     "--set", "learner.blocks=1")  # fmt: skip
     output, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 2 and not (tmp_path / "run").exists()

@@ -6,19 +6,21 @@ from pathlib import Path
 
 from safetensors.numpy import load_file
 
-PPO_STEPS = 400
 PPO_SETTINGS = (
     "learner.kind=ppo", "learner.episodes=256", "learner.minibatch=512", "learner.blocks=4",
     "evaluation.episodes=128", "evaluation.final_episodes=2000", "population.size=3",
     "network.hidden_sizes=[8]", "network.embedding_size=4", "network.critic_hidden_size=4",
     "training.evaluate_every=2", "training.max_steps_per_row=2",
-    "training.checkpoint_every_s=0", f"training.steps={PPO_STEPS}",
+    "training.checkpoint_every_s=0",
 )  # fmt: skip
-PPO = (
-    *("--game", "kuhn_poker", "--quiet", "--json"),
-    *(part for setting in PPO_SETTINGS for part in ("--set", setting)),
-)
 PATIENCE_S = 600
+
+
+def ppo_run(steps: int) -> tuple[str, ...]:
+    """Options of the run."""
+    settings = (*PPO_SETTINGS, f"training.steps={steps}")
+    options = (part for setting in settings for part in ("--set", setting))
+    return ("--game", "kuhn_poker", "--quiet", "--json", *options)
 
 
 def arrays_of(path: Path) -> dict[str, bytes]:
