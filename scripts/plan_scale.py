@@ -1,11 +1,12 @@
 """Plans training and payoff tensors on clusters, from the measured costs of `bench_scale.py`.
 
-The model of a training step: `blocks` blocks of `episodes / blocks` episodes are handed to actors,
-one per core; a block takes `block_s + episode_s * episodes / blocks`. The learner's machine sends
-the parameters to every node once, hands out and collects items one after the other, receives the
-episodes, joins them and updates; now and then it evaluates. In turns these times add up; beside
-each other the longer of the actors' and the learner's counts. The number of blocks is the divisor
-of the batch that makes the step shortest. Whoever takes longest is the limit.
+The model of a training step: `blocks` blocks of `episodes / blocks` episodes are handed to
+actors, one per core; a block takes `block_s + episode_s * episodes / blocks`. The learner's
+machine sends the parameters to every node that plays once, hands out and collects items one after
+the other, receives the episodes, joins them and updates; now and then it evaluates. In turns
+these times add up; beside each other the longer of the actors' and the learner's counts. The
+number of blocks is the divisor of the batch that makes the step shortest. Whoever takes longest
+is the limit.
 
 The network is taken as given: bytes per second into and out of the learner's machine.
 """
@@ -18,8 +19,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from neupl.config import Config
+from neupl.config_io import load_config
+
 RESULTS = Path(__file__).parents[1] / "docs" / "results" / "scale.json"
+CONFIGS = Path(__file__).parents[1] / "configs"
 NODES = (1, 10, 100, 1000)
+STUDY = "leduc_poker_ppo"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +99,9 @@ def plan_step(costs: Mapping[str, Any], cluster: Cluster) -> Step:
 
     def with_blocks(blocks: int) -> Step:
         rounds = -(-blocks // cluster.workers)
-        sent = cluster.nodes * costs["broadcast_bytes"] + episodes * costs["episode_bytes"]
+        # Nobody is started who would find nothing to do.
+        used = min(cluster.nodes, blocks)
+        sent = used * costs["broadcast_bytes"] + episodes * costs["episode_bytes"]
         return Step(
             blocks=blocks,
             actors=rounds * (costs["block_s"] + costs["episode_s"] * episodes / blocks),
@@ -119,6 +127,16 @@ def plan_payoffs(costs: Mapping[str, Any], strategies: int, cluster: Cluster) ->
     }
     limit = max(parts, key=parts.__getitem__)
     return parts[limit], limit
+
+
+def plan_study(costs: Mapping[str, Any], state_mb: float, cluster: Cluster) -> tuple[float, float]:
+    """Runs of a preset that a study finishes in an hour, one a core, without their certificates;
+    and megabytes a second that all of them write as checkpoints.
+    """
+    config = load_config(Config, CONFIGS / f"{costs['run']}.yaml")
+    run_s = config.training.steps * step_alone(costs)
+    writes = state_mb * cluster.workers / config.training.checkpoint_every_s
+    return cluster.workers * 3600 / run_s, writes
 
 
 def solver_seconds(costs: Sequence[Mapping[str, Any]], strategies: int) -> float:
@@ -174,6 +192,19 @@ def tables(results: Mapping[str, Any], *, cores: int, bytes_per_s: float) -> str
                 f"| {strategies:,} | {cells:,} | {nodes:,} | {seconds:,.1f} | {limit} "
                 f"| {solve_s:,.3g} |"
             )
+    lines += [
+        "",
+        "| study of | nodes | runs at a time | runs an hour | checkpoints MB a second |",
+        "|" + " --- |" * 5,
+    ]
+    sizes = {line["name"]: line["ours"] for line in results["rows"] if "state" in line["unit"]}
+    [costs] = [line for line in results["training_costs"] if line["run"] == STUDY]
+    state_mb = sizes[f"memory_{costs['strategies']}_strategies"]
+    for nodes in NODES:
+        runs, writes = plan_study(costs, state_mb, cluster(nodes))
+        lines.append(
+            f"| {STUDY} | {nodes:,} | {cluster(nodes).workers:,} | {runs:,.0f} | {writes:,.1f} |"
+        )
     return "\n".join(lines)
 
 

@@ -40,9 +40,11 @@ def test_a_step_is_planned_as_by_hand(plan_scale):
     assert plan_scale.step_alone(COSTS) == 1.0 + 2.0 * 4 + 3.0 + 2.0
 
 
-def test_more_nodes_than_blocks_can_use_cost_the_network(plan_scale):
-    slow = plan_scale.Cluster(nodes=100, cores=1, bytes_per_s=100.0, item_s=0.1)
-    assert plan_scale.plan_step(COSTS, slow).limit == "network"
+def test_a_slow_network_asks_for_few_nodes(plan_scale):
+    """One node is sent 100 bytes, and sends 200."""
+    slow = plan_scale.Cluster(nodes=100, cores=1, bytes_per_s=10.0, item_s=0.1)
+    step = plan_scale.plan_step(COSTS, slow)
+    assert (step.blocks, step.network, step.limit) == (1, 30.0, "network")
 
 
 def test_payoffs_are_planned_as_by_hand(plan_scale):
