@@ -160,6 +160,24 @@ def tables(results: Mapping[str, Any], *, cores: int, bytes_per_s: float) -> str
         return Cluster(nodes=nodes, cores=cores, bytes_per_s=bytes_per_s, item_s=item_s)
 
     lines = [
+        "| run | strategies | episodes | broadcast kB | episode bytes | block ms | episode ms "
+        "| join ms | update ms | evaluation ms |",
+        "|" + " --- |" * 10,
+    ]
+    for costs in results["training_costs"]:
+        parts = ("block", "episode", "join", "update", "evaluate")
+        each = " | ".join(f"{1e3 * costs[f'{part}_s']:,.4g}" for part in parts)
+        lines.append(
+            f"| {costs['run']} | {costs['strategies']} | {costs['episodes']:,} "
+            f"| {costs['broadcast_bytes'] / 1e3:,.0f} | {costs['episode_bytes']:,.0f} | {each} |"
+        )
+    [cell] = results["cell_costs"]
+    lines += [
+        "",
+        f"A payoff cell, {cell['cell']}, is {cell['cell_bytes']:,} bytes and "
+        f"{1e3 * cell['cell_s']:.1f} ms; an item costs the process that hands out "
+        f"{1e3 * item_s:.2f} ms.",
+        "",
         "| run | nodes | blocks | actors ms | items ms | network ms | learner ms | evaluation ms | "
         "in turns ms | faster | beside ms | faster | limit |",
         "|" + " --- |" * 13,
@@ -176,7 +194,6 @@ def tables(results: Mapping[str, Any], *, cores: int, bytes_per_s: float) -> str
                 f"| {1e3 * step.in_turns:,.0f} | {alone / step.in_turns:.1f} "
                 f"| {1e3 * step.beside:,.0f} | {alone / step.beside:.1f} | {step.limit} |"
             )
-    [cell] = results["cell_costs"]
     lines += [
         "",
         "| strategies | cells | nodes | payoffs s | limit | meta-solver s |",
@@ -197,7 +214,9 @@ def tables(results: Mapping[str, Any], *, cores: int, bytes_per_s: float) -> str
         "| study of | nodes | runs at a time | runs an hour | checkpoints MB a second |",
         "|" + " --- |" * 5,
     ]
-    sizes = {line["name"]: line["ours"] for line in results["rows"] if "state" in line["unit"]}
+    sizes = {
+        line["name"]: line["ours"] for line in results["rows"] if line["name"].startswith("memory_")
+    }
     [costs] = [line for line in results["training_costs"] if line["run"] == STUDY]
     state_mb = sizes[f"memory_{costs['strategies']}_strategies"]
     for nodes in NODES:
