@@ -158,29 +158,23 @@ def overhead(quick: bool, seeds: int) -> list[dict]:
         ("empty_items", wait, [0.0] * 400),
     ):
         wall, driver = in_turns(kinds, function, items, repeats=seeds)
-        ours, peer = [statistics.median(spent) for spent in wall], None
-        own, peer_own = [statistics.median(spent) for spent in driver], None
-        if len(kinds) == 2:
-            (ours, peer), (own, peer_own) = ours, own
-        else:
-            (ours,), (own,) = ours, own
-        peer_name = "processes" if peer is not None else None
-        each = 1e3 / len(items)
+        # Of processes alone there is no peer.
+        ours, peer, *_ = (*map(statistics.median, wall), None)
+        own, peer_own, *_ = (*map(statistics.median, driver), None)
+        peer_name = "processes" if len(kinds) == 2 else None
         if name == "empty_items":
             for label, spent, theirs, unit in (
                 ("item_round_trip", ours, peer, "ms per item"),
                 ("item_in_the_driver", own, peer_own, "CPU ms per item"),
             ):
-                theirs = None if theirs is None else theirs * each
-                rows.append(
-                    bench_report.row(label, spent * each, theirs, peer_name=peer_name, unit=unit)
-                )
+                pair = [each and 1e3 * each / len(items) for each in (spent, theirs)]
+                rows.append(bench_report.row(label, *pair, peer_name=peer_name, unit=unit))
             continue
         line = bench_report.row(
             name, ours, peer, peer_name=peer_name, unit="s", target=RAY_TARGET,
             ours_driver_cpu_s=own, peer_driver_cpu_s=peer_own, ideal=len(items) / 2,
         )  # fmt: skip
-        if peer is not None:
+        if len(kinds) == 2:
             line["ratio"] = statistics.median(b / a for a, b in zip(*wall, strict=True))
         rows.append(line)
     return rows

@@ -138,13 +138,13 @@ def soak(name: str, workers: Workers, *, quick: bool, seed: int = 0) -> dict[str
         disturbed = Disturbed(
             learner.collect, steps=steps, seconds=seconds, every_s=every_s, seed=seed
         )
-        before = resource.getrusage(resource.RUSAGE_SELF)
+        before, began = resource.getrusage(resource.RUSAGE_SELF), time.monotonic()
         found = train(
             dataclasses.replace(problem, learner=learner._replace(collect=disturbed)),
             start,
             on_evaluation=lambda state, *_: sizes.append(int(state.num_admitted)),
         )
-        used = resource.getrusage(resource.RUSAGE_SELF)
+        used, elapsed_s = resource.getrusage(resource.RUSAGE_SELF), time.monotonic() - began
         actors_bytes = [resident_bytes(pid) for pid in actors_below(os.getpid())]
     end_bytes = resident_bytes(os.getpid())
     expected, arrays = to_arrays(undisturbed), to_arrays(found)
@@ -159,7 +159,7 @@ def soak(name: str, workers: Workers, *, quick: bool, seed: int = 0) -> dict[str
         nash_conv(config, undisturbed),
         peer_name="undisturbed",
         unit="NashConv",
-        seconds=seconds,
+        seconds=elapsed_s,
         steps=steps,
         strategies_from=sizes[0],
         strategies_to=sizes[-1],
