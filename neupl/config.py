@@ -276,6 +276,10 @@ class TrainingConfig:
     critic goes on learning, and answers to mixtures (`graph.simplex_share`; exact learner, gated
     admission only).
     """
+    keep: Literal["best", "newest"] = "best"
+    """Which population is exported: the `best`, of least NashConv as far as the run knows, or the
+    `newest` as it is, which may lose more.
+    """
     checkpoint_every_s: float = 20.0
     """Seconds between checkpoints."""
 
@@ -356,6 +360,8 @@ class Config:
             "none unless network.kind is conditional, learner.kind ppo, evaluation.payoffs sampled "
             "or learned, and graph.kind not jpsro",
         )
+        keep, joint = self.training.keep, self.graph.kind == "jpsro"
+        _require(keep == "best" or not joint, "training.keep", keep, "best with graph.kind=jpsro")
         settle = self.training.settle
         _require(0 <= settle < 1, "training.settle", settle, "in [0, 1)")
         _require(bool(self.network.hidden_sizes), "network.hidden_sizes", (), "at least one layer")
