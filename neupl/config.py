@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from neupl.jpsro_config import JPSROConfig
 from neupl.learner_config import LearnerConfig
 
 
@@ -165,85 +166,6 @@ class EvaluationConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class JPSROConfig:
-    """Runs of `graph.kind=jpsro`: strategies grow by responses to a joint meta-strategy."""
-
-    concept: Literal["cce", "ce"] = "cce"
-    """Which deviations are responded to: `cce`: one before the draw, a response per seat; `ce`: one
-    after each recommendation, of which the response that gains most joins.
-    """
-    form: Literal["distil", "direct"] = "distil"
-    """How a response becomes a strategy of the conditional network: `distil`: the response head
-    teaches an embedding; `direct`: it is trained as a row of its own, conditioned on index and
-    mixture, and that row is the strategy. A network per strategy (`network.kind`) has nothing to
-    distil either.
-    """
-    coplayers: Literal["joint", "product"] = "joint"
-    """What responses respond to: the `joint`, correlated as it is, or the `product` of its
-    marginals, as methods for two players do; for more of them that is another object.
-    """
-    judge: str = "mwcce"
-    """Meta-solver of a second joint that is measured after every iteration; of the two the
-    better one is kept, and named. `none`: the meta-strategy alone.
-    """
-    tolerance: float = 5e-4
-    """Gaps below this share of the payoff range are none: of such joints the one of greatest
-    welfare is kept, and responses look for something new (`novelty`). 0.002 where
-    `learner.kind` is `ppo`.
-    """
-    fit: float = 3e-4
-    """An iteration is over when its responses diverge by no more than this from the regularised
-    greedy policy of their own action values, and the new strategies from the responses, in nats at
-    an information state. For responses from episodes `shortfall` says when.
-    """
-    shortfall: float = 0.1
-    """PPO: an iteration may end when neither responses nor the new strategies miss more than this
-    share of what an exact best response would gain, or more than `tolerance`. With sampled payoffs:
-    when the new strategies are shown to miss no more of what the responses gain; that these have
-    learned enough, `evaluation.window` says.
-    """
-    warmth: float = 0.0
-    """Entropy regularisation of a response when its iteration begins, on top of `temperature`, as a
-    fraction of the payoff range per nat; nothing of it is left after half of
-    `training.max_steps_per_row`. Episodes show what an action is worth only where it is tried.
-    0.02 where `learner.kind` is `ppo`.
-    """
-    drift: float = 1e-3
-    """Largest change of a payoff between earlier strategies, as a share of the payoff range, with
-    which an iteration may end; they are rehearsed until then. With sampled payoffs, the largest
-    that is more than noise. 0.005 where `learner.kind` is `ppo`.
-    """
-    repeat: float = 0.02
-    """A response is a repeat of a strategy when no sequence of its own actions differs by more in
-    probability; it then refines that strategy instead of becoming a new one. With sampled payoffs
-    sequences are compared that episodes came by.
-    """
-    ties: Literal["even", "lowest"] = "even"
-    """What responses do where nothing tells actions apart, also where the co-players never let the
-    seat arrive: all of them with the same probability, or the one of lowest number.
-    """
-    novelty: Literal["equilibrium", "always", "never"] = "equilibrium"
-    """When responses break ties at random instead: in `equilibrium` (no seat gains, or the last
-    iteration brought nothing new), where they also respond to the joint of `judge`; `always`;
-    `never`.
-    """
-    magnet: float = 5.0
-    """How strongly responses are drawn to the lowest actions (logit between neighbours), or to
-    those of a random policy (standard deviation of its logits). Logits count in temperatures: where
-    `ties` is `lowest` and there are many actions, the last of them must be worth `magnet` times
-    their number times the temperature more than the first.
-    """
-    break_ties: float = 0.0
-    """PPO: what strategies are taught is the response times the policy that breaks ties to this
-    power. Responses from episodes hardly feel it where actions are worth the same, and stay mixed.
-    """
-    rehearsed: int = 8
-    """Earlier strategies per seat that a gradient step rehearses; they stand for all."""
-    hold_weight: float = 1.0
-    """Weight of each earlier strategy beside the new one; 0 lets them drift."""
-
-
-@dataclasses.dataclass(frozen=True)
 class TrainingConfig:
     """The population loop."""
 
@@ -263,6 +185,10 @@ class TrainingConfig:
     """
     max_steps_per_row: int = 60
     """Steps after which the next strategy is admitted whether or not the gate is met. PPO: 20."""
+    steps_of_first_rows: tuple[int, ...] = ()
+    """The same for the first responses one by one, before `max_steps_per_row` holds: those that
+    meet one opponent may need fewer steps than those that meet several.
+    """
     rehearse: bool = True
     """While the population grows, train the strategies admitted before as well; else they are held
     in place while a new one responds to them, as in PSRO (gated admission only). PPO: false.
@@ -303,7 +229,7 @@ class Config:
     learner: LearnerConfig = LearnerConfig()  # noqa: RUF009 - it is frozen too
     evaluation: EvaluationConfig = EvaluationConfig()
     training: TrainingConfig = TrainingConfig()
-    jpsro: JPSROConfig = JPSROConfig()
+    jpsro: JPSROConfig = JPSROConfig()  # noqa: RUF009
 
     @staticmethod
     def defaults(given: Mapping[str, Any]) -> "Config":
@@ -360,8 +286,12 @@ class Config:
             "none unless network.kind is conditional, learner.kind ppo, evaluation.payoffs sampled "
             "or learned, and graph.kind not jpsro",
         )
-        keep, joint = self.training.keep, self.graph.kind == "jpsro"
-        _require(keep == "best" or not joint, "training.keep", keep, "best with graph.kind=jpsro")
+        for key, usual in (("keep", "best"), ("steps_of_first_rows", ())):
+            value, joint = getattr(self.training, key), self.graph.kind == "jpsro"
+            allowed = f"{usual!r} with graph.kind=jpsro"
+            _require(value == usual or not joint, f"training.{key}", value, allowed)
+        first = self.training.steps_of_first_rows
+        _require(min(first, default=1) >= 1, "training.steps_of_first_rows", first, "all positive")
         settle = self.training.settle
         _require(0 <= settle < 1, "training.settle", settle, "in [0, 1)")
         _require(bool(self.network.hidden_sizes), "network.hidden_sizes", (), "at least one layer")
@@ -376,6 +306,7 @@ class Config:
             ("learner.epochs", self.learner.epochs),
             ("learner.minibatch", self.learner.minibatch),
             ("learner.replay", self.learner.replay),
+            ("learner.samples", self.learner.samples),
             ("training.steps", self.training.steps),
             ("training.evaluate_every", self.training.evaluate_every),
             ("training.max_steps_per_row", self.training.max_steps_per_row),

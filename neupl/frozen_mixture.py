@@ -47,7 +47,9 @@ def frozen_mixture(
     parts = {
         "population": population,
         "network": make_network(
-            network, population.distribution.num_outputs(population.num_actions)
+            network,
+            population.distribution.num_outputs(population.num_actions),
+            continuous=population.continuous,
         ),
         "rows": Rows(jnp.asarray(joint, jnp.float32), jnp.asarray(first_equal_row(joint))),
         "cumulative": _cumulative(population.meta_strategy),

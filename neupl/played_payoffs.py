@@ -59,7 +59,7 @@ def played_payoffs(
     game = load_simulator(population.game)
     outputs = population.distribution.num_outputs(population.num_actions)
     sink = None if population.sink == "none" else functools.partial(strategy_zero, population)
-    network = make_network(population.network, outputs)
+    network = make_network(population.network, outputs, continuous=population.continuous)
     play = make_actor_play(game, PopulationActor(game.info, network, num_tables=1, sink=sink))
     joint = np.asarray(population.joint)
     rows = Rows(jnp.asarray(joint, jnp.float32), jnp.asarray(first_equal_row(joint)))

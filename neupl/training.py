@@ -378,8 +378,11 @@ def admit(problem: Problem, state: TrainingState, evaluation: Evaluation) -> Tra
 
 def turn_is_over(problem: Problem, state: TrainingState, evaluation: Evaluation) -> bool:
     """Whether the strategies in training have had their time: they are ready, or overdue."""
+    settings, response = problem.config.training, int(state.response_number.max())
     waited = int(state.learner.step) - int(state.admitted_step)
-    return evaluation.ready or waited >= problem.config.training.max_steps_per_row
+    first = (0, *settings.steps_of_first_rows)
+    most = first[response] if response < len(first) else settings.max_steps_per_row
+    return evaluation.ready or waited >= most
 
 
 def _settle(state: TrainingState, *, answering: bool) -> TrainingState:
@@ -423,7 +426,7 @@ def _explain_wait(problem: Problem, state: TrainingState, evaluation: Evaluation
     log.warning(
         "step %d: admitting a strategy after %d steps although one could still gain %.3g %s%s",
         int(state.learner.step),
-        problem.config.training.max_steps_per_row,
+        int(state.learner.step) - int(state.admitted_step),
         evaluation.left,
         problem.evaluator.unit,
         "; all strategies play alike: the network ignores its conditioning (try a larger "
