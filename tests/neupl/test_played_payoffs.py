@@ -44,13 +44,9 @@ def test_played_payoffs_are_those_of_the_policies(population):
     to a tenth.
     """
     tree, mask = load_tree(GAME, cache=False), np.ones((1, 3), bool)
+    own = [tree.observation[tree.infoset_player == seat] for seat in (0, 1)]
     first, second = (
-        np.array(
-            population.probabilities(seat, tree.observation[tree.infoset_player == seat], mask)[
-                :, 0
-            ]
-        )
-        for seat in (0, 1)
+        np.array(population.probabilities(seat, seen, mask)[:, 0]) for seat, seen in enumerate(own)
     )
     first[0] = second[0] = 1 / 3
     wins = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]])
