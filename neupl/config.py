@@ -209,6 +209,11 @@ class TrainingConfig:
     checkpoint_every_s: float = 20.0
     """Seconds between checkpoints."""
 
+    def most_steps(self, response: int) -> int:
+        """Steps after which response number `response`, from 1 on, has had its time."""
+        steps = (0, *self.steps_of_first_rows)
+        return steps[response] if response < len(steps) else self.max_steps_per_row
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:

@@ -378,10 +378,8 @@ def admit(problem: Problem, state: TrainingState, evaluation: Evaluation) -> Tra
 
 def turn_is_over(problem: Problem, state: TrainingState, evaluation: Evaluation) -> bool:
     """Whether the strategies in training have had their time: they are ready, or overdue."""
-    settings, response = problem.config.training, int(state.response_number.max())
     waited = int(state.learner.step) - int(state.admitted_step)
-    first = (0, *settings.steps_of_first_rows)
-    most = first[response] if response < len(first) else settings.max_steps_per_row
+    most = problem.config.training.most_steps(int(state.response_number.max()))
     return evaluation.ready or waited >= most
 
 

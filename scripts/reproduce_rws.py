@@ -54,7 +54,7 @@ def train(runs: Path, *, settings: tuple[str, ...], seed: int, limit_s: float | 
       CommandFailed: the command ended with an error.
     """
     run = runs / NAME
-    if (run / "certificate.json").exists():
+    if (run / "certificate.json").exists() or (limit_s == 0 and run.exists()):
         return run
     arguments = ["resume", NAME]
     if not run.exists():
@@ -194,7 +194,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the run (0)")
     parser.add_argument("--episodes", type=int, help="of each pair (2000; quick: 20)")
     parser.add_argument(
-        "--hours", type=float, help="train for so long, and measure what there is by then"
+        "--hours", type=float, help="train for so long (0: not at all), and measure what is there"
     )
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results", help="report folder")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -208,6 +208,8 @@ def parse_options() -> argparse.Namespace:
         parser.error(f"--episodes is {options.episodes}, expected at least 2")
     if options.hours is not None and not options.hours >= 0:
         parser.error(f"--hours is {options.hours}, expected at least 0")
+    if options.hours == 0 and not (options.runs and (options.runs / NAME).exists()):
+        parser.error("--hours 0 measures a run that is there: name its folder's with --runs")
     options.seeds = options.jobs = 1
     return options
 

@@ -1,28 +1,16 @@
 """Which population of a run is kept, by figures worked out by hand."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
-from neupl.config import Config
+from neupl.config import TrainingConfig
 from neupl.evaluation import Evaluation
-from neupl.training import Problem, keep_best, turn_is_over
+from neupl.training import keep_best
 from neupl.training_state import Snapshot, TrainingState
 from neupl.types import LearnerState
 
 OLD, NEW = "old parameters", "new parameters"
 ZERO = np.zeros((2, 2, 2))
-
-
-def made(*, joint, best):
-    """A population of two after its first response has had two steps."""
-    return TrainingState(
-        learner=LearnerState(NEW, None, np.int32(2)), teacher=None, joint=joint,
-        response_number=np.array([0, 1]), respond=np.array([0, 1]), hold=np.zeros(2),
-        num_admitted=np.int64(2), admitted_step=np.int64(0), payoffs=ZERO, estimates=None,
-        best=best,
-    )  # fmt: skip
 
 
 def after_evaluation(gain, *, exact, same_rows, error=0.0, newest=False):
@@ -35,7 +23,12 @@ def after_evaluation(gain, *, exact, same_rows, error=0.0, newest=False):
         running_payoffs=ZERO, running_errors=ZERO, episodes=np.int64(0), num_admitted=np.int64(2),
         step=np.int64(1),
     )  # fmt: skip
-    state = made(joint=joint, best=best)
+    state = TrainingState(
+        learner=LearnerState(NEW, None, np.int32(2)), teacher=None, joint=joint,
+        response_number=np.array([0, 1]), respond=np.array([0, 1]), hold=np.zeros(2),
+        num_admitted=np.int64(2), admitted_step=np.int64(0), payoffs=ZERO, estimates=None,
+        best=best,
+    )  # fmt: skip
     evaluation = Evaluation(
         payoffs=ZERO, meta_strategy=ZERO[0], gains=np.full(2, gain / 2), member_distance=0.0,
         gains_error=error, payoff_errors=ZERO,
@@ -63,16 +56,6 @@ def test_newest_is_kept_whatever_it_gains_where_it_is_asked_for():
     assert after_evaluation(9.0, exact=True, same_rows=False, newest=True) == NEW
 
 
-@pytest.mark.parametrize(("first", "over"), [((), True), ((3,), False), ((2,), True)])
-def test_first_rows_have_a_time_of_their_own(first, over):
-    training = dataclasses.replace(
-        Config().training, max_steps_per_row=1, steps_of_first_rows=first
-    )
-    problem = Problem(
-        info=None, config=dataclasses.replace(Config(), training=training), learner=None,
-        evaluator=None, solver=None, tables=None,
-    )  # fmt: skip
-    evaluation = Evaluation(
-        payoffs=ZERO, meta_strategy=ZERO[0], gains=np.zeros(2), member_distance=0.0
-    )
-    assert turn_is_over(problem, made(joint=ZERO, best=None), evaluation) == over
+def test_first_rows_have_a_time_of_their_own():
+    training = TrainingConfig(max_steps_per_row=7, steps_of_first_rows=(3, 5))
+    assert [training.most_steps(response) for response in (1, 2, 3, 9)] == [3, 5, 7, 7]

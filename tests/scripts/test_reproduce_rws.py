@@ -70,9 +70,9 @@ def test_cpu_seconds_are_those_of_all_sessions(script):
 
 
 def test_bad_options_are_one_clear_error(tmp_path):
-    done = reproduce("--episodes", "1", "--out", tmp_path)
+    done = reproduce("--hours", "0", "--out", tmp_path)
     assert done.returncode == 2
-    assert "--episodes is 1, expected at least 2" in done.stderr
+    assert "--hours 0 measures a run that is there" in done.stderr
     assert not list(tmp_path.iterdir())
 
 
