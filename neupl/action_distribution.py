@@ -40,6 +40,9 @@ _LOG_ROOT_TAU = 0.5 * float(np.log(2 * np.pi))
 class Categorical:
     """Action ids, of which some are legal."""
 
+    # How many of its parameters' parts move on their own; see `parts`.
+    num_parts = 1
+
     def num_outputs(self, num_actions: int) -> int:
         """Numbers that a network gives for a decision."""
         return num_actions
@@ -102,6 +105,12 @@ class Categorical:
         probabilities = self.played(one, legal)
         return jnp.sum(jnp.where(legal, probabilities * (one - other), 0.0), axis=1)
 
+    def parts(
+        self, new: Float[Array, "N A"], old: Float[Array, "N A"]
+    ) -> tuple[Float[Array, "N A"], ...]:
+        """`old` with one part after the other as in `new`: there is one alone."""
+        return (new,)
+
     def distance(
         self, one: Float[np.ndarray, "N A"], other: Float[np.ndarray, "N A"]
     ) -> Float[np.ndarray, "N"]:
@@ -111,6 +120,8 @@ class Categorical:
 
 class Gaussian:
     """Vectors of `A` numbers, all of them legal: means in (-1, 1), then log standard deviations."""
+
+    num_parts = 2
 
     def num_outputs(self, num_actions: int) -> int:
         """Numbers that a network gives for a decision."""
@@ -182,6 +193,14 @@ class Gaussian:
         narrower = jnp.exp(2 * (log_std - other_log_std))
         apart = ((mean - other_mean) * jnp.exp(-other_log_std)) ** 2
         return jnp.sum(other_log_std - log_std + 0.5 * (narrower + apart - 1), axis=-1)
+
+    def parts(
+        self, new: Float[Array, "N D"], old: Float[Array, "N D"]
+    ) -> tuple[Float[Array, "N D"], ...]:
+        """`old` with the means of `new`, and with its standard deviations."""
+        (mean, log_std), (old_mean, old_log_std) = (jnp.split(x, 2, axis=-1) for x in (new, old))
+        moved = ((mean, old_log_std), (old_mean, log_std))
+        return tuple(jnp.concatenate(part, axis=-1) for part in moved)
 
     def distance(
         self, one: Float[np.ndarray, "N D"], other: Float[np.ndarray, "N D"]

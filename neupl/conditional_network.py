@@ -31,6 +31,8 @@ class ConditionalNetwork(nn.Module):
         features, which it leaves alone.
       action_values: whether the critic tells the value of every action, `[..., A]`, instead of one
         value; it reads the policy's features then, and shapes them.
+      told_action: whether the critic is told an action and tells its value instead; it reads what
+        one of action values does.
       critic_observes: whether a critic that reads the policy's features reads the observation too.
       normalise: whether observations are shifted and scaled by statistics that are kept among the
         variables (`neupl.observation_statistics`).
@@ -43,6 +45,7 @@ class ConditionalNetwork(nn.Module):
     critic_hidden_size: int
     critic_shapes: bool = False
     action_values: bool = False
+    told_action: bool = False
     critic_observes: bool = False
     normalise: bool = False
 
@@ -54,9 +57,10 @@ class ConditionalNetwork(nn.Module):
         rows: Rows,
         coplayers: Float[Array, "P K M"] | None = None,
         profile: Float[Array, "S N K"] | None = None,
+        action: Float[Array, "S C D"] | None = None,
     ) -> tuple[Float[Array, "... S A"], Float[Array, "... S"] | Float[Array, "... S A"]]:
         """Returns unmasked logits, and values in units of the payoff range, of actions where the
-        critic tells them.
+        critic tells them, `[S, C]` of those that it is told.
 
         Either of all strategies at every observation, `[K, S, A]` and `[K, S]`, or of one strategy
         at each, `[S, A]` and `[S]`. Where rows ask about mixtures these are strategies too, behind
@@ -70,6 +74,8 @@ class ConditionalNetwork(nn.Module):
             distribution over the joint profiles of the others.
           profile: for one strategy at each observation: one-hot strategies, first of the observing
             seat, which acts, then of the others in ascending order, whom the value is against.
+          action: for a critic that is told actions, `C` of them at each observation; by default the
+            one of zeros.
         """
         num_strategies = rows.joint.shape[1]
         marginals = coplayer_marginals(rows.every, num_strategies)
@@ -131,7 +137,7 @@ class ConditionalNetwork(nn.Module):
         # Embeddings are the policy's, and so are features unless the critic has its own or tells of
         # actions.
         read = seen if self.critic_shapes else hidden
-        if not (self.critic_shapes or self.action_values):
+        if not (self.critic_shapes or self.action_values or self.told_action):
             read = jax.lax.stop_gradient(hidden)
         if self.critic_observes:
             wide = jnp.broadcast_to(seen, (*read.shape[:-1], seen.shape[-1]))
@@ -139,9 +145,12 @@ class ConditionalNetwork(nn.Module):
         against = nn.Dense(self.critic_hidden_size, use_bias=False, name="inject_critic")(met)
         if profile is None:
             against = spread(against)
-        features = nn.Dense(self.critic_hidden_size, name="critic_hidden")(read)
+        features = nn.Dense(self.critic_hidden_size, name="critic_hidden")(read) + against
+        if action is not None:
+            done = nn.Dense(self.critic_hidden_size, use_bias=False, name="inject_action")(action)
+            features = features[:, None] + done
         value = nn.Dense(self.num_actions if self.action_values else 1, name="critic")(
-            nn.relu(features + against)
+            nn.relu(features)
         )
         return logits, value if self.action_values else value[..., 0]
 

@@ -185,6 +185,10 @@ class TrainingConfig:
     """
     max_steps_per_row: int = 60
     """Steps after which the next strategy is admitted whether or not the gate is met. PPO: 20."""
+    steps_of_first_rows: tuple[int, ...] = ()
+    """The same for the first responses one by one, before `max_steps_per_row` holds: those that
+    meet one opponent may need fewer steps than those that meet several.
+    """
     rehearse: bool = True
     """While the population grows, train the strategies admitted before as well; else they are held
     in place while a new one responds to them, as in PSRO (gated admission only). PPO: false.
@@ -203,8 +207,17 @@ class TrainingConfig:
     it. 0: collection and update take turns, reproducibly; above, actors (`--workers`, `--ray`) play
     beside the learner, and what is older is dropped.
     """
+    keep: Literal["best", "newest"] = "best"
+    """Which population is exported: the `best`, of least NashConv as far as the run knows, or the
+    `newest` as it is, which may lose more.
+    """
     checkpoint_every_s: float = 20.0
     """Seconds between checkpoints."""
+
+    def most_steps(self, response: int) -> int:
+        """Steps after which response number `response`, from 1 on, has had its time."""
+        steps = (0, *self.steps_of_first_rows)
+        return steps[response] if response < len(steps) else self.max_steps_per_row
 
 
 @dataclasses.dataclass(frozen=True)
@@ -283,6 +296,12 @@ class Config:
             "none unless network.kind is conditional, learner.kind ppo, evaluation.payoffs sampled "
             "or learned, and graph.kind not jpsro",
         )
+        for key, usual in (("keep", "best"), ("steps_of_first_rows", ())):
+            value, joint = getattr(self.training, key), self.graph.kind == "jpsro"
+            allowed = f"{usual!r} with graph.kind=jpsro"
+            _require(value == usual or not joint, f"training.{key}", value, allowed)
+        first = self.training.steps_of_first_rows
+        _require(min(first, default=1) >= 1, "training.steps_of_first_rows", first, "all positive")
         settle = self.training.settle
         _require(0 <= settle < 1, "training.settle", settle, "in [0, 1)")
         _require(bool(self.network.hidden_sizes), "network.hidden_sizes", (), "at least one layer")
@@ -297,6 +316,7 @@ class Config:
             ("learner.epochs", self.learner.epochs),
             ("learner.minibatch", self.learner.minibatch),
             ("learner.replay", self.learner.replay),
+            ("learner.samples", self.learner.samples),
             ("training.steps", self.training.steps),
             ("training.evaluate_every", self.training.evaluate_every),
             ("training.max_steps_per_row", self.training.max_steps_per_row),

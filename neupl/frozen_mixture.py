@@ -47,7 +47,9 @@ def frozen_mixture(
     parts = {
         "population": population,
         "network": make_network(
-            network, population.distribution.num_outputs(population.num_actions)
+            network,
+            population.distribution.num_outputs(population.num_actions),
+            continuous=population.continuous,
         ),
         "rows": Rows(jnp.asarray(joint, jnp.float32), jnp.asarray(first_equal_row(joint))),
         "cumulative": _cumulative(population.meta_strategy),
@@ -55,6 +57,22 @@ def frozen_mixture(
     if network.memory == "none":
         return NetworkMixture(**parts)
     return RecurrentMixture(**parts, memory_size=network.memory_size)
+
+
+def strategy_zero(population: Population, seen: Seen) -> Float[Array, "N D"]:
+    """What the fixed strategy 0 of a population does, as a `Sink` says it."""
+    distribution = population.distribution
+    if population.sink == "uniform":
+        return distribution.uniform(jnp.asarray(seen.legal_mask))
+    lanes, num_actions = seen.legal_mask.shape
+    probabilities = jnp.zeros((lanes, distribution.num_outputs(num_actions)))
+    for seat in range(population.num_players):
+        own = (jnp.asarray(seen.seat) == seat)[:, None]
+        of_seat = population.sink_probabilities(
+            seat, jnp.asarray(seen.observation), jnp.asarray(seen.legal_mask)
+        )
+        probabilities = jnp.where(own, of_seat, probabilities)
+    return probabilities
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -91,21 +109,7 @@ class NetworkMixture:
         of_network = population.distribution.played(parameters, jnp.asarray(seen.legal_mask))
         if population.sink == "none":
             return of_network
-        return jnp.where(member[:, None] == 0, self._of_sink(seen), of_network)
-
-    def _of_sink(self, seen: Seen) -> Float[Array, "N A"]:
-        distribution = self.population.distribution
-        if self.population.sink == "uniform":
-            return distribution.uniform(jnp.asarray(seen.legal_mask))
-        lanes, num_actions = seen.legal_mask.shape
-        probabilities = jnp.zeros((lanes, distribution.num_outputs(num_actions)))
-        for seat in range(self.population.num_players):
-            own = (jnp.asarray(seen.seat) == seat)[:, None]
-            of_seat = self.population.sink_probabilities(
-                seat, jnp.asarray(seen.observation), jnp.asarray(seen.legal_mask)
-            )
-            probabilities = jnp.where(own, of_seat, probabilities)
-        return probabilities
+        return jnp.where(member[:, None] == 0, strategy_zero(population, seen), of_network)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -87,6 +87,19 @@ def effective_size(rows: Float[np.ndarray, "P K M"], num_admitted: int) -> int:
     return max(len(np.unique(of_seat)) for of_seat in identity)
 
 
+def row_returns(
+    payoffs: Float[np.ndarray, "... P"], rows: Float[np.ndarray, "P K M"]
+) -> Float64[np.ndarray, "P K"]:
+    """What each strategy earns against its row, in game points; 0 against the empty row.
+
+    Args:
+      payoffs: `[K, ..., K, P]`, in game points.
+      rows: over the joint of the co-players, `M = K ** (P - 1)`.
+    """
+    own = [np.moveaxis(payoffs[..., p], p, 0).reshape(rows[p].shape) for p in range(len(rows))]
+    return np.einsum("pkm,pkm->pk", np.stack(own), rows)
+
+
 def _uniform_joint(members: Sequence[int], num_players: int) -> Float64[np.ndarray, "..."]:
     return np.full((len(members),) * num_players, float(len(members)) ** -num_players)
 

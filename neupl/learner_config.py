@@ -49,6 +49,8 @@ class LearnerConfig:
     """MPO: batches of episodes that are kept to learn from, the newest one among them."""
     improvement: float = 0.1
     """MPO: how far the improved policy of an E-step may diverge from the current one, in nats."""
+    samples: int = 16
+    """MPO: actions that are drawn at each decision to improve it, where they are continuous."""
     movement: float = 0.02
     """MPO: how far a step may move the policy, as its divergence from the one before, in nats."""
     clip: float = 0.2

@@ -20,13 +20,16 @@ ILLEGAL_LOGIT = -1e9
 PopulationNetwork = ConditionalNetwork | RecurrentNetwork | SeparateNetworks
 
 
-def make_network(config: NetworkConfig, num_actions: int) -> PopulationNetwork:
+def make_network(
+    config: NetworkConfig, num_actions: int, *, continuous: bool = False
+) -> PopulationNetwork:
     """The network that a configuration describes.
 
     Args:
       config: describes it.
       num_actions: outputs of the policy: one per action id; for continuous actions what
         `neupl.action_distribution` asks for.
+      continuous: whether actions are: a critic of action values is told them then.
     """
     if config.kind != "conditional":
         return SeparateNetworks(
@@ -50,7 +53,8 @@ def make_network(config: NetworkConfig, num_actions: int) -> PopulationNetwork:
         embedding_size=config.embedding_size,
         use_index=config.use_index,
         critic_hidden_size=config.critic_hidden_size,
-        action_values=config.critic == "action_values",
+        action_values=config.critic == "action_values" and not continuous,
+        told_action=config.critic == "action_values" and continuous,
         critic_observes=config.critic_reads == "observation",
         normalise=config.normalise,
     )

@@ -346,7 +346,11 @@ class Population:
     @functools.cached_property
     def _forward(self) -> Any:
         distribution = self.distribution
-        module = make_network(self.network, distribution.num_outputs(self.num_actions))
+        module = make_network(
+            self.network,
+            distribution.num_outputs(self.num_actions),
+            continuous=self.continuous,
+        )
         joint = self.joint[: self._num_tables]
         first_equal = first_equal_row(joint)
         table_of = np.eye(self._num_tables, dtype=np.float32)

@@ -122,7 +122,11 @@ def _playing(config: Config) -> tuple[Game | HostGame, PopulationActor]:
         raise _not_symmetric(config)
     _check_alone(config, game.info)
     distribution = action_distribution(game.info)
-    network = make_network(config.network, distribution.num_outputs(game.info.num_actions[0]))
+    network = make_network(
+        config.network,
+        distribution.num_outputs(game.info.num_actions[0]),
+        continuous=game.info.continuous,
+    )
     num_tables = 1 if config.population.symmetric else game.info.num_players
     sink = _playing_sink(config, game.info)
     return game, PopulationActor(game.info, network, num_tables=num_tables, sink=sink)

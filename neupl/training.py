@@ -30,6 +30,7 @@ from neupl.interaction_graph import (
     first_equal_row,
     graph_rows,
     response_row,
+    row_returns,
 )
 from neupl.simplex_sampling import ask_mixtures
 from neupl.training_state import Snapshot, TrainingState
@@ -114,8 +115,10 @@ def train(problem: Problem, state: TrainingState, *, on_evaluation: OnEvaluation
             line |= clock.seconds | {"time/solve_s": evaluation.solve_s}
         state = state._replace(payoffs=evaluation.payoffs)
         # Estimated gains mean something once the response that they are those of has been trained.
-        if problem.evaluator.exact or turn_is_over(problem, state, evaluation):
-            state = keep_best(state, evaluation, exact=problem.evaluator.exact)
+        newest = settings.keep == "newest"
+        if newest or problem.evaluator.exact or turn_is_over(problem, state, evaluation):
+            exact = problem.evaluator.exact
+            state = keep_best(state, evaluation, exact=exact, newest=newest)
         state = admit(problem, state, evaluation)
         if np.isfinite(state.best.gains).all():
             name = "nash_conv" if problem.evaluator.exact else "estimated_gain"
@@ -280,14 +283,17 @@ def evaluate(problem: Problem, state: TrainingState) -> tuple[TrainingState, Eva
     return state._replace(estimates=estimates), evaluation
 
 
-def keep_best(state: TrainingState, evaluation: Evaluation, *, exact: bool) -> TrainingState:
-    """Remembers the population if none before had a smaller NashConv. Estimates decide only where
+def keep_best(
+    state: TrainingState, evaluation: Evaluation, *, exact: bool, newest: bool = False
+) -> TrainingState:
+    """Remembers the population if none before had a smaller NashConv, or always the `newest`
+    (`training.keep`). Estimates decide only where
     they can: the newest population is kept unless its gain is shown to be greater than the best's.
     While nobody gets a new row an estimated gain is that of the same response, which has learned
     more since: the newest population is kept, as it is where nobody responds to anybody, and while
     a settled one learns to answer mixtures.
     """
-    if state.hold.any() and not state.respond.any():
+    if newest or (state.hold.any() and not state.respond.any()):
         return state._replace(best=_snapshot(state, evaluation))
     error = float(np.hypot(evaluation.gains_error, state.best.gains_error))
     unknown = not np.isfinite(evaluation.gains).all()
@@ -373,7 +379,8 @@ def admit(problem: Problem, state: TrainingState, evaluation: Evaluation) -> Tra
 def turn_is_over(problem: Problem, state: TrainingState, evaluation: Evaluation) -> bool:
     """Whether the strategies in training have had their time: they are ready, or overdue."""
     waited = int(state.learner.step) - int(state.admitted_step)
-    return evaluation.ready or waited >= problem.config.training.max_steps_per_row
+    most = problem.config.training.most_steps(int(state.response_number.max()))
+    return evaluation.ready or waited >= most
 
 
 def _settle(state: TrainingState, *, answering: bool) -> TrainingState:
@@ -417,7 +424,7 @@ def _explain_wait(problem: Problem, state: TrainingState, evaluation: Evaluation
     log.warning(
         "step %d: admitting a strategy after %d steps although one could still gain %.3g %s%s",
         int(state.learner.step),
-        problem.config.training.max_steps_per_row,
+        int(state.learner.step) - int(state.admitted_step),
         evaluation.left,
         problem.evaluator.unit,
         "; all strategies play alike: the network ignores its conditioning (try a larger "
@@ -443,6 +450,9 @@ def _metrics(
         line |= {f"calibration/{name}": float(value) for name, value in agreement.items()}
     if len(evaluation.meta_strategy) == 1:
         line["eval/mean_return"] = float(evaluation.meta_strategy[0] @ evaluation.payoffs[:, 0])
+    earned = row_returns(evaluation.payoffs, state.joint).mean(axis=0)
+    for k in np.flatnonzero(state.response_number):
+        line[f"eval/against_row_{k}"] = float(earned[k])
     return line | {
         "eval/payoff_over_first": _payoff_over_first(evaluation),
         "train/left": evaluation.left,

@@ -176,6 +176,7 @@ class _Recorder:
 
     def __post_init__(self) -> None:
         self._started = self._saved = self._drawn = time.monotonic()
+        self._cpu_started = time.process_time()
         self._first_step = self._saved_step = int(self.state.learner.step)
         known = self.run.lines(GRAPH_FILE)
         self._graphs: Any = known[-1]["graphs"] if known else None
@@ -185,7 +186,8 @@ class _Recorder:
         now, step = time.monotonic(), int(state.learner.step)
         elapsed = now - self._started
         speed = (step - self._first_step) / max(elapsed, 1e-9)
-        timing = {"time/elapsed_s": elapsed, "rate/steps_per_s": speed}
+        cpu_s = time.process_time() - self._cpu_started
+        timing = {"time/elapsed_s": elapsed, "time/cpu_s": cpu_s, "rate/steps_per_s": speed}
         self.run.log(step, metrics | timing)
         self._record_graph(state)
         self.state = state

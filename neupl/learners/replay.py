@@ -39,7 +39,7 @@ class Played(NamedTuple):
     rows: Rows
     observation: Float32[np.ndarray, "*R D B O"]
     legal_mask: Bool[np.ndarray, "*R D B A"]
-    action: Int32[np.ndarray, "*R D B"]
+    action: Int32[np.ndarray, "*R D B"] | Float32[np.ndarray, "*R D B A"]
     log_prob: Float32[np.ndarray, "*R D B"]
     reward: Float32[np.ndarray, "*R D B"]
     decided: Bool[np.ndarray, "*R D B"]

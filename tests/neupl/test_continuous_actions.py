@@ -209,3 +209,21 @@ def test_a_game_without_mirror_image_is_an_error(small_config):
 def test_uniform_sinks_are_as_wide_as_the_range():
     parameters = np.asarray(GAUSSIAN.uniform(np.ones((2, 3), bool)))
     np.testing.assert_allclose(np.exp(parameters[:, 3:]), 1 / np.sqrt(3), rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_mpo_finds_the_best_policy_with_entropy_too(aim_config, tmp_path):
+    """Of draws that are weighed against each other, by a critic that is told them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "aim_game", aim_game)
+        config = aim_config(
+            learner={"kind": "mpo", "symmetry": False, "critic_weight": 5.0, "episodes": 512},
+            network={"critic": "action_values", "critic_reads": "features"},
+        )
+        trainer = PopulationTrainer(config)
+        final = trainer.train(trainer.initial_state(), on_evaluation=lambda *_: None)
+        trainer.export(tmp_path / "population", final)
+    x = np.linspace(-0.9, 0.9, 7)
+    mean, std = asked(load_population(tmp_path / "population"), x)
+    np.testing.assert_allclose(mean, np.stack([x / 2, np.full(7, -0.3)], axis=1), atol=0.06)
+    np.testing.assert_allclose(std, np.sqrt(TEMPERATURE / 2), rtol=0.15)

@@ -10,7 +10,7 @@ import pytest
 import scipy.optimize
 
 from neupl.config import MPO_DEFAULTS, Config, LearnerConfig, NetworkConfig
-from neupl.learners.mpo import find_eta, improved_log_probs, next_alpha, retrace
+from neupl.learners.mpo_steps import find_eta, improved_log_weights, next_alpha, retrace
 from neupl.learners.replay import Played
 from neupl.problem import make_problem
 from neupl.training import rows_of
@@ -47,12 +47,19 @@ def test_targets_are_those_of_rlax(temperature):
     rlax = pytest.importorskip("rlax")
     rng = np.random.default_rng(0)
     length, batch, log_probs, values = make_episodes(rng, temperature=temperature)
-    found = jax.jit(partial(retrace, trace=0.8))(log_probs, values, batch)
     reference = jax.jit(rlax.general_off_policy_returns_from_q_and_v)
     legal = np.asarray(batch.legal_mask)
     policy = np.where(legal, np.exp(log_probs), 0.0)
     paid = np.where(legal, values - temperature * log_probs, 0.0)
     value = (policy * paid).sum(axis=2)
+    done, chosen = (
+        jnp.take_along_axis(table, batch.action[..., None], axis=2)[..., 0]
+        for table in (values, log_probs)
+    )
+    ratios = jnp.exp(chosen - batch.log_prob)
+    found = jax.jit(partial(retrace, trace=0.8))(
+        jnp.asarray(value), done, ratios, batch.reward, batch.decided
+    )
     for lane, steps in enumerate(length):
         t = np.arange(steps)
         action = np.asarray(batch.action)[t, lane]
@@ -71,8 +78,8 @@ def test_targets_are_those_of_rlax(temperature):
 
 @pytest.mark.parametrize("temperature", [0.0, 0.2])
 def test_e_step_solves_its_dual(temperature):
-    """The multiplier minimises eta * bound + (eta + tau) * log sum exp((Q + eta log pi) / (eta +
-    tau)), by SciPy; then the mean divergence is the bound.
+    """Of all actions. The multiplier minimises eta * bound + (eta + tau) * log sum exp((Q + eta log
+    pi) / (eta + tau)), by SciPy; then the mean divergence is the bound.
     """
     rng = np.random.default_rng(1)
     values = rng.normal(size=(50, ACTIONS))
@@ -89,10 +96,11 @@ def test_e_step_solves_its_dual(temperature):
         dual, bounds=(-4, 4), method="bounded", options={"xatol": 1e-8}
     )
     weight, tau = jnp.asarray(weight, jnp.float32), jnp.float32(temperature)
-    arrays = [jnp.asarray(a, jnp.float32) for a in (log_probs, values)] + [tau, jnp.asarray(legal)]
+    worth = values - temperature * log_probs
+    arrays = [jnp.asarray(a, jnp.float32) for a in (log_probs, worth)] + [tau, jnp.asarray(legal)]
     eta = jax.jit(partial(find_eta, bound=bound))(*arrays, weight=weight)
     assert np.log(float(eta)) == pytest.approx(expected.x, abs=2e-3)
-    improved = np.asarray(jax.jit(improved_log_probs)(*arrays, eta))
+    improved = np.asarray(jax.jit(improved_log_weights)(*arrays, eta))
     apart = (np.exp(improved) * (improved - log_probs)).sum(axis=1)
     assert np.average(apart, weights=weight) == pytest.approx(bound, abs=1e-3)
 

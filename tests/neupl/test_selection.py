@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from neupl.config import TrainingConfig
 from neupl.evaluation import Evaluation
 from neupl.training import keep_best
 from neupl.training_state import Snapshot, TrainingState
@@ -12,7 +13,7 @@ OLD, NEW = "old parameters", "new parameters"
 ZERO = np.zeros((2, 2, 2))
 
 
-def after_evaluation(gain, *, exact, same_rows, error=0.0):
+def after_evaluation(gain, *, exact, same_rows, error=0.0, newest=False):
     """Whose parameters are kept where the old population could lose 1 point, the new one `gain`."""
     joint = np.zeros((2, 2, 2))
     joint[:, 1, 0] = 1.0
@@ -32,7 +33,7 @@ def after_evaluation(gain, *, exact, same_rows, error=0.0):
         payoffs=ZERO, meta_strategy=ZERO[0], gains=np.full(2, gain / 2), member_distance=0.0,
         gains_error=error, payoff_errors=ZERO,
     )  # fmt: skip
-    return keep_best(state, evaluation, exact=exact).best.params
+    return keep_best(state, evaluation, exact=exact, newest=newest).best.params
 
 
 @pytest.mark.parametrize("same_rows", [False, True])
@@ -49,3 +50,12 @@ def test_estimated_gains_decide_where_they_can():
 
 def test_a_response_that_goes_on_learning_is_kept_although_it_gains_more():
     assert after_evaluation(9.0, exact=False, same_rows=True) == NEW
+
+
+def test_newest_is_kept_whatever_it_gains_where_it_is_asked_for():
+    assert after_evaluation(9.0, exact=True, same_rows=False, newest=True) == NEW
+
+
+def test_first_rows_have_a_time_of_their_own():
+    training = TrainingConfig(max_steps_per_row=7, steps_of_first_rows=(3, 5))
+    assert [training.most_steps(response) for response in (1, 2, 3, 9)] == [3, 5, 7, 7]

@@ -1,0 +1,91 @@
+"""`scripts/reproduce_rws.py`: its comparison with the published population, and its report."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neupl.played_payoffs import PlayedPayoffs
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """The module; scripts are no package, but import each other."""
+    monkeypatch.syspath_prepend(SCRIPTS)
+    return importlib.import_module("reproduce_rws")
+
+
+def reproduce(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join(filter(None, [str(SCRIPTS.parent), os.environ.get("PYTHONPATH")]))
+    return subprocess.run(
+        [sys.executable, SCRIPTS / "reproduce_rws.py", *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def published(script):
+    """The published population as this script would have measured it, errors of a point."""
+    payoffs, rows = script.published.payoffs(), script.published.rows()
+    errors = 1.0 - np.eye(len(payoffs))
+    played = PlayedPayoffs(payoffs, errors, 80 * errors)
+    return {
+        "payoffs": payoffs.tolist(), "errors": errors.tolist(), "effective_size": 8,
+        "against_row": script.against_rows(played, rows),
+    }  # fmt: skip
+
+
+def test_published_population_has_what_is_claimed_of_it(script):
+    """The figures that were read off the published matrix by hand."""
+    found = published(script)
+    values = [row["value"] for row in found["against_row"]]
+    np.testing.assert_allclose(values, [28.1, 30, 26, 25.9, 23.2, 13.7, 13.6], atol=0.06)
+    assert [row["best"] for row in found["against_row"]] == [1, 2, 3, 4, 5, 6, 7]
+    claims = script.claims_of(found)
+    assert [c["value"] for c in claims] == pytest.approx([28.1, 80.2 / 3, 7, 8])
+    assert [c["error"] for c in claims] == [1.0, pytest.approx(3**-0.5), None, None]
+    assert all(claim["met"] for claim in claims)
+
+
+def test_cycle_must_be_more_than_noise(script):
+    """The weakest of the three payoffs is 28.1: standard errors of 15 leave it in doubt."""
+    found = published(script)
+    found["errors"] = (15.0 * np.array(found["errors"])).tolist()
+    assert not script.claims_of(found)[0]["met"]
+
+
+def test_cpu_seconds_are_those_of_all_sessions(script):
+    """Three sessions of 5, 3 and 4 seconds; the first of them wrote two lines."""
+    lines = [{"time/cpu_s": seconds} for seconds in (2.0, 5.0, 3.0, 1.0, 4.0)]
+    assert script.cpu_seconds(lines) == 12.0
+
+
+def test_bad_options_are_one_clear_error(tmp_path):
+    done = reproduce("--hours", "0", "--out", tmp_path)
+    assert done.returncode == 2
+    assert "--hours 0 measures a run that is there" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_interrupted_run_is_measured_and_goes_on(tmp_path):
+    options = ("--quick", "--runs", tmp_path / "runs", "--out", tmp_path / "report", "--json")
+    done = reproduce(*options)
+    assert done.returncode == 0, done.stderr
+    content = json.loads(done.stdout)
+    assert content == json.loads((tmp_path / "report" / "running_with_scissors.json").read_text())
+    assert content["finished"] and content["agent_steps"] == 4 * 4 * 500
+    assert str(tmp_path) not in done.stdout, "a report belongs into a repository"
+    page = (tmp_path / "report" / "running_with_scissors.md").read_text()
+    assert "quick run" in page and "a lower bound" in page
+    again = json.loads(reproduce(*options).stdout)
+    assert again["payoffs"] == content["payoffs"]
