@@ -66,6 +66,13 @@ class LearnerState(NamedTuple):
     step: Int[Array, ""]
 
 
+class LearnerPhase(NamedTuple):
+    """What a learner does for some steps before it goes its usual way; as in `Learner`."""
+
+    collect: Callable[[Any, Objective, Any], Any]
+    update: Callable[[LearnerState, Any, Any], tuple[LearnerState, dict[str, Any]]]
+
+
 class Learner(NamedTuple):
     """Pure functions that train the conditional network; `collect` is the part that workers can do.
 
@@ -76,6 +83,7 @@ class Learner(NamedTuple):
       restart: `(state, strategy, predecessor, key) -> state`: before a strategy learns to respond
         to a new row; its predecessor is the newest response so far. Consumes `key`.
       steps_per_update: by how many `update` raises the step.
+      imitation: what it does in the first `learner.imitation_steps`, where there is a demonstrator.
     """
 
     init: Callable[[Any], LearnerState]
@@ -83,3 +91,4 @@ class Learner(NamedTuple):
     update: Callable[[LearnerState, Any, Any], tuple[LearnerState, dict[str, Any]]]
     restart: Callable[[LearnerState, int, int, Any], LearnerState]
     steps_per_update: int
+    imitation: LearnerPhase | None = None

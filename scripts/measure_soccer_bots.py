@@ -63,7 +63,7 @@ def getting_up(policy: Policy, seeds: np.ndarray) -> list[dict[str, Any]]:
     late = results.recording[-20:]
     coordinates = late.reshape(late.shape[0] * late.shape[1], -1).astype(np.float64)
     scene = read_scene(coordinates, np.zeros((len(coordinates), 26)), 1)
-    up = (rewards.shoulder_height(scene) >= protocols.SHOULDERS_UP).reshape(late.shape[:2])
+    up = (rewards.shoulder_height(scene) >= rewards.SHOULDERS_UP).reshape(late.shape[:2])
     return [share("up_after_10_s", up.all(axis=0))]
 
 
