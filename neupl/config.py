@@ -409,8 +409,7 @@ class Config:
             )
         _require(self.learner.horizon >= 0, "learner.horizon", self.learner.horizon, "at least 0")
         _require(
-            not self.learner.imitate
-            or (sampled and not remembers and self.graph.kind != "jpsro"),
+            not self.learner.imitate or (sampled and not remembers and self.graph.kind != "jpsro"),
             "learner.imitate",
             self.learner.imitate,
             "empty unless learner.kind is ppo, evaluation.payoffs sampled or learned, "

@@ -67,9 +67,9 @@ def getting_up(policy: Policy, seeds: np.ndarray) -> list[dict[str, Any]]:
     return [share("up_after_10_s", up.all(axis=0))]
 
 
-def scoring(seeds: np.ndarray) -> list[dict[str, Any]]:
+def scoring(policy: Policy, seeds: np.ndarray) -> list[dict[str, Any]]:
     """Goals on an empty goal from 0.3 to 1.5 m behind, beside or before the ball."""
-    results = exhibition.play(load_game("soccer/score"), [bots.Chaser()], seeds)
+    results = exhibition.play(load_game("soccer/score"), [policy], seeds)
     return [share("scores_on_an_empty_goal", results.returns[:, 0] > 0)]
 
 
@@ -148,7 +148,7 @@ def main() -> None:
         *getting_up_skills(walker, seeds, **beside),
         *walking(walker, seeds),
         *getting_up(walker, seeds),
-        *scoring(seeds),
+        *scoring(bots.Chaser(), seeds),
         *playing(seeds),
     ]
     bench_report.finish(
