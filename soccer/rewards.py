@@ -134,7 +134,7 @@ def progress(now: Moment) -> Float64[np.ndarray, "n P"]:
 def approach(now: Moment) -> Float64[np.ndarray, "n P"]:
     """Speed towards the target as a share of `PACE`, -1 to 1.
 
-    The bound is what makes robots walk: a dive brings them nearer no faster than steps do.
+    The bound makes a dive worth no more than steps.
     """
     return np.clip(progress(now) / (PACE * CONTROL_STEP), -1.0, 1.0)
 
