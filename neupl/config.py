@@ -372,6 +372,16 @@ class Config:
                 "as by default unless network.kind is conditional and network.memory none",
             )
         _require(self.learner.horizon >= 0, "learner.horizon", self.learner.horizon, "at least 0")
+        _require(
+            not self.learner.imitate or (sampled and not remembers and self.graph.kind != "jpsro"),
+            "learner.imitate",
+            self.learner.imitate,
+            "empty unless learner.kind is ppo, evaluation.payoffs sampled or learned, "
+            "network.memory none and graph.kind not jpsro",
+        )
+        for key in ("imitation_steps", "imitation_std", "imitation_learning_rate"):
+            value = getattr(self.learner, key)
+            _require(value > 0, f"learner.{key}", value, "positive")
         share = self.learner.discount
         _require(0 < share <= 1, "learner.discount", share, "in (0, 1]")
         trace, clip = self.learner.trace, self.learner.clip

@@ -63,6 +63,19 @@ class LearnerConfig:
     """PPO: half of the decisions of every gradient step, drawn anew for each, are shown as their
     mirror image, in games that have one.
     """
+    imitate: str = ""
+    """PPO: whom the network imitates before it improves: `RUN` or `RUN#k`, strategy 0 or k of
+    another population with the same observations and actions, of the same seat where it has as
+    many; or `package.module:function` that makes a `games.Policy`, such as `soccer.bots:Walker`.
+    """
+    imitation_steps: int = 20
+    """Steps of the run that imitate."""
+    imitation_std: float = 0.15
+    """Standard deviation of the noise with which continuous actions are demonstrated, and of the
+    policy that comes of it.
+    """
+    imitation_learning_rate: float = 1e-3
+    """Adam's step size while imitating."""
     discount: float = 1.0
     """PPO: what the return of a seat's next decision counts in that of this one, in (0, 1]."""
     trace: float = 0.95

@@ -27,10 +27,12 @@ def normalised(
     mean: Float[Array | np.ndarray, "O"],
     variance: Float[Array | np.ndarray, "O"],
 ) -> Float[Array, "*n O"]:
-    """Observations in standard deviations from their mean, clipped."""
+    """Observations in standard deviations from their mean, clipped; 0 for what has never varied,
+    so that it means nothing where it does for once, in another game.
+    """
     mean, variance = jax.lax.stop_gradient((mean, variance))
     shifted = (observation - mean) * jax.lax.rsqrt(variance + LEAST_VARIANCE)
-    return jnp.clip(shifted, -MOST, MOST)
+    return jnp.where(variance > 0, jnp.clip(shifted, -MOST, MOST), 0.0)
 
 
 def updated_statistics(variables: Any, observation: Float[np.ndarray, "N O"]) -> Any:

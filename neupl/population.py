@@ -94,6 +94,13 @@ class Population:
         """Number of strategies per seat `K`, the sink included."""
         return self.joint.shape[1]
 
+    @property
+    def observation_size(self) -> int:
+        """Numbers in an observation."""
+        return observation_size(
+            self.network, self.params, self._num_tables, num_actions=self.num_actions
+        )
+
     def probabilities(
         self, seat: int, observation: Float[np.ndarray, "B O"], mask: Bool[np.ndarray, "B A"]
     ) -> Float[np.ndarray, "K B A"]:
@@ -320,9 +327,7 @@ class Population:
             )
 
     def _check_shapes(self, observation: np.ndarray, mask: np.ndarray) -> None:
-        size = observation_size(
-            self.network, self.params, self._num_tables, num_actions=self.num_actions
-        )
+        size = self.observation_size
         if observation.shape[1:] != (size,) or mask.shape[1:] != (self.num_actions,):
             raise ValueError(
                 f"observation and mask have shapes {observation.shape} and {mask.shape}: "

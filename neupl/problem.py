@@ -15,10 +15,12 @@ from games.registry import load_simulator, load_tree
 from games.types import Game, GameInfo, HostGame
 from neupl.action_distribution import action_distribution
 from neupl.config import Config
+from neupl.demonstrators import load_demonstrators
 from neupl.errors import UserError
 from neupl.exact_evaluation import ExactEvaluator
 from neupl.fixed_strategy import fixed_strategy, is_fixed_strategy
 from neupl.learners import make_exact_learner, make_mpo_learner, make_ppo_learner
+from neupl.learners.imitation import make_imitation
 from neupl.networks import make_network
 from neupl.payoff_source import payoff_source
 from neupl.population_actor import PopulationActor, Sink
@@ -89,7 +91,11 @@ def make_playing_learner(config: Config) -> Learner:
 
 def _sampled_learner(game: Game | HostGame, actor: PopulationActor, config: Config) -> Learner:
     make_learner = make_mpo_learner if config.learner.kind == "mpo" else make_ppo_learner
-    return make_learner(game, actor, config)
+    learner = make_learner(game, actor, config)
+    if not config.learner.imitate:
+        return learner
+    demonstrators = load_demonstrators(config.learner.imitate, game.info)
+    return learner._replace(imitation=make_imitation(game, demonstrators, config))
 
 
 def _exact_gated_problem(config: Config, *, quiet: bool) -> Problem:

@@ -143,7 +143,7 @@ def make_play(game: Game | HostGame, policies: Sequence[Policy], *, record: bool
             f"{len(policies)} policies for {game.info.name}, which has "
             f"{game.info.num_players} seats"
         )
-    actor = _SeatPolicies(tuple(policies), game.info)
+    actor = SeatPolicies(tuple(policies), game.info)
     return make_actor_play(game, actor, record=record)
 
 
@@ -331,7 +331,7 @@ def _row(seen, before: TimeStep, decision: Decision, after: TimeStep) -> tuple:
     )  # fmt: skip
 
 
-class _SeatPolicies:
+class SeatPolicies:
     """One policy per seat as an actor; its memory is theirs, and it needs no context."""
 
     def __init__(self, policies: tuple[Policy, ...], info: GameInfo) -> None:

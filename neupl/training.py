@@ -89,6 +89,7 @@ def train(problem: Problem, state: TrainingState, *, on_evaluation: OnEvaluation
     learner, settings = problem.learner, problem.config.training
     run_key = jax.random.key(problem.config.seed)
     targets = settings.evaluate_every // learner.steps_per_update
+    imitation_steps = problem.config.learner.imitation_steps
     evaluation = None
     while (step := int(state.learner.step)) < settings.steps:
         objective = objective_of(problem, state)
@@ -98,12 +99,14 @@ def train(problem: Problem, state: TrainingState, *, on_evaluation: OnEvaluation
             key = jax.random.fold_in(jax.random.fold_in(run_key, step), target)
             collect_key, update_key = jax.random.split(key)
             asked = with_mixtures(problem, state, objective, key)
+            imitates = learner.imitation is not None and step + target < imitation_steps
+            phase = learner.imitation if imitates else learner
             try:
-                experience = learner.collect(learner_state.params, asked, collect_key)
+                experience = phase.collect(learner_state.params, asked, collect_key)
             except FloatingPointError as error:
                 raise _diverged(state, str(error)) from error
             clock.add("collect")
-            learner_state, metrics = learner.update(learner_state, experience, update_key)
+            learner_state, metrics = phase.update(learner_state, experience, update_key)
             clock.add("update")
             estimates = problem.evaluator.observe(estimates, experience)
         state = state._replace(learner=learner_state, estimates=estimates)

@@ -81,6 +81,13 @@ class Blocks(NamedTuple):
     join: Callable[[Any, Objective, Sequence[Any]], Any]
 
 
+class LearnerPhase(NamedTuple):
+    """What a learner does for some steps before it goes its usual way; as in `Learner`."""
+
+    collect: Callable[[Any, Objective, Any], Any]
+    update: Callable[[LearnerState, Any, Any], tuple[LearnerState, dict[str, Any]]]
+
+
 class Learner(NamedTuple):
     """Pure functions that train the conditional network.
 
@@ -92,6 +99,7 @@ class Learner(NamedTuple):
         to a new row; its predecessor is the newest response so far. Consumes `key`.
       steps_per_update: by how many `update` raises the step.
       blocks: the parts of `collect` that workers can do; `None` where it is one piece.
+      imitation: what it does in the first `learner.imitation_steps`, where there is a demonstrator.
     """
 
     init: Callable[[Any], LearnerState]
@@ -100,3 +108,4 @@ class Learner(NamedTuple):
     restart: Callable[[LearnerState, int, int, Any], LearnerState]
     steps_per_update: int
     blocks: Blocks | None = None
+    imitation: LearnerPhase | None = None

@@ -63,13 +63,13 @@ def getting_up(policy: Policy, seeds: np.ndarray) -> list[dict[str, Any]]:
     late = results.recording[-20:]
     coordinates = late.reshape(late.shape[0] * late.shape[1], -1).astype(np.float64)
     scene = read_scene(coordinates, np.zeros((len(coordinates), 26)), 1)
-    up = (rewards.shoulder_height(scene) >= protocols.SHOULDERS_UP).reshape(late.shape[:2])
+    up = (rewards.shoulder_height(scene) >= rewards.SHOULDERS_UP).reshape(late.shape[:2])
     return [share("up_after_10_s", up.all(axis=0))]
 
 
-def scoring(seeds: np.ndarray) -> list[dict[str, Any]]:
+def scoring(policy: Policy, seeds: np.ndarray) -> list[dict[str, Any]]:
     """Goals on an empty goal from 0.3 to 1.5 m behind, beside or before the ball."""
-    results = exhibition.play(load_game("soccer/score"), [bots.Chaser()], seeds)
+    results = exhibition.play(load_game("soccer/score"), [policy], seeds)
     return [share("scores_on_an_empty_goal", results.returns[:, 0] > 0)]
 
 
@@ -148,7 +148,7 @@ def main() -> None:
         *getting_up_skills(walker, seeds, **beside),
         *walking(walker, seeds),
         *getting_up(walker, seeds),
-        *scoring(seeds),
+        *scoring(bots.Chaser(), seeds),
         *playing(seeds),
     ]
     bench_report.finish(

@@ -29,6 +29,8 @@ def measure(task: str, policy: Policy, seeds: np.ndarray) -> list[dict[str, Any]
     if task == "soccer/walk_to_target":
         skills = measures.walking_skills(policy, seeds, **beside)
         return [*skills, *measures.walking(policy, seeds)]
+    if task == "soccer/score":
+        return measures.scoring(policy, seeds)
     skills = measures.getting_up_skills(policy, seeds, **beside)
     return [*skills, *measures.getting_up(policy, seeds)]
 
@@ -46,10 +48,11 @@ def main() -> None:
     seeds = np.arange(8 if options.quick else options.seeds, dtype=np.uint64)
     population = load_population(options.population)
     task = population.game.partition("(")[0]
-    if task not in ("soccer/walk_to_target", "soccer/get_up"):
+    if task not in ("soccer/walk_to_target", "soccer/get_up", "soccer/score"):
         sys.exit(f"{options.population} is of {population.game}: there is no protocol for that")
     rows = measure(task, population.policy(0, seat=0, likeliest=True), seeds)
-    scripted = measure(task, bots.Walker(), seeds)
+    robot = bots.Chaser() if task == "soccer/score" else bots.Walker()
+    scripted = measure(task, robot, seeds)
     bench_report.finish(
         "measure_soccer_policy", options, rows, scripted=scripted,
         title=f"A trained policy of {task}", about=__doc__, packages=("mujoco", "numpy", "jax"),

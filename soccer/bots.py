@@ -1,7 +1,7 @@
 """Scripted players: anchors that need no training, and the baseline of every learned policy.
 
 They walk by `soccer.gait`, get up by `soccer.key_poses`, know nothing but the observation,
-and are deterministic. `Walker` goes to the targets of `walk_to_target`, `Chaser` goes behind the
+and are deterministic. `Walker` goes to targets, or to the ball, `Chaser` goes behind the
 ball and dribbles it into the goal, `Keeper` stays between the ball and its own goal, `Stand` holds
 its home pose. Each is a `games.Policy` on NumPy arrays, of any task of `soccer.tasks`.
 """
@@ -49,7 +49,7 @@ _FROM_FACE, _FROM_BACK, _WALKS = 0, 1, -1
 # Seconds of each; walking, the last, has no end.
 _LENGTH = np.array([*(LIE + script.seconds.sum() + SETTLE for script in _SCRIPTS), np.inf])
 
-_PLACE = {name: place for name, _, place in observations.layout(observations.TARGET)}
+_PLACE = {name: place for name, _, place in observations.layout()}
 
 
 def stand_still(observation: Any, legal_mask: Any) -> Any:
@@ -155,14 +155,12 @@ class ScriptedRobot:
 
 
 class Walker(ScriptedRobot):
-    """Goes to the target of `walk_to_target` and turns as it says; without one, stays."""
+    """Goes to the target of `walk_to_target`, elsewhere to the ball; without either, stays."""
 
     def wish(self, observation: Float32[np.ndarray, "B O"]) -> Wish:
-        """The target, if the task has any."""
-        seen = observation.astype(np.float64)
-        if seen.shape[1] != _PLACE["target_heading"].stop:
-            return Wish(np.zeros((len(seen), 2)), np.tile([1.0, 0.0], (len(seen), 1)), 0.1)
-        return Wish(seen[:, _PLACE["target"]], seen[:, _PLACE["target_heading"]], 0.1)
+        """Where the target is seen."""
+        place = observation[:, _PLACE["ball"]].astype(np.float64)
+        return Wish(place, np.tile([1.0, 0.0], (len(place), 1)), 0.1)
 
 
 class Chaser(ScriptedRobot):

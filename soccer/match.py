@@ -77,7 +77,7 @@ class Scenario:
     def extras(self) -> tuple[Item, ...]:
         """The task's own items of an observation."""
         two_teams = len(self.teams) > len(set(self.teams)) > 1
-        return observations.TARGET * self.target + observations.TEAM * two_teams
+        return observations.TEAM * two_teams
 
 
 class Memory(NamedTuple):
@@ -93,7 +93,6 @@ class Memory(NamedTuple):
       delay_weights: by which measurements are mixed.
       push: the next of each robot.
       target: place to walk to.
-      target_heading: where to face there.
       score: goals of the home and of the away team in this episode.
     """
 
@@ -106,7 +105,6 @@ class Memory(NamedTuple):
     delay_weights: Float64[np.ndarray, "B P steps"]
     push: Push
     target: Float64[np.ndarray, "B P 2"]
-    target_heading: Float64[np.ndarray, "B P"]
     score: Int64[np.ndarray, "B 2"]
 
 
@@ -160,7 +158,6 @@ class SoccerTask:
                 np.zeros((B, P, 3)), np.zeros((B, P, 3)),
             ),
             target=np.zeros((B, P, 2)),
-            target_heading=np.zeros((B, P)),
             score=np.zeros((B, 2), np.int64),
         )  # fmt: skip
 
@@ -292,12 +289,9 @@ class SoccerTask:
             observations.sense_game(
                 scene, before, attack=self.attack, opponents=self.opponents, mates=self.mates,
                 ball=self.scenario.ball,
+                target=memory.target[lanes] if self.scenario.target else None,
             ),
         ]  # fmt: skip
-        if self.scenario.target:
-            parts.append(
-                observations.see_target(scene, memory.target[lanes], memory.target_heading[lanes])
-            )
         return np.concatenate(parts, axis=-1)
 
     def _perceive(self, memory: Memory, lanes: Lanes) -> None:
@@ -334,19 +328,17 @@ class SoccerTask:
     def _draw_targets(
         self, states: MujocoStates, numbers: np.ndarray, wanted: Bool[np.ndarray, "n P"]
     ) -> None:
-        """Draws places 0.5 to 3 m away, and where to face there, for the robots that want one."""
+        """Draws places 0.5 to 3 m away for the robots that want one."""
         some = wanted.any(axis=1)
         if not some.any():
             return
         memory, numbers, wanted = states.memory, numbers[some], wanted[some]
-        uniform = states.streams.uniforms(numbers, 3 * self.num_robots)
-        uniform = uniform.reshape(len(numbers), self.num_robots, 3)
+        uniform = states.streams.uniforms(numbers, 2 * self.num_robots)
+        uniform = uniform.reshape(len(numbers), self.num_robots, 2)
         distance, angle = 0.5 + 2.5 * uniform[..., 0], 2 * np.pi * uniform[..., 1]
         way = distance[..., None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
         place = self.scene(states, numbers).position[..., :2] + way
         memory.target[numbers] = np.where(wanted[..., None], place, memory.target[numbers])
-        heading = 2 * np.pi * uniform[..., 2]
-        memory.target_heading[numbers] = np.where(wanted, heading, memory.target_heading[numbers])
 
     def _randomise(self, states: MujocoStates, numbers: np.ndarray) -> None:
         """Makes the robots and the floor of some lanes differ."""

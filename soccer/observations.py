@@ -71,7 +71,7 @@ STACKED = (
     Item("velocity", "plane", "m/s", "of the torso, by differences of its place"),
 )
 CURRENT = (
-    Item("ball", "plane", "m", "place of the ball"),
+    Item("ball", "plane", "m", "place of the ball, or of the target to walk to"),
     Item("opponent", "plane", "m", "place of the nearest opponent's torso"),
     Item("own_goal", "plane", "m", "middle of the own goal line"),
     Item("opponent_goal", "plane", "m", "middle of the goal line that the robot attacks"),
@@ -79,11 +79,7 @@ CURRENT = (
     Item("opponent_velocity", "plane", "m/s", "by differences of its place"),
 )
 
-# The two extras of tasks: where to walk, and who else plays.
-TARGET = (
-    Item("target", "plane", "m", "place to walk to"),
-    Item("target_heading", "plane", "1", "unit vector of where to face there"),
-)
+# What tasks with team-mates add.
 TEAM = (
     Item("mate", "plane", "m", "place of the team-mate's torso"),
     Item("mate_velocity", "plane", "m/s", "by differences of its place"),
@@ -247,10 +243,12 @@ def sense_game(
     opponents: Bool[np.ndarray, "P P"],
     mates: Bool[np.ndarray, "P P"],
     ball: bool,
+    target: Float64[np.ndarray, "n P 2"] | None = None,
 ) -> Float64[np.ndarray, "n P numbers"]:
     """`CURRENT` at this moment, and `TEAM` where there are team-mates.
 
-    Items that the task does not have, a ball or opponents, are zeros.
+    Items that the task does not have, a ball or opponents, are zeros. A target is shown where
+    others have the ball, so that a robot that walks to targets walks to balls.
 
     Args:
       scene: now.
@@ -259,6 +257,7 @@ def sense_game(
       opponents: who plays against whom.
       mates: who plays with whom.
       ball: whether there is a ball, and goals.
+      target: where robots are to walk, in tasks that say so, which have no ball.
     """
     here, facing = scene.position[..., :2], scene.facing
     moved = rate(here, before.position[..., :2])
@@ -287,27 +286,13 @@ def sense_game(
         goal = np.stack([attack * HALF_LENGTH, np.zeros_like(attack)], axis=-1)
         goals = [seen(-goal), seen(goal)]
     else:
-        ball_place = ball_velocity = nothing
+        ball_place = nothing if target is None else seen(target)
+        ball_velocity = nothing
         goals = [nothing, nothing]
     items = [ball_place, against[0][0], *goals, ball_velocity, against[0][1]]
     if mates.any():
         items += [*of_others(mates)[0], *against[1]]
     return np.concatenate(items, axis=-1)
-
-
-def see_target(
-    scene: Scene, target: Float64[np.ndarray, "n P 2"], heading: Float64[np.ndarray, "n P"]
-) -> Float64[np.ndarray, "n P 4"]:
-    """`TARGET` of places and headings in the world frame."""
-    facing = scene.facing
-    direction = np.stack([np.cos(heading), np.sin(heading)], axis=-1)
-    return np.concatenate(
-        [
-            in_heading_frame(target - scene.position[..., :2], facing),
-            in_heading_frame(direction, facing),
-        ],
-        axis=-1,
-    )
 
 
 def stack_newest(

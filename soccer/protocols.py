@@ -20,16 +20,24 @@ from soccer.pitch import CONTROL_STEP
 
 WALK_FROM_S, WALK_TO_S = 2.0, 7.0
 TURN_FROM, TURN_TO = np.pi / 4, 3 * np.pi / 4
-SHOULDERS_UP = 0.36
+# Where targets are that cannot be reached: as far as those of the task, which policies know.
+TARGET_AWAY = 3.0
 
 
 def walking_speed(policy: Policy, seeds: UInt64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
-    """Metres per second towards a target far ahead; the robot starts facing it."""
+    """Metres per second along a line; the robot starts facing along it, and its target stays
+    `TARGET_AWAY` ahead on it.
+    """
     game = tasks.walk_to_target()
     states = _standing(game, seeds)
-    states.memory.target[:] = [100.0, 0.0]
-    states.memory.target_heading[:] = 0.0
-    places = _follow(game, states, policy, WALK_TO_S, lambda now: now.qpos[:, 0].copy())
+
+    def place(now: MujocoStates) -> np.ndarray:
+        now.memory.target[:, 0, 0] = now.qpos[:, 0] + TARGET_AWAY
+        now.memory.target[:, 0, 1] = 0.0
+        return now.qpos[:, 0].copy()
+
+    place(states)
+    places = _follow(game, states, policy, WALK_TO_S, place)
     first, last = (round(moment / CONTROL_STEP) - 1 for moment in (WALK_FROM_S, WALK_TO_S))
     speed = (places[last] - places[first]) / (WALK_TO_S - WALK_FROM_S)
     return np.where(states.steps > last, speed, np.nan)
@@ -46,8 +54,8 @@ def turning_rate(policy: Policy, seeds: UInt64[np.ndarray, "n"]) -> Float64[np.n
         facing = game.task.scene(now, slice(None)).facing[:, 0]
         yaw = np.arctan2(facing[:, 1], facing[:, 0])
         way = yaw + 2.5 * side
-        now.memory.target[:, 0] = 100.0 * np.stack([np.cos(way), np.sin(way)], axis=1)
-        now.memory.target_heading[:, 0] = way
+        aside = TARGET_AWAY * np.stack([np.cos(way), np.sin(way)], axis=1)
+        now.memory.target[:, 0] = now.qpos[:, :2] + aside
         return yaw
 
     heading(states)
@@ -71,7 +79,7 @@ def get_up_seconds(
     def height(now: MujocoStates) -> np.ndarray:
         return rewards.shoulder_height(game.task.scene(now, slice(None)))[:, 0]
 
-    return _first(_follow(game, states, policy, 9.5, height) >= SHOULDERS_UP)
+    return _first(_follow(game, states, policy, 9.5, height) >= rewards.SHOULDERS_UP)
 
 
 def _standing(game: MujocoHost, seeds: np.ndarray) -> MujocoStates:

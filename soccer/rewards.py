@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from soccer import robot, rules
-from soccer.pitch import CONTROL_STEP
+from soccer.pitch import CONTROL_STEP, HALF_LENGTH
 from soccer.scene import Scene
 
 # Opponents nearer than this are kept clear of, metres.
@@ -20,6 +20,10 @@ INTERFERENCE_DISTANCE = 1.0
 UPRIGHT_TILT, TILTED = 0.2, 0.4
 # Progress to a target counts up to this speed, metres per second.
 MAX_PROGRESS = 1.0
+# Height of the shoulders by which the paper times get-ups, metres; 0.41 standing straight.
+SHOULDERS_UP = 0.36
+# The speed of a good walk, metres per second: being faster than that is worth no more.
+PACE = 0.6
 
 
 class Moment(NamedTuple):
@@ -127,9 +131,35 @@ def progress(now: Moment) -> Float64[np.ndarray, "n P"]:
     return np.clip(nearer, -most, most)
 
 
+def approach(now: Moment) -> Float64[np.ndarray, "n P"]:
+    """Speed towards the target as a share of `PACE`, -1 to 1.
+
+    The bound makes a dive worth no more than steps.
+    """
+    return np.clip(progress(now) / (PACE * CONTROL_STEP), -1.0, 1.0)
+
+
+def facing_target(now: Moment) -> Float64[np.ndarray, "n P"]:
+    """Cosine between where the torso faces and the way to the target."""
+    way = _unit(now.target - now.scene.position[..., :2])
+    return (now.scene.facing * way).sum(axis=-1)
+
+
+def ball_to_goal(now: Moment) -> Float64[np.ndarray, "n P"]:
+    """Speed of the ball towards the middle of the goal that the robot attacks, m/s."""
+    goal = np.stack([now.attack * HALF_LENGTH, np.zeros_like(now.attack)], axis=-1)
+    way = _unit(goal - now.scene.ball[:, None, :2])
+    return (now.scene.ball_velocity[:, None, :2] * way).sum(axis=-1)
+
+
+def rise(now: Moment) -> Float64[np.ndarray, "n P"]:
+    """Height of the shoulders, as a share of that at which `standing` counts, at most 1."""
+    return np.clip(shoulder_height(now.scene) / SHOULDERS_UP, 0.0, 1.0)
+
+
 def standing(now: Moment) -> Float64[np.ndarray, "n P"]:
-    """1 where the shoulders are at least 0.36 m high, the mark by which the paper times get-ups."""
-    return (shoulder_height(now.scene) >= 0.36).astype(float)
+    """1 where the shoulders are at least `SHOULDERS_UP` high."""
+    return (shoulder_height(now.scene) >= SHOULDERS_UP).astype(float)
 
 
 def shoulder_height(scene: Scene) -> Float64[np.ndarray, "n P"]:
@@ -141,7 +171,8 @@ TERMS: Mapping[str, Term] = {
     term.__name__: term
     for term in (
         scoring, conceding, velocity_to_ball, forward_velocity, interference, termination, falling,
-        upright, joint_torque, target_pose, progress, standing,
+        upright, joint_torque, target_pose, progress, approach, facing_target, ball_to_goal, rise,
+        standing,
     )
 }  # fmt: skip
 

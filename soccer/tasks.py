@@ -78,12 +78,11 @@ def walk_to_target(*, randomise: int = 0, shaped: int = 0, num_threads: int = 0)
             start=_stand_anyhow,
             start_numbers=1,
             payoff={"progress": 1.0},
-            # Without a price of falls, robots learn to dive towards their targets.
             shaping={
-                "progress": 1.0 / CONTROL_STEP,
+                "approach": 1.0,
+                "facing_target": 0.3,
                 "upright": 0.2,
                 "joint_torque": 0.01,
-                "falling": 10.0,
             },
             utility="general_sum",
             returns=(-20.0, 20.0),
@@ -111,7 +110,7 @@ def get_up(*, randomise: int = 0, shaped: int = 0, num_threads: int = 0) -> Mujo
             start=_lie_anyhow,
             start_numbers=1 + _NUMBERS_LYING,
             payoff={"standing": 1.0 / steps},
-            shaping={"target_pose": 1.0},
+            shaping={"standing": 1.0 / steps, "rise": 1.0 / steps, "target_pose": 1.0 / steps},
             utility="general_sum",
             returns=(0.0, 1.0),
         ),
@@ -136,9 +135,10 @@ def score(*, randomise: int = 0, shaped: int = 0, num_threads: int = 0) -> Mujoc
             start=_take_penalty,
             start_numbers=5,
             payoff={"scoring": 1.0},
+            # 50 s without a goal are worth less than one: else nobody hurries.
             shaping={
-                "scoring": 1000.0, "velocity_to_ball": 0.05, "forward_velocity": 0.1,
-                "upright": 0.015, "joint_torque": 0.01,
+                "scoring": 1.0, "ball_to_goal": 0.1, "velocity_to_ball": 0.03, "upright": 0.005,
+                "falling": 0.1,
             },
             utility="general_sum",
             returns=(0.0, 1.0),

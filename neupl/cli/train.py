@@ -21,7 +21,7 @@ SMOKE = ("training.steps=200", "training.max_steps_per_row=20")
 # Where episodes are so long that lanes have a horizon.
 SMOKE_LONG = (
     "training.steps=4", "training.evaluate_every=2", "learner.episodes=16", "learner.horizon=32",
-    "evaluation.episodes=2", "evaluation.final_episodes=4",
+    "learner.imitation_steps=2", "evaluation.episodes=2", "evaluation.final_episodes=4",
 )  # fmt: skip
 
 

@@ -43,6 +43,12 @@ def half_mirrored(decisions: "Decisions", mirror: Mirror, rng: np.random.Generat
     return decisions._replace(seen=decisions.seen._replace(observation=observation), action=action)
 
 
+def with_mirror_image(decisions: "Decisions", mirror: Mirror | None) -> Float[np.ndarray, "N O"]:
+    """Observations of decisions, and of their mirror images where there is a mirror."""
+    seen = decisions.seen.observation
+    return seen if mirror is None else np.concatenate([seen, mirrored(seen, *mirror[:2])])
+
+
 def mirrored(
     numbers: Float[np.ndarray, "N O"], order: Int[np.ndarray, "O"], sign: Float[np.ndarray, "O"]
 ) -> Float[np.ndarray, "N O"]:

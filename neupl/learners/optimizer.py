@@ -19,9 +19,15 @@ class Optimizer:
       init: `(params) -> state`.
     """
 
-    def __init__(self, config: Config, *, steps: int | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        steps: int | None = None,
+        rates: tuple[float, float] | None = None,
+    ) -> None:
         """Reads the learner and the kind of network; the rate falls over `steps`, by default those
-        of the run.
+        of the run, from the first to the last of `rates`, by default the learner's.
         """
         settings = config.learner
         transform = optax.chain(
@@ -32,8 +38,7 @@ class Optimizer:
         self.init = transform.init
         self._update = transform.update
         self._rate = optax.linear_schedule(
-            settings.learning_rate,
-            settings.final_learning_rate,
+            *(rates or (settings.learning_rate, settings.final_learning_rate)),
             config.training.steps if steps is None else steps,
         )
 

@@ -40,7 +40,7 @@ from neupl.errors import UserError
 from neupl.jit_once import jit_once
 from neupl.learners.advantages import lane_advantages
 from neupl.learners.focal_lanes import focal_task, lane_weights, one_size
-from neupl.learners.mirror_image import half_mirrored, mirror_of, mirrored
+from neupl.learners.mirror_image import half_mirrored, mirror_of, with_mirror_image
 from neupl.learners.optimizer import Optimizer, make_restart
 from neupl.learners.unrolls import Unrolls, cut_unrolls, unrolled_memory
 from neupl.matches import Matches, draw_matches, seat_order
@@ -297,10 +297,7 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         metrics["train/advantage_spread"] = float(spread)
         if config.network.normalise:
             # Last: what was played is compared with what the same statistics make of it.
-            seen = decisions.seen.observation
-            if mirror is not None:
-                seen = np.concatenate([seen, mirrored(seen, *mirror[:2])])
-            params = updated_statistics(params, seen)
+            params = updated_statistics(params, with_mirror_image(decisions, mirror))
         return LearnerState(params, opt_state, state.step + 1), metrics
 
     init = jit_once(init)

@@ -51,7 +51,7 @@ def before():
 
 def test_mirror_images_are_permutations_with_signs():
     rng = np.random.default_rng(0)
-    for extras in ((), observations.TARGET, observations.TEAM):
+    for extras in ((), observations.TEAM):
         mirror = observations.mirror_of(extras)
         seen = rng.normal(size=(3, observations.NUM_OBSERVATIONS + observations.size_of(extras)))
         by_order = seen[:, mirror.observation_order] * mirror.observation_sign
@@ -74,7 +74,6 @@ def test_there_are_267_numbers_in_the_order_of_table_s2():
     by_name = {name: place for name, _, place in places}
     assert by_name["gravity[0]"] == slice(26, 29) and by_name["velocity[4]"] == slice(253, 255)
     assert by_name["ball"] == slice(255, 257) and by_name["opponent_velocity"] == slice(265, 267)
-    assert observations.layout(observations.TARGET)[-1][2].stop == 271
     assert observations.layout(observations.TEAM)[-1][2].stop == 275
 
 
@@ -146,10 +145,14 @@ def test_team_mates_and_the_nearer_opponent_come_in_order():
     np.testing.assert_allclose(seen[2, 12:], [-2, 0, 0, 0, -5, 0, 0, 0], atol=1e-9)
 
 
-def test_targets_are_seen_from_the_robot():
-    target, heading = np.array([[[1.0, 3.0], [0.0, 0.0]]]), np.array([[0.0, 0.0]])
-    seen = observations.see_target(scene(), target, heading)[0]
-    np.testing.assert_allclose(seen, [[1, 0, 0, -1], [0, -2, 1, 0]], atol=1e-8)
+def test_targets_are_seen_from_the_robot_where_others_have_the_ball():
+    nobody = np.zeros((2, 2), bool)
+    seen = observations.sense_game(
+        scene(), before(), attack=np.array([1.0, -1.0]), opponents=nobody, mates=nobody,
+        ball=False, target=np.array([[[1.0, 3.0], [0.0, 0.0]]]),
+    )[0]  # fmt: skip
+    np.testing.assert_allclose(seen[:, :2], [[1, 0], [0, -2]], atol=1e-8)
+    assert not seen[:, 2:].any()
 
 
 def test_history_is_newest_first():

@@ -94,6 +94,18 @@ def test_progress_is_metres_nearer_up_to_a_speed():
     np.testing.assert_allclose(rewards.progress(now), [[0.025, -0.02]])
 
 
+def test_approach_and_facing_of_targets():
+    """The first comes 15 mm nearer in 25 ms, the pace of 0.6 m/s, the second goes 5 mm away, a
+    third of it. The first, at the origin, looks along x, its target is at (-3, 4): cosine -0.6.
+    """
+    now = moment(
+        before=np.array([[[0.009, -0.012], [0.6, 0.795]]]),
+        target=np.array([[[-3.0, 4.0], [0.6, 0.0]]]),
+    )
+    np.testing.assert_allclose(rewards.approach(now), [[1, -1 / 3]], atol=1e-3)
+    np.testing.assert_allclose(rewards.facing_target(now)[0, 0], -0.6)
+
+
 def test_shoulders_stand_at_36_cm():
     """0.25 + 0.131 = 0.381 upright; 0.25 + 0.131 cos 0.6 = 0.358 leaning by 0.6 rad."""
     assert rewards.standing(moment()).tolist() == [[1, 1]]

@@ -58,7 +58,7 @@ def test_documentation_names_tasks_and_terms():
         if name.startswith("soccer/"):
             assert f"`{name}`" in PAGE
             assert load_game(name).info.name == name
-    assert [term for term in TERMS if f"`{term}`" not in PAGE] == ["progress", "standing"]
+    assert [term for term in TERMS if f"`{term}`" not in PAGE] == ["progress"]
 
 
 def test_model_of_a_match_names_bad_numbers_of_robots():
