@@ -188,6 +188,11 @@ def claims_of(name: str, populations: Sequence[dict[str, Any]]) -> list[dict[str
             median("informed_fraction"),
             LEAST_FRACTION,
         ),
+        (
+            "the same where the likeliest actions alone are played",
+            median("likeliest_fraction"),
+            LEAST_FRACTION,
+        ),
         ("informed minus uninformed, quarter of sharpest mixtures", sharp, 0.0),
         (
             "informed with simplex sampling minus without",

@@ -46,7 +46,7 @@ FULL = (
     Case(
         "goofspiel_5",
         GOOFSPIEL.format(5),
-        ("training.steps=1200", "learner.sample=4096", "learner.updates_per_target=10"),
+        ("training.steps=3000", "learner.sample=4096", "learner.updates_per_target=10"),
     ),
     Case("goofspiel_4", GOOFSPIEL.format(4), ("training.steps=2000",)),
     Case("leduc_poker", "leduc_poker", ("training.steps=2000",)),
