@@ -27,6 +27,15 @@ class LearnerConfig:
     """Gradients are clipped to this global norm."""
     updates_per_target: int = 4
     """Exact: gradient steps on one evaluation of the tree."""
+    importance: Literal["coplayers", "play"] = "coplayers"
+    """Exact: what an information state counts in learning to respond: how likely it is as far as
+    chance and co-players go (`coplayers`), or in an episode (`play`) in which the seat plays as the
+    strategy does, half of the time, or else uniformly.
+    """
+    sample: int = 0
+    """Exact: information states of a gradient step, each with a strategy, drawn by what they count;
+    0 is all of them with all strategies. Large trees. Conditional networks.
+    """
     episodes: int = 4096
     """PPO: episodes of one step."""
     blocks: int = 1

@@ -122,14 +122,17 @@ class Population:
         seat: int,
         observation: Float[np.ndarray, "B O"],
         mask: Bool[np.ndarray, "B A"],
+        likeliest: bool = False,
     ) -> Float[np.ndarray, "B A"]:
         """Action probabilities of `best_response_to`, float32; see there."""
-        every = self._responding(mixture, seat)
+        every = self._responding(mixture, seat, likeliest=likeliest)
         self._check_memoryless("response_probabilities")
         self._check_shapes(observation, mask)
         return np.asarray(every(jnp.asarray(observation), jnp.asarray(mask)))[0]
 
-    def best_response_to(self, mixture: Float[np.ndarray, "K"], *, seat: int) -> Policy:
+    def best_response_to(
+        self, mixture: Float[np.ndarray, "K"], *, seat: int, likeliest: bool = False
+    ) -> Policy:
         """What the network answers to any mixture of the opponent's strategies, without training
         (Simplex-NeuPL, Liu et al. 2022, arXiv 2205.15879): the opponent draws one strategy, hidden,
         for a whole episode.
@@ -141,12 +144,15 @@ class Population:
         Args:
           mixture: weights of the opponent's strategies.
           seat: who responds.
+          likeliest: play the likeliest action instead of a draw: some best response does nothing
+            else, and what is learned keeps a temperature.
 
         Raises:
           ValueError: there is no such seat, the mixture is none, or the population has not two
             players or no conditional network.
         """
-        return self._policy(self._responding(mixture, seat), np.ones(1), seat)
+        every = self._responding(mixture, seat, likeliest=likeliest)
+        return self._policy(every, np.ones(1), seat)
 
     def opponent_posterior(
         self,
@@ -257,7 +263,7 @@ class Population:
             policy.action_probability_array[policy.state_lookup[name]] = table[row]
         return policy
 
-    def _responding(self, mixture: Float[np.ndarray, "K"], seat: int) -> Any:
+    def _responding(self, mixture: Float[np.ndarray, "K"], seat: int, *, likeliest: bool) -> Any:
         """`(observation, mask) -> [1, B, A]`: how the network answers a mixture."""
         self._check_seat(seat)
         self._check_ids("best_response_to")
@@ -267,21 +273,19 @@ class Population:
                 f"{self.num_players} players and the network is {self.network.kind}"
             )
         weights = self._check_mixture(mixture)
-        if self.simplex_share > 0:
-            number = self.num_strategies
+        asked = self.simplex_share > 0
+        lent = None if asked else self.index_lent_to(weights, seat=seat)
+        number = self.num_strategies if lent is None else lent
 
-            def answer(*seen: Array) -> Array:
-                asked = jnp.asarray(weights, jnp.float32)
-                return self._forward(seat, *seen, mixture=asked)[number:]
+        def answer(*seen: Array) -> Array:
+            told = jnp.asarray(weights, jnp.float32)
+            every = self._forward(seat, *seen, mixture=told, slot=lent)
+            found = every[number : number + 1]
+            if likeliest:
+                return jax.nn.one_hot(jnp.argmax(found, axis=-1), found.shape[-1])
+            return found
 
-            return answer
-        lent = self.index_lent_to(weights, seat=seat)
-
-        def answer_by_index(*seen: Array) -> Array:
-            row = jnp.asarray(weights, jnp.float32)
-            return self._forward(seat, *seen, mixture=row, slot=lent)[lent : lent + 1]
-
-        return answer_by_index
+        return answer
 
     def index_lent_to(self, mixture: Float[np.ndarray, "K"], *, seat: int) -> int:
         """The trained strategy of a seat that earns most against a mixture of the opponent's, by

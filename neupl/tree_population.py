@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from games.game_tree import GameTree
 from neupl.config import Config
@@ -43,6 +43,7 @@ class TreePopulation:
         self.row_gain = jax.jit(self._row_gain)
         self._size, self._sink = config.population.size, sink
         self._observation, self._legal = jnp.asarray(tree.observation), jnp.asarray(tree.legal_mask)
+        self._owner = jnp.asarray(tree.infoset_player)
         one_table = jnp.ones((tree.num_infosets, 1))
         self._table_of = jnp.asarray(self.seat) if self.num_tables > 1 else one_table
 
@@ -79,6 +80,36 @@ class TreePopulation:
             # The critic tells those of actions.
             value = jnp.sum(jnp.where(self._legal, jnp.exp(log_probs) * value, 0.0), axis=-1)
         return jnp.transpose(log_probs, (1, 2, 0)), value.T
+
+    def forward_drawn(
+        self,
+        params: Any,
+        rows: Rows,
+        coplayers: Float[Array, "P K M"],
+        state: Int[Array, "B"],
+        strategy: Int[Array, "B"],
+    ) -> tuple[Float[Array, "B A"], Float[Array, "B"]]:
+        """What `forward` says of some information states, of one strategy at each.
+
+        Args:
+          params: of the network.
+          rows: the strategies.
+          coplayers: one-hot.
+          state: number of the information state.
+          strategy: number of the strategy or asked mixture there.
+        """
+        count, players = self.num_tables, self.tree.num_players
+        profile = jnp.argmax(coplayers, axis=-1)[self._owner[state], strategy]
+        met = jnp.unravel_index(profile, (rows.joint.shape[1],) * (players - 1))
+        drawn = jax.nn.one_hot(jnp.stack([strategy, *met], axis=1), rows.every.shape[1])
+        logits, value = self.network.apply(
+            params,
+            self._observation[state],
+            self._table_of[state],
+            rows.tables(count),
+            profile=drawn,
+        )
+        return masked_log_probs(logits, self._legal[state]), value
 
     def evaluate(
         self, params: Any, rows: Rows

@@ -1,12 +1,14 @@
-"""Simplex-NeuPL: what a population answers to mixtures of its strategies that it never trained on.
+"""Simplex-NeuPL: what a population of strategies answers to mixtures that it never trained on.
 
 Trains populations by the exact learner with and without simplex sampling, at equal numbers of
 steps, draws mixtures uniform on the simplex of the distinct strategies of the opponent, and
-measures four answers against each on the game tree: of the network told the mixture (*informed*),
-of the network told the uniform mixture (*uninformed*), of the seat's own Nash mixture, and of its
-best member. All are compared with the exact best response, which knows the mixture and infers who
-it meets by Bayes' rule; and so is what the network reads out of an episode about whom it meets.
-Writes `simplex.md` and `simplex.json`. Exit code 1 if a full run misses a claim.
+measures answers against each on the game tree: of the network told the mixture (*informed*; drawn
+from its probabilities, or the likeliest action alone), of the network told the uniform mixture
+(*uninformed*), of the seat's own Nash mixture, and of its best member. All are compared with the
+exact best response, which knows the mixture and infers who it meets by Bayes' rule; and so is what
+the network reads out of an episode about whom it meets. Populations of both kinds are compared by
+relative performance. Writes `simplex.md` and `simplex.json`. Exit code 1 if a full run misses a
+claim.
 """
 
 import argparse
@@ -22,6 +24,7 @@ import numpy as np
 import simplex_report as report
 from neupl_command import ROOT, CommandFailed, run_command
 from reproduction_report import described
+from simplex_ablation import compare_populations
 from simplex_cases import FULL, METHODS, QUICK, SETTINGS, Case
 from simplex_posteriors import Posteriors
 from transfer_mixtures import ExactGaps, Mixture
@@ -47,7 +50,7 @@ MOST_VARIATION, MOST_OF_PRIOR = 0.05, 0.25
 
 def train(case: Case, method: str, seed: int, runs: Path) -> dict[str, Any]:
     """Trains and measures one population; what is there already is not done again."""
-    name = f"{case.name}-{method.replace(' ', '_')}-{seed}"
+    name = run_name(case, method, seed)
     path = runs / f"{name}.measured.json"
     if path.exists():
         return json.loads(path.read_text())
@@ -68,6 +71,20 @@ def train(case: Case, method: str, seed: int, runs: Path) -> dict[str, Any]:
     write_durably(path, json.dumps(found).encode())
     print(f"{name}: {found['informed_fraction']:.3f}, {cpu_s:.0f} CPU-s", file=sys.stderr)
     return found
+
+
+def run_name(case: Case, method: str, seed: int) -> str:
+    """The folder of a population among the runs."""
+    return f"{case.name}-{method.replace(' ', '_')}-{seed}"
+
+
+def compare_methods(case: Case, seeds: int, runs: Path) -> dict[str, Any]:
+    """With simplex sampling against without: relative population performance, seed by seed."""
+    pairs = [
+        tuple(load_population(runs / run_name(case, m, seed)).tabulate() for m in METHODS)
+        for seed in range(seeds)
+    ]
+    return compare_populations(load_tree(case.game), pairs)
 
 
 def measure_answers(population: Population, *, per_seat: int) -> dict[str, Any]:
@@ -91,9 +108,10 @@ def measure_answers(population: Population, *, per_seat: int) -> dict[str, Any]:
         members = exact.tables[distinct(identity[seat], size)]
         for weights in draw_mixtures(rng, vertices[seat], per_seat):
             informed = response_table(tree, population, weights, seat)
+            likeliest = response_table(tree, population, weights, seat, likeliest=True)
             asked = Mixture(seat, CONCENTRATION, weights)
-            found = exact.gaps(asked, [informed, uninformed, nash, *members])
-            gaps.append([*found[:3], found[3:].min()])
+            found = exact.gaps(asked, [informed, likeliest, uninformed, nash, *members])
+            gaps.append([*found[:4], found[4:].min()])
             entropy.append(entropy_share(weights, int(vertices[seat].sum())))
             read.append(posteriors.compare(weights, informed, seat=seat, vertices=vertices[seat]))
     gaps = np.array(gaps)
@@ -114,12 +132,18 @@ def measure_answers(population: Population, *, per_seat: int) -> dict[str, Any]:
     }
 
 
-def response_table(tree: Any, population: Population, weights: np.ndarray, seat: int) -> np.ndarray:
+def response_table(
+    tree: Any, population: Population, weights: np.ndarray, seat: int, *, likeliest: bool = False
+) -> np.ndarray:
     """`[S, A]` what the network answers to a mixture, uniform at the other seat's states."""
     own = tree.infoset_player == seat
     table = tree.uniform_policy()
     found = population.response_probabilities(
-        weights, seat=seat, observation=tree.observation[own], mask=tree.legal_mask[own]
+        weights,
+        seat=seat,
+        observation=tree.observation[own],
+        mask=tree.legal_mask[own],
+        likeliest=likeliest,
     )
     table[own] = normalise(found)
     return table
@@ -133,13 +157,15 @@ def entropy_share(weights: np.ndarray, number: int) -> float:
 
 def _means(gaps: np.ndarray) -> dict[str, float]:
     """Mean gaps, and how far from the Nash mixture to the best response answers are."""
-    informed, uninformed, nash, member = gaps.mean(axis=0)
+    informed, likeliest, uninformed, nash, member = gaps.mean(axis=0)
     return {
         "informed": float(informed),
+        "likeliest": float(likeliest),
         "uninformed": float(uninformed),
         "nash": float(nash),
         "best_member": float(member),
         "informed_fraction": float(1 - informed / nash),
+        "likeliest_fraction": float(1 - likeliest / nash),
         "uninformed_fraction": float(1 - uninformed / nash),
         "best_member_fraction": float(1 - member / nash),
     }
@@ -160,6 +186,11 @@ def claims_of(name: str, populations: Sequence[dict[str, Any]]) -> list[dict[str
         (
             "informed, from Nash mixture to best response",
             median("informed_fraction"),
+            LEAST_FRACTION,
+        ),
+        (
+            "the same where the likeliest actions alone are played",
+            median("likeliest_fraction"),
             LEAST_FRACTION,
         ),
         ("informed minus uninformed, quarter of sharpest mixtures", sharp, 0.0),
@@ -193,16 +224,18 @@ def measure(options: argparse.Namespace, runs: Path) -> dict[str, Any]:
     """Runs everything, writes the report and returns its content."""
     cases = QUICK if options.quick else FULL
     cases = [case for case in cases if case.name in (options.only or [case.name])]
-    results, claims = {}, []
+    results, claims, relative = {}, [], {}
     for case in cases:
         results[case.name] = [
             train(case, method, seed, runs) for seed in range(options.seeds) for method in METHODS
         ]
         claims += claims_of(case.name, results[case.name])
+        relative[case.name] = compare_methods(case, options.seeds, runs)
     content = {
         "informed_fraction_of_best_response": claims[0]["value"],
         **described(command_of(options), options),
         "games": results,
+        "relative_performance": relative,
         "claims": claims,
     }
     report.write(options.out, content)

@@ -22,9 +22,10 @@ def markdown(content: Mapping[str, Any]) -> str:
         "Mixtures are uniform on the simplex of the opponent's distinct strategies. The "
         "opponent draws one of them, hidden, for a whole episode. *Fraction* is how far an "
         "answer comes from the seat's own Nash mixture (0) to the exact best response (1), by "
-        "mean gaps over all mixtures; gaps in game points, exact. *Simplex*: half of the "
-        "training responds to random mixtures (`graph.simplex_share=0.5`), and in the second half "
-        "of the steps the population stays as it is. *Rows alone*: none "
+        "mean gaps over all mixtures; gaps in game points, exact. *Likeliest actions*: the "
+        "informed answer plays these alone. *Simplex*: half of the "
+        "training responds to random mixtures (`graph.simplex_share=0.5`), and in the last 0.6 of "
+        "the steps the population stays as it is. *Rows alone*: none "
         "does; an unseen mixture is then answered by the index of the strategy that earns most "
         "against it. *Read-out*: mean total variation distance between the posterior over the "
         "opponent's strategies that the network reads out and the exact one, by how likely "
@@ -42,6 +43,7 @@ def markdown(content: Mapping[str, Any]) -> str:
     ]
     for name, populations in content["games"].items():
         parts += _game_part(name, populations)
+        parts.append(_relative(content["relative_performance"][name]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -57,7 +59,8 @@ def summary(content: Mapping[str, Any]) -> str:
 def _game_part(name: str, populations: list[Mapping[str, Any]]) -> list[str]:
     header = (
         "population", "NashConv", "effective size", "informed: gap", "fraction",
-        "uninformed", "best member", "Nash mixture: gap", "read-out", "prior", "CPU-s",
+        "likeliest actions", "uninformed", "best member", "Nash mixture: gap", "read-out", "prior",
+        "CPU-s",
     )  # fmt: skip
     rows = [
         (
@@ -66,6 +69,7 @@ def _game_part(name: str, populations: list[Mapping[str, Any]]) -> list[str]:
             p["effective_size"],
             number(p["informed"]),
             f"{p['informed_fraction']:.3f}",
+            f"{p['likeliest_fraction']:.3f}",
             f"{p['uninformed_fraction']:.3f}",
             f"{p['best_member_fraction']:.3f}",
             number(p["nash"]),
@@ -92,6 +96,18 @@ def _game_part(name: str, populations: list[Mapping[str, Any]]) -> list[str]:
         "each, sharpest first:",
         table(("population", "first quarter", "second", "third", "last"), bins),
     ]
+
+
+def _relative(found: Mapping[str, Any]) -> str:
+    each = ", ".join(f"{value:.4f}" for value in found["each"])
+    interval = ""
+    if "low" in found:
+        interval = f", Student's 95 % interval over seeds {found['low']:.4f} to {found['high']:.4f}"
+    return (
+        "Relative population performance of simplex over rows alone (value of the game between the "
+        f"strategies of both, seats averaged out, exact, payoff ranges): {found['mean']:.4f}"
+        f"{interval}; by seed {each}."
+    )
 
 
 def _limit(claim: Mapping[str, Any]) -> str:

@@ -9,7 +9,11 @@ by cross-entropy. The target is the regularised greedy policy (Haarnoja et al. 2
 al. 2018, arXiv 1806.06920), so that, unlike under the plain gradient, a saturated policy unlearns
 at full speed. The alternative is the exact policy gradient of the regularised return, summed over
 all actions and information states, without the factor of the owner's own reach: what a strategy
-avoids is trained like the rest.
+avoids is trained like the rest. With `learner.importance=play` it is trained half as much: by how
+likely it is while the owner plays uniformly.
+
+A gradient step goes over all information states and strategies, or over some that are drawn by
+their weight (`learner.sample`), which leaves the expected gradient of the policy as it is.
 """
 
 from typing import Any, NamedTuple
@@ -21,6 +25,7 @@ from jaxtyping import Array, Float
 
 from neupl.config import Config
 from neupl.jit_once import jit_once
+from neupl.learners.drawn_states import draw_states
 from neupl.learners.optimizer import Optimizer, make_restart
 from neupl.opponent_readout import divergence_from_bayes
 from neupl.tree_population import COLDEST, TreePopulation
@@ -68,6 +73,9 @@ def make_exact_learner(tables: TreePopulation, config: Config) -> Learner:
     payoff_range = tree.payoff_range
     mask = jnp.asarray(tree.legal_mask)[:, :, None]
     rule, critic_weight = config.learner.rule, config.learner.critic_weight
+    owner = jnp.asarray(tree.infoset_player)
+    even = passes.plans(jnp.asarray(tree.uniform_policy(), jnp.float32)[:, :, None])
+    even_reach = even[passes.infoset_parent]
     optimizer = Optimizer(config)
 
     def init(key: Any) -> LearnerState:
@@ -77,14 +85,17 @@ def make_exact_learner(tables: TreePopulation, config: Config) -> Learner:
     def collect(params: Any, objective: Objective, key: Any) -> ExactExperience:
         rows, temperature = objective.rows, objective.temperature
         log_probs, policy = tables.evaluate(params, rows)
-        # Only readmissions hold anyone; a forward pass is worth skipping.
+        # Only strategies are met, and held, not the mixtures that are asked about.
+        size = rows.joint.shape[1]
+        # Without readmissions nobody is held; a forward pass is worth skipping.
         teacher = jax.lax.cond(
             jnp.any(objective.hold > 0),
-            lambda: tables.evaluate(objective.teacher, rows)[1],
-            lambda: policy,
+            lambda: tables.evaluate(objective.teacher, rows._replace(asked=None))[1],
+            lambda: policy[:, :, :size],
         )
-        # Only strategies are met, not the mixtures that are asked about.
-        plans = passes.plans(policy[:, :, : rows.joint.shape[1]])
+        teacher = jnp.concatenate([teacher, policy[:, :, size:]], axis=-1)
+        played = passes.plans(policy)
+        plans = played[:, :size]
         values = passes.action_values(passes.coplayer_reach(plans, rows.every), policy, temperature)
         q = values.action / jnp.maximum(values.reach, MIN_REACH)[:, None]
         tau = seat @ temperature
@@ -103,14 +114,17 @@ def make_exact_learner(tables: TreePopulation, config: Config) -> Learner:
         value = jnp.sum(policy * against.action, axis=1) / jnp.maximum(against.reach, MIN_REACH)
         likelihood = None
         if tables.readout is not None:
-            each = jnp.broadcast_to(jnp.eye(rows.joint.shape[1]), rows.joint.shape)
-            alone, strategies = passes.coplayer_reach(plans, each), policy[:, :, : len(each[0])]
+            each = jnp.broadcast_to(jnp.eye(size), rows.joint.shape)
+            alone, strategies = passes.coplayer_reach(plans, each), policy[:, :, :size]
             likelihood = passes.action_values(alone, strategies, jnp.zeros(each.shape[:2])).reach
+        importance = values.reach
+        if config.learner.importance == "play":
+            importance *= 0.5 * (played[passes.infoset_parent] + even_reach)
         spread = seat @ (1.0 / seat.sum(axis=0))
         return ExactExperience(
             rows=rows,
             signal=signal,
-            weight=_normalise(values.reach, seat) * (seat @ objective.respond),
+            weight=_normalise(importance, seat) * (seat @ objective.respond),
             teacher=teacher,
             # Half by reach, half everywhere: a strategy must also stay put where its own row never
             # leads.
@@ -125,19 +139,59 @@ def make_exact_learner(tables: TreePopulation, config: Config) -> Learner:
 
     def loss(params: Any, experience: ExactExperience) -> tuple[Array, dict[str, Array]]:
         log_probs, value = tables.forward(params, experience.rows, experience.coplayers)
-        if rule == "soft_improvement":
-            improvement = -jnp.sum(jnp.where(mask, experience.signal * log_probs, 0.0), axis=1)
-        else:
-            improvement = -jnp.sum(jnp.exp(log_probs) * experience.signal, axis=1)
-        holding = -jnp.sum(jnp.where(mask, experience.teacher * log_probs, 0.0), axis=1)
+        improvement, holding = policy_losses(log_probs, mask, experience.signal, experience.teacher)
         policy_loss = jnp.sum(experience.weight * improvement)
         hold_loss = jnp.sum(experience.teacher_weight * holding)
         critic_loss = jnp.sum(experience.value_weight * (value - experience.value) ** 2)
-        scale = 1.0 / (tree.num_players * config.population.size)
-        total = scale * (policy_loss + hold_loss + critic_weight * critic_loss)
-        metrics = {"train/critic_loss": scale * critic_loss}
+        divergence = None
         if tables.readout is not None:
             divergence = readout_divergence(params, experience)
+        return summed(policy_loss + hold_loss, critic_loss, divergence)
+
+    def drawn_loss(
+        params: Any, experience: ExactExperience, key: Any
+    ) -> tuple[Array, dict[str, Array]]:
+        """Of the policy, an unbiased estimate of `loss`; critic and read-out are fitted where it
+        is.
+        """
+        rows, weight = experience.rows, experience.weight + experience.teacher_weight
+        state, strategy = draw_states(key, weight, config.learner.sample)
+        log_probs, value = tables.forward_drawn(params, rows, experience.coplayers, state, strategy)
+        improvement, holding = policy_losses(
+            log_probs,
+            mask[state, :, 0],
+            experience.signal[state, :, strategy],
+            experience.teacher[state, :, strategy],
+        )
+        responds = (experience.weight / jnp.maximum(weight, MIN_REACH))[state, strategy]
+        policy_loss = weight.sum() * jnp.mean(responds * improvement + (1 - responds) * holding)
+        possible = experience.value_weight[state, strategy] > 0
+        error = jnp.where(possible, value - experience.value[state, strategy], 0.0)
+        critic_loss = tree.num_players * rows.every.shape[1] * jnp.mean(error**2)
+        divergence = None
+        if tables.readout is not None:
+            found = tables.opponent_log_likelihoods(params)[state]
+            prior = rows.every[owner[state], strategy]
+            divergence = jnp.mean(divergence_from_bayes(found, experience.likelihood[state], prior))
+        return summed(policy_loss, critic_loss, divergence)
+
+    def policy_losses(
+        log_probs: Array, legal: Array, signal: Array, teacher: Array
+    ) -> tuple[Array, Array]:
+        """Of responding and of staying, with actions on axis 1."""
+        if rule == "soft_improvement":
+            improvement = -jnp.sum(jnp.where(legal, signal * log_probs, 0.0), axis=1)
+        else:
+            improvement = -jnp.sum(jnp.exp(log_probs) * signal, axis=1)
+        return improvement, -jnp.sum(jnp.where(legal, teacher * log_probs, 0.0), axis=1)
+
+    def summed(
+        policy_loss: Array, critic_loss: Array, divergence: Array | None
+    ) -> tuple[Array, dict[str, Array]]:
+        scale = 1.0 / (tree.num_players * config.population.size)
+        total = scale * (policy_loss + critic_weight * critic_loss)
+        metrics = {"train/critic_loss": scale * critic_loss}
+        if divergence is not None:
             total += config.learner.readout_weight * divergence
             metrics["train/readout_divergence"] = divergence
         return total, metrics | {"train/loss": total}
@@ -159,16 +213,17 @@ def make_exact_learner(tables: TreePopulation, config: Config) -> Learner:
     def update(
         state: LearnerState, experience: ExactExperience, key: Any
     ) -> tuple[LearnerState, dict[str, Array]]:
-        del key  # the whole tree is in every step
-
-        def one_step(state: LearnerState, _: None) -> tuple[LearnerState, dict[str, Array]]:
-            gradient, metrics = jax.grad(loss, has_aux=True)(state.params, experience)
+        def one_step(state: LearnerState, key: Any) -> tuple[LearnerState, dict[str, Array]]:
+            if config.learner.sample:
+                of_step = jax.grad(drawn_loss, has_aux=True)
+                gradient, metrics = of_step(state.params, experience, key)
+            else:
+                gradient, metrics = jax.grad(loss, has_aux=True)(state.params, experience)
             params, opt_state = optimizer.apply(gradient, state.params, state.optimizer, state.step)
             return LearnerState(params, opt_state, state.step + 1), metrics
 
-        state, metrics = jax.lax.scan(
-            one_step, state, None, length=config.learner.updates_per_target
-        )
+        keys = jax.random.split(key, config.learner.updates_per_target)
+        state, metrics = jax.lax.scan(one_step, state, keys)
         return state, jax.tree.map(lambda x: x[-1], metrics)
 
     init = jit_once(init)

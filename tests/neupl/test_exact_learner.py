@@ -4,11 +4,15 @@ import itertools
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from neupl.config import Config
 from neupl.evaluation import normalise
 from neupl.interaction_graph import first_equal_row
+from neupl.learner_config import LearnerConfig
+from neupl.learners.drawn_states import draw_states
 from neupl.problem import make_problem
 from neupl.tree_population import TreePopulation
 from neupl.types import Learner, Objective, Rows
@@ -21,6 +25,8 @@ from solvers.best_response import (
 from solvers.sequence_form import realization_plan
 
 KUHN, THREE_PLAYERS = "kuhn_poker", "kuhn_poker(players=3)"
+# A learner whose gradient steps see some information states, as often as episodes come by.
+DRAWN = {"importance": "play", "sample": 48}
 
 
 class Case(NamedTuple):
@@ -84,11 +90,12 @@ def case(small_config):
     """Cases by game and rule, each compiled once."""
     made = {}
 
-    def get(game=KUHN, rule="soft_improvement"):
-        if (game, rule) not in made:
-            config = small_config(game, population={"size": 3}, learner={"rule": rule})
-            made[game, rule] = make_case(config)
-        return made[game, rule]
+    def get(game=KUHN, rule="soft_improvement", **learner):
+        name = (game, rule, *learner.items())
+        if name not in made:
+            config = small_config(game, population={"size": 3}, learner={"rule": rule, **learner})
+            made[name] = make_case(config)
+        return made[name]
 
     return get
 
@@ -152,6 +159,46 @@ def test_states_weigh_as_often_as_chance_and_co_players_allow(game, case):
         expected = reach[own] / reach[own].sum() * case.task.respond[player, k]
         np.testing.assert_allclose(experience.weight[own, k], expected, rtol=1e-4, atol=1e-6)
         assert np.sum(experience.value_weight[own, k]) == pytest.approx(1, abs=1e-5)
+
+
+def test_states_weigh_as_often_as_episodes_come_by(case):
+    """`importance=play`: half of the episodes by the strategy itself, half uniformly."""
+    case = case(**DRAWN)
+    experience = case.learner.collect(case.params, case.task, jax.random.key(1))
+    at_random = realization_plan(case.tree, case.tree.uniform_policy())
+    for player, k in np.ndindex(*case.task.temperature.shape):
+        seat = case.tree.infoset_player == player
+        coplayers, own = reach_of_states(case, player, k)
+        expected = coplayers * (own + at_random[case.tree.infoset_parent_sequence])
+        expected *= case.task.respond[player, k] / expected[seat].sum()
+        np.testing.assert_allclose(experience.weight[seat, k], expected[seat], rtol=1e-4)
+
+
+def test_states_are_drawn_by_their_weight():
+    """Shares of 0.3, 0.1 and 0.6 of 10 draws, none of what has no weight; of 7: 2.1, 0.7, 4.2."""
+    weight = jnp.array([[0.0, 3.0], [1.0, 0.0], [0.0, 6.0], [0.0, 0.0]])
+    draw = jax.jit(draw_states, static_argnums=2)
+    for number, fewest in ((10, [3, 1, 6]), (7, [2, 0, 4])):
+        for seed in range(5):
+            state, strategy = draw(jax.random.key(seed), weight, number)
+            found = np.zeros((4, 2), int)
+            np.add.at(found, (np.asarray(state), np.asarray(strategy)), 1)
+            assert found.sum() == number and (found[np.asarray(weight) == 0] == 0).all()
+            some = found[np.asarray(weight) > 0] - fewest
+            assert some.min() >= 0 and some.max() <= (number % 10 > 0)
+
+
+@pytest.mark.parametrize("game", [KUHN, THREE_PLAYERS])
+def test_drawn_states_are_told_what_all_are(game, case):
+    case = case(game)
+    tables, rows = case.tables, jax.tree.map(jnp.asarray, case.task.rows)
+    coplayers = case.learner.collect(case.params, case.task, jax.random.key(1)).coplayers
+    log_probs, value = jax.jit(tables.forward)(case.params, rows, coplayers)
+    state = jnp.arange(case.tree.num_infosets)
+    strategy = state % 3
+    found = jax.jit(tables.forward_drawn)(case.params, rows, coplayers, state, strategy)
+    np.testing.assert_allclose(found[0], log_probs[state, :, strategy], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found[1], value[state, strategy], rtol=1e-4, atol=1e-5)
 
 
 def test_policy_gradient_is_the_gradient_of_the_regularised_return(case):
@@ -239,10 +286,17 @@ def only(shape, *strategies):
     return weights
 
 
-@pytest.mark.parametrize("rule", ["soft_improvement", "policy_gradient"])
-def test_responding_closes_the_gap(rule, case):
+@pytest.mark.parametrize(
+    ("rule", "learner"),
+    [
+        ("soft_improvement", {}),
+        ("soft_improvement", DRAWN),
+        ("policy_gradient", {}),
+    ],
+)
+def test_responding_closes_the_gap(rule, learner, case):
     """Strategies 1 and 2 of Kuhn poker against the sink and against a mixture of the sink and 1."""
-    case = case(KUHN, rule)
+    case = case(KUHN, rule, **learner)
     joint = np.zeros((2, 3, 3), np.float32)
     joint[:, 1, 0], joint[:, 2, :2] = 1, 0.5
     shape = (2, 3)
@@ -263,9 +317,10 @@ def test_update_counts_gradient_steps(case):
     assert int(run_updates(case, case.task, 3).step) == 3 * 4
 
 
-def test_holding_keeps_strategies_where_the_teacher_has_them(case):
+@pytest.mark.parametrize("learner", [{}, pytest.param(DRAWN, marks=pytest.mark.slow)])
+def test_holding_keeps_strategies_where_the_teacher_has_them(learner, case):
     """While strategy 1 learns a new response, strategy 2 drifts with the shared layers, or not."""
-    case = case()
+    case = case(KUHN, **learner)
     teacher = case.params
     shape = (2, 3)
     moved = {}
@@ -314,3 +369,12 @@ def test_learner_repeats_itself(case):
     case = case()
     once, twice = (run_updates(case, case.task, 2) for _ in range(2))
     jax.tree.map(np.testing.assert_array_equal, once, twice)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed"),
+    [("ppo", {"sample": 8}), ("ppo", {"importance": "play"}), ("exact", {"sample": -1})],
+)
+def test_drawn_states_are_of_the_exact_learner_alone(kind, changed):
+    with pytest.raises(ValueError, match=f"learner.{next(iter(changed))} is"):
+        Config(learner=LearnerConfig(kind=kind, **changed))

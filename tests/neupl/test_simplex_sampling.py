@@ -185,6 +185,13 @@ def test_told_the_mixture_the_network_does_better_than_untold_or_by_any_one_stra
     informed, uninformed, nash, *members = np.mean(gaps, axis=0)
     assert informed < 0.95 * min(uninformed, nash, *members)
 
+    drawn, likeliest = (
+        answer_table(population, tree, weights, 0, alone) for alone in (False, True)
+    )
+    own = tree.infoset_player == 0
+    np.testing.assert_array_equal(likeliest[own].argmax(axis=-1), drawn[own].argmax(axis=-1))
+    assert (np.sort(likeliest[own])[:, -1] == 1).all() and np.ptp(drawn[own]) < 1
+
     play = make_play(
         TreeGame(tree),
         [population.best_response_to(weights, seat=0), population.policy("nash", seat=1)],
@@ -195,11 +202,15 @@ def test_told_the_mixture_the_network_does_better_than_untold_or_by_any_one_stra
     assert abs(returns.mean() - expected) < 6 * returns.std() / np.sqrt(4000)
 
 
-def answer_table(population, tree, weights, seat):
+def answer_table(population, tree, weights, seat, likeliest=False):
     own = tree.infoset_player == seat
     table = tree.uniform_policy()
     table[own] = population.response_probabilities(
-        weights, seat=seat, observation=tree.observation[own], mask=tree.legal_mask[own]
+        weights,
+        seat=seat,
+        observation=tree.observation[own],
+        mask=tree.legal_mask[own],
+        likeliest=likeliest,
     )
     return table
 
