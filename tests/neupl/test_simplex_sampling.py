@@ -190,7 +190,7 @@ def test_told_the_mixture_the_network_does_better_than_untold_or_by_any_one_stra
     )
     own = tree.infoset_player == 0
     np.testing.assert_array_equal(likeliest[own].argmax(axis=-1), drawn[own].argmax(axis=-1))
-    assert (np.sort(likeliest[own])[:, -1] == 1).all() and np.ptp(drawn[own]) < 1
+    assert (np.sort(likeliest[own])[:, -1] == 1).all() and (drawn[own].max(axis=-1) < 1).any()
 
     play = make_play(
         TreeGame(tree),
