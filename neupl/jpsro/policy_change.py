@@ -20,7 +20,7 @@ from neupl.action_distribution import CATEGORICAL
 from neupl.jpsro.joint_episodes import Played, mean_and_error
 from neupl.jpsro.network import ResponseNetwork
 from neupl.jpsro.response_actor import DecidingNetwork
-from neupl.learners.ppo import seen_at
+from neupl.learners.decisions import seen_at
 from neupl.networks import masked_log_probs
 from neupl.population_actor import Seen
 from neupl.training import SURE

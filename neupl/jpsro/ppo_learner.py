@@ -24,16 +24,10 @@ from neupl.jpsro.network import ResponseNetwork
 from neupl.jpsro.response_actor import DecidingNetwork, Meeting, ResponseActor
 from neupl.jpsro.response_matches import ResponseMatches, draw_response_matches
 from neupl.jpsro.task import ResponseTask
+from neupl.learners.decisions import Decisions, lane_decisions, minibatches, seen_at
 from neupl.learners.focal_lanes import one_size
 from neupl.learners.optimizer import Optimizer
-from neupl.learners.ppo import (
-    Decisions,
-    advantage_spread,
-    clipped_gain,
-    lane_decisions,
-    minibatches,
-    seen_at,
-)
+from neupl.learners.ppo import advantage_spread, clipped_gain
 from neupl.networks import masked_log_probs
 from neupl.population_actor import Seen
 from neupl.rollout import Trajectory, make_actor_play

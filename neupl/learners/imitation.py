@@ -20,9 +20,10 @@ from jaxtyping import Float32
 from games.types import Game, GameInfo, HostGame, Policy, TimeStep
 from neupl.action_distribution import action_distribution
 from neupl.config import Config
+from neupl.learners.decisions import Decisions, focal_decisions, minibatches, seen_at
 from neupl.learners.mirror_image import half_mirrored, mirror_of, with_mirror_image
 from neupl.learners.optimizer import Optimizer
-from neupl.learners.ppo import Decisions, PPOExperience, focal_decisions, minibatches, seen_at
+from neupl.learners.ppo import PPOExperience
 from neupl.matches import Matches
 from neupl.networks import make_network
 from neupl.observation_statistics import updated_statistics

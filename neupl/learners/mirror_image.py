@@ -7,16 +7,12 @@ already (data augmentation as in Mittal et al. 2024, "Symmetry considerations fo
 symmetric robot policies", arXiv 2403.04359, without doubling the batch).
 """
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from jaxtyping import Float, Int
 
 from games.types import Game, HostGame, Mirror
 from neupl.errors import UserError
-
-if TYPE_CHECKING:
-    from neupl.learners.ppo import Decisions
+from neupl.learners.decisions import Decisions
 
 
 def mirror_of(game: Game | HostGame) -> Mirror:
@@ -34,7 +30,7 @@ def mirror_of(game: Game | HostGame) -> Mirror:
     return mirror
 
 
-def half_mirrored(decisions: "Decisions", mirror: Mirror, rng: np.random.Generator) -> "Decisions":
+def half_mirrored(decisions: Decisions, mirror: Mirror, rng: np.random.Generator) -> Decisions:
     """Decisions of which each is left alone or mirrored, with equal probability."""
     chosen = rng.random(len(decisions.action)) < 0.5
     observation, action = decisions.seen.observation.copy(), decisions.action.copy()
@@ -43,7 +39,7 @@ def half_mirrored(decisions: "Decisions", mirror: Mirror, rng: np.random.Generat
     return decisions._replace(seen=decisions.seen._replace(observation=observation), action=action)
 
 
-def with_mirror_image(decisions: "Decisions", mirror: Mirror | None) -> Float[np.ndarray, "N O"]:
+def with_mirror_image(decisions: Decisions, mirror: Mirror | None) -> Float[np.ndarray, "N O"]:
     """Observations of decisions, and of their mirror images where there is a mirror."""
     seen = decisions.seen.observation
     return seen if mirror is None else np.concatenate([seen, mirrored(seen, *mirror[:2])])

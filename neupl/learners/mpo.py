@@ -33,6 +33,8 @@ from games.types import Game, HostGame
 from neupl.action_distribution import action_distribution
 from neupl.conditional_network import coplayer_marginals
 from neupl.config import Config
+from neupl.jit_once import jit_once
+from neupl.learners.first_parameters import first_parameters
 from neupl.learners.focal_lanes import focal_task, lane_weights, one_size
 from neupl.learners.mpo_steps import (
     find_eta,
@@ -45,7 +47,7 @@ from neupl.learners.replay import Played, empty_replay, focal_episodes, keep, ta
 from neupl.matches import Matches, draw_matches
 from neupl.networks import make_network
 from neupl.observation_statistics import updated_statistics
-from neupl.opponent_readout import add_readout, log_likelihoods, log_posterior, make_readout
+from neupl.opponent_readout import log_likelihoods, log_posterior, make_readout
 from neupl.population_actor import Playing, PopulationActor
 from neupl.rollout import make_actor_play
 from neupl.types import Learner, LearnerState, Objective, Rows
@@ -106,29 +108,16 @@ def make_mpo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
     optimizer = Optimizer(config)
 
     def init(key: Any) -> LearnerState:
-        params = jax.jit(init_params)(key)
+        params = draw(key)
         replay = empty_replay(played_like(), settings.replay)
         alpha = jnp.ones(distribution.num_parts)
         state = MPOState(optimizer.init(params), alpha, replay)
         return LearnerState(params, state, jnp.zeros((), jnp.int32))
 
-    def init_params(key: Any) -> Any:
-        rows = jax.tree.map(jnp.asarray, rows_like()._replace(asked=None))
-        params = network.init(
-            key,
-            jnp.zeros((1, observation_size)),
-            jnp.zeros((1, num_tables)),
-            rows.tables(num_tables),
-            profile=jnp.zeros((1, info.num_players, size)),
-            action=jnp.zeros((1, 1, num_actions)) if info.continuous else None,
-        )
-        return add_readout(
-            readout,
-            params,
-            jax.random.fold_in(key, 1),
-            width=observation_size,
-            num_tables=num_tables,
-        )
+    @jit_once
+    def draw(key: Any) -> Any:
+        action = jnp.zeros((1, 1, num_actions)) if info.continuous else None
+        return first_parameters(network, readout, key, config=config, info=info, action=action)
 
     def rows_like() -> Rows:
         shape = (info.num_players, size, size ** (info.num_players - 1))

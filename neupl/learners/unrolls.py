@@ -20,8 +20,8 @@ from neupl.rollout import Trajectory
 
 
 class Unrolls(NamedTuple):
-    """`N` parts of `L` steps each, of focal seats; see `neupl.learners.ppo.Decisions` for the first
-    ten.
+    """`N` parts of `L` steps each, of focal seats; see `neupl.learners.decisions.Decisions` for the
+    first ten.
 
     Attributes:
       observation: what the seat saw.

@@ -16,8 +16,8 @@ import scipy.stats
 from neupl.action_distribution import GAUSSIAN
 from neupl.alone import return_certificate
 from neupl.errors import UserError
+from neupl.learners.decisions import Decisions
 from neupl.learners.mirror_image import half_mirrored
-from neupl.learners.ppo import Decisions
 from neupl.networks import make_network
 from neupl.population import Population
 from neupl.population_actor import Playing, PopulationActor, Seen

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from neupl.learners.ppo import Decisions, focal_decisions, minibatches
+from neupl.learners.decisions import Decisions, focal_decisions, minibatches
 from neupl.matches import Matches
 from neupl.population_actor import Seen
 from neupl.rollout import Trajectory

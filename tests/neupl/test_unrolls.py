@@ -10,7 +10,8 @@ import pytest
 
 from neupl.interaction_graph import first_equal_row
 from neupl.learners.advantages import lane_advantages
-from neupl.learners.ppo import decisions_along, make_ppo_learner
+from neupl.learners.decisions import decisions_along
+from neupl.learners.ppo import make_ppo_learner
 from neupl.learners.unrolls import unrolled_memory
 from neupl.networks import make_network
 from neupl.population_actor import PopulationActor, apply_network, uniform_sink
