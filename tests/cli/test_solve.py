@@ -256,7 +256,11 @@ def results(path: Path):
     ("options", "accesses"),
     [
         (["kuhn_poker(players=3)", "--method", "jpsro-cce", "--iterations", "9"], (60, 20)),
-        (["kuhn_poker", "--method", "pcfr+", "--iterations", "500"], (110, 35)),
+        pytest.param(
+            ["kuhn_poker", "--method", "pcfr+", "--iterations", "500"],
+            (110, 35),
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             ["kuhn_poker", "--method", "regret-cce", "--iterations", "60"],
             (75, 30),

@@ -85,6 +85,7 @@ def test_same_seed_gives_the_same_run(whole, tiny, tmp_path):
     assert tiny.results(path) == whole
 
 
+@pytest.mark.slow
 def test_another_seed_gives_another_run(whole, tiny, tmp_path):
     path = tmp_path / "run"
     done = tiny.run(*tiny.training(path, "--seed", "1", "--json", "--quiet"))

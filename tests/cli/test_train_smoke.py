@@ -49,6 +49,7 @@ def test_a_payoff_that_does_not_rise_fails_the_check(tiny, tmp_path):
     assert (tmp_path / "run" / "certificate.json").is_file()
 
 
+@pytest.mark.slow
 def test_without_a_first_strategy_nothing_is_compared(tiny, tmp_path):
     alone = ("--set=population.sink=none", "--set=graph.kind=self_play", "--set=population.size=1")
     done = smoke(tiny, tmp_path, PENNIES, *alone)

@@ -48,7 +48,7 @@ def plain_forward(params, number, observation, met):
     return logits, (features @ own["critic"]["kernel"] + own["critic"]["bias"])[0]
 
 
-@pytest.mark.parametrize("number", [1, 5, 3 * BLOCK + 17])
+@pytest.mark.parametrize("number", [pytest.param(1, marks=pytest.mark.slow), 5, 3 * BLOCK + 17])
 def test_each_decision_is_made_by_its_owner(rows, params, number):
     rng = np.random.default_rng(number)
     observation = rng.standard_normal((number, OBSERVATION_SIZE)).astype(np.float32)

@@ -172,7 +172,10 @@ def _playing(network, info, profile):
     return Playing(params, rows, np.asarray(profile, np.int32))
 
 
-@pytest.mark.parametrize("hosted", [False, True], ids=["compiled", "hosted"])
+@pytest.mark.parametrize(
+    "hosted",
+    [pytest.param(False, id="compiled", marks=pytest.mark.slow), pytest.param(True, id="hosted")],
+)
 def test_a_member_is_drawn_once_per_episode(hosted, tree_of):
     """Seat 0 decides twice after pass and bet, and always as before; seats draw on their own."""
     game = OpenSpielHost("kuhn_poker") if hosted else TreeGame(tree_of("kuhn_poker"))
@@ -279,6 +282,7 @@ def test_a_joint_is_met_as_one_draw(matrix_joint):
     assert [seat.mixture_return for seat in trained.seats] == [1.0, 1.0]
 
 
+@pytest.mark.slow
 def test_gain_of_leaving_a_joint_before_the_draw(matrix_joint):
     """Prisoners that both cooperate (5) or both defect (1) by one coin get 3; who defects anyway
     gets 10 or 1: 5.5.
