@@ -174,7 +174,8 @@ class Beside:
     def collect(self, params: Any, objective: Objective, key: Any) -> Any:
         """See `Learner`."""
         self._version += 1
-        task = [np.asarray(part) for part in (*objective.rows[:2], *objective[2:4])]
+        weights = (objective.respond, objective.hold)
+        task = [np.asarray(part) for part in (*objective.rows[:2], *weights)]
         if self._task is None or not all(map(np.array_equal, task, self._task)):
             self._oldest, self._task = self._version, task
         self._broadcast = broadcast_of(self._version, params, objective)

@@ -108,6 +108,7 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
     num_outputs = distribution.num_outputs(one_size(info.num_actions, "actions"))
     network = make_network(config.network, num_outputs)
     mirror = mirror_of(game) if settings.symmetry else None
+    # Refuses a game whose seats see arrays of different sizes.
     one_size(info.observation_size, "observations")
     remembers = config.network.memory != "none"
     readout = make_readout(config.network, config.population.size)
