@@ -329,19 +329,22 @@ class Config:
             ("max_nodes", self.max_nodes),
         ):
             _require(value >= 1, key, value, "at least 1")
-        by_tree = self.learner.kind == "exact" and conditional and self.graph.kind != "jpsro"
-        for key, changed in (
-            ("importance", self.learner.importance != "coplayers"),
-            ("sample", self.learner.sample != 0),
-        ):
-            _require(
-                not changed or by_tree,
-                f"learner.{key}",
-                getattr(self.learner, key),
-                "as by default unless learner.kind is exact, network.kind conditional and "
-                "graph.kind not jpsro",
-            )
-        _require(self.learner.sample >= 0, "learner.sample", self.learner.sample, "at least 0")
+        by_tree = self.learner.kind == "exact" and conditional
+        joint, sampled = self.graph.kind == "jpsro", self.learner.sample
+        _require(
+            self.learner.importance == "coplayers" or (by_tree and not joint),
+            "learner.importance",
+            self.learner.importance,
+            "coplayers unless learner.kind is exact, network.kind conditional and graph.kind not "
+            "jpsro",
+        )
+        _require(
+            not sampled or (by_tree and not (joint and self.jpsro.form != "distil")),
+            "learner.sample",
+            sampled,
+            "0 unless learner.kind is exact, network.kind conditional and jpsro.form distil",
+        )
+        _require(sampled == 0 or sampled >= 3, "learner.sample", sampled, "0, or at least 3")
         every, updates = self.training.evaluate_every, self.learner.updates_per_target
         _require(
             self.learner.kind != "exact" or every % updates == 0,

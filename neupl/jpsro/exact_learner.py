@@ -1,14 +1,15 @@
 """Learns the responses of one iteration on the game tree, and keeps what was learned before.
 
-Three losses are taken together, each over all information states (Liu et al. 2024, arXiv
-2401.05133, section 3). *Respond*: the response head is drawn to the regularised greedy policy of
-the exact action values that its own policy has against the mixture, as in `learners.exact`; no best
-response is ever shown to it. *Distil*: the embedding of the new strategy is drawn to the response.
-*Regularise*: earlier strategies stay where they were when the iteration began. Networks whose
-responses become strategies as they are do not distil, and those that share nothing do not
-regularise.
+Three losses are taken together, each over all information states, or over some that are drawn by
+their weight (`learner.sample`; Liu et al. 2024, arXiv 2401.05133, section 3). *Respond*: the
+response head is drawn to the regularised greedy policy of the exact action values that its own
+policy has against the mixture, as in `learners.exact`; no best response is ever shown to it.
+*Distil*: the embedding of the new strategy is drawn to the response. *Regularise*: earlier
+strategies stay where they were when the iteration began. Networks whose responses become strategies
+as they are do not distil, and those that share nothing do not regularise.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from neupl.config import Config
 from neupl.jit_once import jit_once
 from neupl.jpsro.tables import ResponseTables
 from neupl.jpsro.task import ResponseTask
+from neupl.learners.drawn_states import draw_states
 from neupl.learners.optimizer import Optimizer
 from neupl.tree_population import COLDEST
 from neupl.types import Learner, LearnerState
@@ -66,7 +68,7 @@ def make_response_learner(tables: ResponseTables, config: Config, num_responders
       num_responders: responses `R` that are learned at a time, per seat.
     """
     tree, passes, seat = tables.tree, tables.passes, tables.seat
-    legal = jnp.asarray(tree.legal_mask)[:, :, None]
+    legal, owner = jnp.asarray(tree.legal_mask)[:, :, None], jnp.asarray(tree.infoset_player)
     network = tables.network
     rehearsed = min(config.jpsro.rehearsed, config.population.size) if network.shared else 0
     hold_weight = config.jpsro.hold_weight
@@ -92,15 +94,19 @@ def make_response_learner(tables: ResponseTables, config: Config, num_responders
         # Those that are rehearsed stand for all: every strategy counts like the new one.
         each = task.held.sum(axis=1) / jnp.maximum(present.sum(axis=1), 1.0)
         share = hold_weight * present * each[:, None]
-        own = jnp.asarray(tree.infoset_player)
-        chosen, taught = some, jnp.take_along_axis(task.on_tree.frozen, some[own][:, None], axis=2)
-        taught_weight = jnp.take_along_axis(task.on_tree.importance, some[own], axis=1) * share[own]
+        chosen, taught = (
+            some,
+            jnp.take_along_axis(task.on_tree.frozen, some[owner][:, None], axis=2),
+        )
+        taught_weight = (
+            jnp.take_along_axis(task.on_tree.importance, some[owner], axis=1) * share[owner]
+        )
         if network.distils:
-            of_new = jnp.take_along_axis(response, task.responder[own][:, None, None], axis=2)
+            of_new = jnp.take_along_axis(response, task.responder[owner][:, None, None], axis=2)
             new_weight = jnp.take_along_axis(
-                importance_of(passes, response, seat), task.responder[own][:, None], axis=1
+                importance_of(passes, response, seat), task.responder[owner][:, None], axis=1
             )
-            new_weight = new_weight * task.distil[own][:, None]
+            new_weight = new_weight * task.distil[owner][:, None]
             chosen = jnp.concatenate([task.slot[:, None], some], axis=1)
             taught = jnp.concatenate([of_new, taught], axis=2)
             taught_weight = jnp.concatenate([new_weight, taught_weight], axis=1)
@@ -122,33 +128,67 @@ def make_response_learner(tables: ResponseTables, config: Config, num_responders
     ) -> tuple[Array, dict[str, Array]]:
         params = {**variables, **learned}
         response = tables.respond(params, experience.mixtures)
-        respond = _divergence(experience.signal, response, experience.weight, legal)
-        teach = jnp.zeros(0)
+        nats = _divergence(experience.signal, response, legal)
+        respond, teach = jnp.sum(experience.weight * nats), jnp.zeros(0)
         if experience.chosen.shape[1]:
             played = tables.strategies(params, experience.chosen)
-            teach = _divergence(experience.taught, played, experience.taught_weight, legal)
-        total = (respond.sum() + teach.sum()) / tree.num_players
+            nats = _divergence(experience.taught, played, legal)
+            teach = jnp.sum(experience.taught_weight * nats, axis=0)
+        return summed(respond, teach)
+
+    def drawn_loss(
+        learned: Any, variables: Any, experience: ResponseExperience, key: Any
+    ) -> tuple[Array, dict[str, Array]]:
+        """An unbiased estimate of `loss`; a third of the draws for each of its three parts."""
+        params, keys = {**variables, **learned}, jax.random.split(key, 3)
+
+        def drawn(key: Any, target: Array, weight: Array, log_probs: Callable) -> Array:
+            state, column = draw_states(key, weight, config.learner.sample // 3)
+            played = log_probs(state, column)
+            nats = _divergence(target[state, :, column], played, legal[state, :, 0])
+            return weight.sum() * nats.mean()
+
+        def response(state: Array, column: Array) -> Array:
+            return tables.respond_drawn(params, experience.mixtures, state, column)
+
+        def strategy(chosen: Array) -> Callable:
+            return lambda state, column: tables.strategies_drawn(
+                params, state, chosen[owner[state], column]
+            )
+
+        chosen, taught, weight = experience.chosen, experience.taught, experience.taught_weight
+        respond = drawn(keys[0], experience.signal, experience.weight, response)
+        new = drawn(keys[1], taught[:, :, :1], weight[:, :1], strategy(chosen[:, :1]))
+        hold = drawn(keys[2], taught[:, :, 1:], weight[:, 1:], strategy(chosen[:, 1:]))
+        return summed(respond, jnp.stack([new, hold]))
+
+    def summed(respond: Array, teach: Float[Array, "N"]) -> tuple[Array, dict[str, Array]]:
+        total = (respond + teach.sum()) / tree.num_players
         # What is not distilled has learned as much as its response.
-        new = teach[:1] if network.distils else respond
+        new = teach[0] if network.distils else respond
         return total, {
             "train/loss": total,
-            "train/response_divergence": respond.sum() / tree.num_players,
-            "train/strategy_divergence": new.sum() / tree.num_players,
+            "train/response_divergence": respond / tree.num_players,
+            "train/strategy_divergence": new / tree.num_players,
         }
 
     def update(
         state: LearnerState, experience: ResponseExperience, key: Any
     ) -> tuple[LearnerState, dict[str, Array]]:
-        del key  # the whole tree is in every step
-
-        def one_step(state: LearnerState, _: None) -> tuple[LearnerState, dict[str, Array]]:
+        def one_step(state: LearnerState, key: Any) -> tuple[LearnerState, dict[str, Array]]:
             learned, since = _learned(state.params), state.step - experience.started
-            gradient, metrics = jax.grad(loss, has_aux=True)(learned, state.params, experience)
+            if config.learner.sample:
+                of_step = jax.grad(drawn_loss, has_aux=True)
+                gradient, metrics = of_step(learned, state.params, experience, key)
+            else:
+                gradient, metrics = jax.grad(loss, has_aux=True)(learned, state.params, experience)
             learned, opt_state = optimizer.apply(gradient, learned, state.optimizer, since)
             return LearnerState({**state.params, **learned}, opt_state, state.step + 1), metrics
 
-        length = config.learner.updates_per_target
-        state, metrics = jax.lax.scan(one_step, state, None, length=length)
+        keys = jax.random.split(key, config.learner.updates_per_target)
+        state, metrics = jax.lax.scan(one_step, state, keys)
+        if config.learner.sample:
+            return state, jax.tree.map(jnp.mean, metrics)
         return state, jax.tree.map(lambda x: x[-1], metrics)
 
     def restart(state: LearnerState, strategy: int, predecessor: int, key: Any) -> LearnerState:
@@ -210,15 +250,13 @@ def _reach_of_uniform_play(tables: ResponseTables) -> Float[np.ndarray, "S 1"]:
 
 
 def _divergence(
-    target: Float[Array, "S A N"],
-    log_probs: Float[Array, "S A N"],
-    weight: Float[Array, "S N"],
-    legal: Bool[Array, "S A 1"],
-) -> Float[Array, "N"]:
-    """Weighted divergence of the policies from their targets, in nats; differentiable."""
+    target: Float[Array, "S A ..."],
+    log_probs: Float[Array, "S A ..."],
+    legal: Bool[Array, "S A ..."],
+) -> Float[Array, "S ..."]:
+    """Divergence of the policies from their targets, in nats; differentiable."""
     log_target = jnp.log(jnp.where(target > 0, target, 1.0))
-    nats = jnp.sum(jnp.where(legal, target * (log_target - log_probs), 0.0), axis=1)
-    return jnp.sum(weight * nats, axis=0)
+    return jnp.sum(jnp.where(legal, target * (log_target - log_probs), 0.0), axis=1)
 
 
 def _normalise(

@@ -112,6 +112,16 @@ class ResponseNetwork(nn.Module):
             self._trunk_at(observation, seat, strategy, (self.embedding, self.inject))
         )
 
+    def respond_at(
+        self,
+        observation: Float[Array | np.ndarray, "N O"],
+        seat: Float[Array | np.ndarray, "N P"],
+        mixtures: Float[Array | np.ndarray, "P R M"],
+        responder: Float[Array | np.ndarray, "N R"],
+    ) -> Float[Array, "N A"]:
+        """Unmasked logits of one response at each observation; see `response_at`."""
+        return self.response(self._response_features(observation, seat, mixtures, responder))
+
     def response_at(
         self,
         observation: Float[Array | np.ndarray, "N O"],
@@ -131,8 +141,7 @@ class ResponseNetwork(nn.Module):
           met: one-hot strategies: an entry for the seat itself, which is not read, then those drawn
             for its co-players in ascending seat order, whom the value is against.
         """
-        context = (self._encode(mixtures), self.inject_response)
-        hidden = self._trunk_at(observation, seat, responder, context)
+        hidden = self._response_features(observation, seat, mixtures, responder)
         # The critic reads the response's features and the embeddings without shaping them.
         features = self.critic_hidden(jax.lax.stop_gradient(hidden))
         drawn = drawn_embeddings(jax.lax.stop_gradient(self.embedding), seat, met)
@@ -153,6 +162,10 @@ class ResponseNetwork(nn.Module):
         met = jnp.tile(first[:, None], (1, self.num_players, 1))
         logits, value = self.response_at(observation, seat, mixtures, responder=responder, met=met)
         return self.strategy_at(observation, seat, first), logits, value
+
+    def _response_features(self, observation, seat, mixtures, responder) -> Float[Array, "N H"]:
+        context = (self._encode(mixtures), self.inject_response)
+        return self._trunk_at(observation, seat, responder, context)
 
     def _trunk_at(self, observation, seat, chosen, context) -> Float[Array, "N H"]:
         """One of each seat's conditions at each observation."""

@@ -34,6 +34,7 @@ class ResponseTables:
         self.coplayer_reach = jax.jit(self._coplayer_reach)
         self._sink = np.asarray(sink, np.float32)
         self._observation, self._legal = jnp.asarray(tree.observation), jnp.asarray(tree.legal_mask)
+        self._seat = jnp.asarray(self.seat)
 
     def init(self, key: Any, num_responders: int) -> Any:
         """Initial variables, the parameters among them."""
@@ -52,6 +53,32 @@ class ResponseTables:
     ) -> Float[Array, "S A R"]:
         """Log-probabilities of the responses to mixtures."""
         return self._log_probs(self._apply(params, mixtures, method="respond"))
+
+    def strategies_drawn(
+        self, params: Any, state: Int[Array, "B"], strategy: Int[Array, "B"]
+    ) -> Float[Array, "B A"]:
+        """Log-probabilities of one strategy at each of some information states, by their numbers;
+        of the conditional network.
+        """
+        which = jax.nn.one_hot(strategy, self.network.num_strategies)
+        seen = self._observation[state], self._seat[state]
+        logits = self.network.apply(params, *seen, which, method="strategy_at")
+        return masked_log_probs(logits, self._legal[state])
+
+    def respond_drawn(
+        self,
+        params: Any,
+        mixtures: Float[Array, "P R M"],
+        state: Int[Array, "B"],
+        responder: Int[Array, "B"],
+    ) -> Float[Array, "B A"]:
+        """Log-probabilities of the response to one mixture at each of some information states, by
+        their numbers; of the conditional network.
+        """
+        which = jax.nn.one_hot(responder, mixtures.shape[1])
+        seen = self._observation[state], self._seat[state]
+        logits = self.network.apply(params, *seen, mixtures, which, method="respond_at")
+        return masked_log_probs(logits, self._legal[state])
 
     def probabilities(self, log_probs: Float[Array, "S A N"]) -> Float[Array, "S A N"]:
         """Probabilities, exactly 0 where an action is illegal."""

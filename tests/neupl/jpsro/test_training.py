@@ -11,6 +11,7 @@ import pytest
 
 from games.registry import load_tree
 from neupl.evaluation import normalise
+from neupl.jpsro.exact_learner import make_response_learner
 from neupl.jpsro.iteration import choose_slots, task_of
 from neupl.jpsro.population import own_tables
 from neupl.jpsro.problem import make_joint_problem
@@ -166,6 +167,24 @@ def test_resumed_training_is_the_same_to_the_bit(joint_run):
 
 
 @pytest.mark.slow
+def test_drawn_information_states_say_what_all_of_them_say(joint_run):
+    """A gradient step on many draws estimates responding, distilling and what is rehearsed."""
+    problem = joint_run.problem
+    # In the middle of an iteration, with something to distil and to rehearse.
+    state = next(s for s in joint_run.states if (s.slot > 0).all() and (s.sizes > 3).all())
+    task, key, said = task_of(problem, state), jax.random.key(1), []
+    for sample in (0, 30_000):
+        settings = dataclasses.replace(problem.config.learner, sample=sample, updates_per_target=1)
+        config = dataclasses.replace(problem.config, learner=settings)
+        learner = make_response_learner(problem.tables, config, 1)
+        experience = learner.collect(state.frozen, task, key)
+        # Parameters that are not those of the frozen copy, from which nothing has drifted.
+        said.append(learner.update(state.learner, experience, key)[1])
+    assert said[0]["train/strategy_divergence"] > 1e-5
+    for name, value in said[0].items():
+        assert said[1][name] == pytest.approx(value, rel=0.05), name
+
+
 def test_ce_run_closes_its_gap(joint_config):
     """One response per recommendation on the game of chicken's relative, the stag hunt's tree."""
     config = joint_config("matrix_sh", concept="ce", judge="none")
