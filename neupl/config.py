@@ -376,6 +376,13 @@ class Config:
             f"1, or a divisor of learner.episodes ({episodes}) with learner.kind=ppo, unless "
             "graph.kind is jpsro",
         )
+        devices = self.learner.devices
+        _require(
+            devices == 1 or (devices >= 0 and plays),
+            "learner.devices",
+            devices,
+            "1, or with learner.kind=ppo 0 (all) or more, unless graph.kind is jpsro",
+        )
         plain = conditional and not remembers
         for key, changed in (
             ("normalise", self.network.normalise),

@@ -42,6 +42,10 @@ class LearnerConfig:
     """PPO: parts in which the episodes of one step are played, which divides their number: what
     `--workers` and `--ray` share out. Other numbers are other random draws.
     """
+    devices: int = 1
+    """PPO: devices of this machine that share the episodes of a compiled game and the decisions of
+    every minibatch; 0 is all that JAX sees.
+    """
     horizon: int = 0
     """PPO: steps of the game that each lane plays instead of one episode, for long ones: finished
     episodes are followed by others, the last one is cut off there. 0 is one episode.

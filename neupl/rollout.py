@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float32, Int32, Key, UInt64
 
 from games.types import Game, GameError, GameInfo, HostGame, Policy, TimeStep
+from neupl.device_mesh import DeviceMesh
 
 # Most steps of a compiled game between looks at whether any lane still plays.
 STRETCH = 64
@@ -155,6 +156,7 @@ def make_actor_play(
     restart: bool = False,
     steps: int | None = None,
     stretch: int | None = None,
+    mesh: DeviceMesh | None = None,
 ) -> Play:
     """Makes the function that plays a batch of complete episodes: `play(4096, key, context)`.
 
@@ -166,6 +168,7 @@ def make_actor_play(
         last one of a lane may be cut off.
       steps: how long lanes that restart play; by default `info.max_steps`.
       stretch: most rows of the trajectory between two memories of the actor; by default `STRETCH`.
+      mesh: devices that lanes of a `Game` are shared out to, where their number divides.
 
     Returns:
       A `Play`; see `make_play` for its errors.
@@ -179,7 +182,7 @@ def make_actor_play(
     # Protocols are told apart by names alone, and a host game has all those of a `Game`.
     if isinstance(game, HostGame):
         return _make_hosted(game, actor, plan)
-    return _make_compiled(game, actor, plan)
+    return _make_compiled(game, actor, plan, mesh or DeviceMesh(1))
 
 
 class _Plan(NamedTuple):
@@ -201,7 +204,7 @@ class _Plan(NamedTuple):
         return -(-self.steps // self.num_stretches)
 
 
-def _make_compiled(game: Game, actor: Actor, plan: _Plan) -> Play:
+def _make_compiled(game: Game, actor: Actor, plan: _Plan, mesh: DeviceMesh) -> Play:
     record, restarts = plan.record, plan.restarts
     seats = range(game.info.num_players)
     init, restart, step = map(jax.vmap, (game.init, game.restart, game.step))
@@ -236,7 +239,7 @@ def _make_compiled(game: Game, actor: Actor, plan: _Plan) -> Play:
     @functools.partial(jax.jit, static_argnums=0)
     def begin(batch, key, context):
         init_key, play_key = jax.random.split(key)
-        states = init(jax.random.split(init_key, batch))
+        states = mesh.kept_spread(init(jax.random.split(init_key, batch)))
         before = restart(states)
         memory = actor.begin(context, batch)
         length, legal = jnp.zeros(batch, jnp.int32), jnp.ones(len(seats), bool)

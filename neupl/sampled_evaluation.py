@@ -18,6 +18,7 @@ from games.types import Game, HostGame
 from neupl import sampled_gate
 from neupl.action_distribution import action_distribution
 from neupl.config import Config
+from neupl.device_mesh import DeviceMesh
 from neupl.evaluation import Evaluation, Measurement, member_distance
 from neupl.evaluation_budget import allocate, importance
 from neupl.learners.mpo import MPOExperience
@@ -104,7 +105,8 @@ class SampledEvaluator:
         self._actor = actor
         self._distance = action_distribution(game.info).distance
         self._play, self._record = (
-            make_actor_play(game, actor, record=record) for record in (False, True)
+            make_actor_play(game, actor, record=record, mesh=DeviceMesh(config.learner.devices))
+            for record in (False, True)
         )
         self._head = None
         if config.evaluation.payoffs == "learned":

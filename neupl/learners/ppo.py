@@ -36,6 +36,7 @@ from jaxtyping import Array, Float, Float32
 from games.types import Game, HostGame
 from neupl.action_distribution import action_distribution
 from neupl.config import Config
+from neupl.device_mesh import DeviceMesh
 from neupl.errors import UserError
 from neupl.jit_once import jit_once
 from neupl.learners.decisions import (
@@ -103,6 +104,13 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
     """
     info, settings = game.info, config.learner
     lanes = settings.episodes // settings.blocks
+    mesh = DeviceMesh(settings.devices)
+    if lanes % mesh.size:
+        raise UserError(
+            f"a block is {lanes} episodes (learner.episodes, learner.blocks), which {mesh.size} "
+            "devices cannot share alike",
+            hint=f"make it a multiple of {mesh.size}, or set learner.devices=1",
+        )
     num_tables = 1 if config.population.symmetric else info.num_players
     distribution = action_distribution(info)
     num_outputs = distribution.num_outputs(one_size(info.num_actions, "actions"))
@@ -125,6 +133,7 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         restart=remembers or settings.horizon > 0,
         steps=settings.horizon or None,
         stretch=settings.unroll if remembers else None,
+        mesh=mesh,
     )
     optimizer = Optimizer(config)
     apply = functools.partial(
@@ -236,7 +245,7 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         gradient, metrics = jax.grad(loss, has_aux=True)(
             params, behaviour, teacher, rows, batch, spread, with_teacher
         )
-        return *optimizer.apply(gradient, params, opt_state, step), metrics
+        return *optimizer.apply(mesh.kept_copied(gradient), params, opt_state, step), metrics
 
     def update(
         state: LearnerState, experience: PPOExperience, key: Any
@@ -245,16 +254,19 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         decisions = experience.decisions
         spread = advantage_spread(decisions)
         with_teacher = bool((decisions.hold > 0).any())
-        params, opt_state = state.params, state.optimizer
+        params, opt_state, behaviour, teacher = mesh.copied(
+            (state.params, state.optimizer, experience.behaviour, experience.teacher)
+        )
         # An unroll is as many decisions as it has steps.
         size = max(settings.minibatch // (decisions.action.shape[1] if remembers else 1), 1)
+        size = -(-size // mesh.size) * mesh.size
         for _ in range(settings.epochs):
             for batch in minibatches(decisions, size, rng):
                 if mirror is not None:
                     batch = half_mirrored(batch, mirror, rng)
                 params, opt_state, metrics = one_step(
-                    params, opt_state, experience.behaviour, experience.teacher,
-                    experience.rows, batch, spread, state.step, with_teacher,
+                    params, opt_state, behaviour, teacher,
+                    experience.rows, mesh.spread(batch), spread, state.step, with_teacher,
                 )  # fmt: skip
         metrics = {name: float(value) for name, value in metrics.items()}
         metrics["train/advantage_spread"] = float(spread)
