@@ -39,7 +39,6 @@ class Case:
       gap: CCE gap to be reached, in game points.
       welfare: sum of what the seats earn under the joint that is kept, at least, in game points.
       limit_s: seconds of the whole command in which both must be reached.
-      most_seeds: seeds that are trained, where a run takes too long for more.
     """
 
     game: str
@@ -49,7 +48,6 @@ class Case:
     gap: float = float("inf")
     welfare: float = float("-inf")
     limit_s: float = float("inf")
-    most_seeds: int | None = None
 
 
 GAMES = {
@@ -108,8 +106,8 @@ CASES = {
     "kuhn_3p_sampled": Case(GAMES["kuhn_3p"], changes=FROM_EPISODES, oracle="sampled"),
     "sheriff_small_sampled": Case(SMALL_SHERIFF, changes=FROM_EPISODES, oracle="sampled"),
     "leduc_3p_sampled": Case("leduc_poker(players=3)", "leduc_poker_3p_ppo.yaml", oracle="sampled"),
-    # Three-player Leduc poker has 1.8 million nodes: learning on them takes a second a step.
-    "leduc_3p": Case("leduc_poker(players=3)", "leduc_poker_3p.yaml", most_seeds=1),
+    # Three-player Leduc poker has 1.8 million nodes.
+    "leduc_3p": Case("leduc_poker(players=3)", "leduc_poker_3p.yaml"),
 }
 
 # What is taken away, as changes of the preset.

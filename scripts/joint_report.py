@@ -72,8 +72,7 @@ def _games_part(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         "worst. Seconds are those of the whole command: imports, compilation, training, "
         "certificate and OpenSpiel's check. Training runs on one thread, and other work may share "
         "the machine: what is asked of seconds is asked of CPU seconds. The presets were chosen on "
-        "seeds 0 and 1 of these games, the defaults on the games with presets."
-        + _of_fewer_seeds(rows),
+        "seeds 0 and 1 of these games, the defaults on the games with presets.",
     ]
     if exact:
         parts += [
@@ -210,12 +209,6 @@ def _gaps(rows: Sequence[Mapping[str, Any]]) -> str:
             for row in rows
         ],
     )  # fmt: skip
-
-
-def _of_fewer_seeds(rows: Sequence[Mapping[str, Any]]) -> str:
-    most = max(len(row["runs"]) for row in rows)
-    few = [f"{row['name']} ({len(row['runs'])})" for row in rows if len(row["runs"]) < most]
-    return f" Of fewer seeds than the others: {', '.join(few)}." if few else ""
 
 
 def _allowed(oracle: str) -> str:

@@ -40,12 +40,6 @@ def names() -> list[str]:
     return [*CASES, *ablated]
 
 
-def num_seeds(name: str, asked: int) -> int:
-    """Seeds of one part, of those that are asked for."""
-    most = CASES[name.partition("/")[0]].most_seeds
-    return asked if most is None else min(asked, most)
-
-
 def train_once(name: str, seed: int, *, runs: Path, smoke: bool, single_core: bool) -> dict:
     """Trains one population and reads what it left; an earlier result is not measured again."""
     game, _, ablation = name.partition("/")
@@ -289,7 +283,7 @@ def main() -> int:
                 return name, str(error)
 
         with ThreadPoolExecutor(options.jobs) as pool:
-            jobs = [(name, seed) for name in chosen for seed in range(num_seeds(name, seeds))]
+            jobs = [(name, seed) for name in chosen for seed in range(seeds)]
             found = list(pool.map(train, jobs))
         failures = [{"name": name, "error": e} for name, e in found if isinstance(e, str)]
         rows = []
