@@ -288,14 +288,15 @@ class Config:
             "action_values with learner.kind=mpo, and only there",
         )
         remembers = self.network.memory != "none"
-        sampled = self.learner.kind == "ppo" and self.evaluation.payoffs != "exact"
+        plays_alone = self.learner.kind != "exact" and self.evaluation.payoffs != "exact"
         _require(
-            not remembers or (conditional and sampled and self.graph.kind != "jpsro"),
+            not remembers or (conditional and plays_alone and self.graph.kind != "jpsro"),
             "network.memory",
             self.network.memory,
-            "none unless network.kind is conditional, learner.kind ppo, evaluation.payoffs sampled "
-            "or learned, and graph.kind not jpsro",
+            "none unless network.kind is conditional, learner.kind ppo or mpo, evaluation.payoffs "
+            "sampled or learned, and graph.kind not jpsro",
         )
+        sampled = self.learner.kind == "ppo" and plays_alone
         for key, usual in (("keep", "best"), ("steps_of_first_rows", ())):
             value, joint = getattr(self.training, key), self.graph.kind == "jpsro"
             allowed = f"{usual!r} with graph.kind=jpsro"

@@ -11,8 +11,8 @@ class LearnerConfig:
     kind: Literal["exact", "ppo", "mpo"] = "exact"
     """`exact`: action values on the compiled game tree; `ppo`: proximal policy optimisation on
     episodes, in a process that never sees a tree unless `evaluation.payoffs` is `exact`; `mpo`:
-    maximum a posteriori policy optimisation on replayed episodes, likewise, of networks without a
-    memory and with a critic of action values; what is said of PPO's keys and defaults holds for it.
+    maximum a posteriori policy optimisation on replayed episodes, likewise, of networks with a
+    critic of action values; what is said of PPO's keys and defaults holds for it.
     """
     rule: Literal["soft_improvement", "policy_gradient"] = "soft_improvement"
     """Exact: `soft_improvement`: cross-entropy to the entropy-regularised greedy policy of the

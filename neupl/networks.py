@@ -46,6 +46,7 @@ def make_network(
             embedding_size=config.embedding_size,
             use_index=config.use_index,
             critic_hidden_size=config.critic_hidden_size,
+            action_values=config.critic == "action_values",
         )
     return ConditionalNetwork(
         num_actions=num_actions,

@@ -44,6 +44,7 @@ class RecurrentNetwork(nn.Module):
       embedding_size: width `E` of the strategy embedding.
       use_index: whether the identity of a strategy is embedded beside its row.
       critic_hidden_size: width of the critic's hidden layer.
+      action_values: whether the critic tells a value of every action.
     """
 
     num_actions: int
@@ -53,6 +54,7 @@ class RecurrentNetwork(nn.Module):
     embedding_size: int
     use_index: bool
     critic_hidden_size: int
+    action_values: bool = False
 
     def setup(self) -> None:
         self.encoder = [nn.Dense(size) for size in self.encoder_sizes]
@@ -64,6 +66,7 @@ class RecurrentNetwork(nn.Module):
             embedding_size=self.embedding_size,
             use_index=self.use_index,
             critic_hidden_size=self.critic_hidden_size,
+            action_values=self.action_values,
             critic_shapes=True,
         )
 
@@ -74,7 +77,7 @@ class RecurrentNetwork(nn.Module):
         rows: Rows,
         coplayers: Float[Array, "P K M"] | None = None,
         profile: Float[Array, "S N K"] | None = None,
-    ) -> tuple[Float[Array, "... S A"], Float[Array, "... S"]]:
+    ) -> tuple[Float[Array, "... S A"], Float[Array, "... S"] | Float[Array, "... S A"]]:
         """As `ConditionalNetwork`, of what is remembered after the observation."""
         return self.heads(remembered, seat, rows, coplayers, profile)
 
@@ -85,7 +88,7 @@ class RecurrentNetwork(nn.Module):
         recall: Recall,
         rows: Rows,
         profile: Float[Array, "N P K"],
-    ) -> tuple[Float[Array, "N A"], Float[Array, "N"]]:
+    ) -> tuple[Float[Array, "N A"], Float[Array, "N"] | Float[Array, "N A"]]:
         """Remembers and decides; what initialises all parameters."""
         return self(self.remember(observation, seat, recall), seat, rows, profile=profile)
 

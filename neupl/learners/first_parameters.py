@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from games.types import GameInfo
 from neupl.config import Config
+from neupl.errors import UserError
 from neupl.networks import PopulationNetwork, memory_size
 from neupl.opponent_readout import OpponentReadout, add_readout
 from neupl.recurrent_network import no_recall
@@ -51,4 +52,13 @@ def first_parameters(
     width = observation.shape[1] if remembered is None else remembered
     return add_readout(
         readout, params, jax.random.fold_in(key, 1), width=width, num_tables=num_tables
+    )
+
+
+def remembers_ids_alone(config: Config, info: GameInfo) -> UserError:
+    """What is wrong with a memory in a game of continuous actions."""
+    return UserError(
+        f"network.memory is {config.network.memory!r}, but the actions of {info.name} are "
+        "continuous: a memory is told of action ids alone",
+        hint="set network.memory=none",
     )

@@ -17,6 +17,9 @@ the network is drawn to the improved policy by cross-entropy, with a bound on ho
 normal distributions mean and standard deviation each have their own (Abdolmaleki et al. 2018, arXiv
 1812.02256), so that one does not shrink because the other has to move.
 
+A network with a memory goes through replayed episodes anew, from their beginning: what it would
+have remembered under other parameters needs not be kept.
+
 The critic is not told the opponent, unlike that of PPO: an improved policy of action values that
 know whom they are against would respond to somebody that the strategy cannot see.
 """
@@ -34,7 +37,7 @@ from neupl.action_distribution import action_distribution
 from neupl.conditional_network import coplayer_marginals
 from neupl.config import Config
 from neupl.jit_once import jit_once
-from neupl.learners.first_parameters import first_parameters
+from neupl.learners.first_parameters import first_parameters, remembers_ids_alone
 from neupl.learners.focal_lanes import focal_task, lane_weights, one_size
 from neupl.learners.mpo_steps import (
     find_eta,
@@ -103,6 +106,8 @@ def make_mpo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
     num_outputs = distribution.num_outputs(num_actions)
     network = make_network(config.network, num_outputs, continuous=info.continuous)
     readout = make_readout(config.network, size)
+    if config.network.memory != "none" and info.continuous:
+        raise remembers_ids_alone(config, info)
     observation_size = one_size(info.observation_size, "observations")
     play = make_actor_play(game, actor, record=True)
     optimizer = Optimizer(config)
@@ -167,11 +172,31 @@ def make_mpo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         )
         return MPOExperience(rows, played, objective, matches, np.asarray(episodes.returns))
 
-    def apply(params, rows, batch, action=None):
+    def told_of(params, batch):
+        """What heads read at every decision, `[D * L, ...]`: the observation, or the memory after
+        it.
+        """
+        if config.network.memory == "none":
+            return flat(batch.observation)
+        previous = jnp.concatenate([jnp.full_like(batch.action[:1], -1), batch.action[:-1]])
+        remembered = network.apply(
+            params,
+            batch.observation,
+            table_of(batch.seat),
+            previous,
+            start=jnp.zeros((batch.action.shape[1], config.network.memory_size)),
+            fresh=jnp.zeros(batch.action.shape, bool),
+            moved=batch.decided,
+            method="unroll",
+        )
+        return flat(remembered)
+
+    def apply(params, told, rows, batch, action=None):
         """Parameters of the policy of every decision, `[D * L, ...]`, and values: of all actions,
         or of `action` `[D * L, C, A]` where these are continuous.
         """
         steps, lanes = batch.action.shape[:2]
+        asked = {} if action is None else {"action": action}
         strategies = rows.every.shape[1]
         profile = jax.nn.one_hot(batch.profile[:, :1], strategies)
         if info.num_players > 1:
@@ -183,11 +208,11 @@ def make_mpo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         profile = jnp.tile(profile, (steps, 1, 1))
         outputs, values = network.apply(
             params,
-            flat(batch.observation),
+            told,
             jnp.tile(table_of(batch.seat), (steps, 1)),
             rows.tables(num_tables),
             profile=profile,
-            action=action,
+            **asked,
         )
         return distribution.parameters(outputs, flat(batch.legal_mask)), values
 
@@ -211,7 +236,7 @@ def make_mpo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
             return policy
         return jax.vmap(distribution.log_prob, (None, 1), 1)(policy, drawn)
 
-    def told(values, batch, drawn):
+    def values_of(values, batch, drawn):
         """Values of the candidates, and of what was done."""
         if drawn is None:
             return values, jnp.take_along_axis(values, flat(batch.action)[:, None], axis=1)[:, 0]
@@ -222,15 +247,16 @@ def make_mpo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
 
     def loss(params, target, teacher, alpha, rows, batch, respond, hold, key, with_teacher):
         shape, legal = batch.action.shape[:2], flat(batch.legal_mask)
-        old, _ = jax.lax.stop_gradient(apply(target, rows, batch))
+        told, old_told = told_of(params, batch), told_of(target, batch)
+        old, _ = jax.lax.stop_gradient(apply(target, old_told, rows, batch))
         drawn, log_weights = candidates(old, key)
         asked = None
         if drawn is not None:
             asked = jnp.concatenate([drawn, flat(batch.action)[:, None]], axis=1)
-        policy, values = apply(params, rows, batch, asked)
-        _, old_values = jax.lax.stop_gradient(apply(target, rows, batch, asked))
-        values, done = told(values, batch, drawn)
-        old_values, old_done = told(old_values, batch, drawn)
+        policy, values = apply(params, told, rows, batch, asked)
+        _, old_values = jax.lax.stop_gradient(apply(target, old_told, rows, batch, asked))
+        values, done = values_of(values, batch, drawn)
+        old_values, old_done = values_of(old_values, batch, drawn)
         there = legal if drawn is None else jnp.ones(drawn.shape[:2], bool)
 
         tau = jnp.tile(batch.temperature, shape[0])[:, None]
@@ -255,7 +281,7 @@ def make_mpo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         moved = jnp.stack(moved)
         holding = jnp.zeros(())
         if with_teacher:
-            taught, _ = apply(teacher, rows, batch)
+            taught, _ = apply(teacher, told_of(teacher, batch), rows, batch)
             holding = distribution.divergence(taught, policy, legal)
 
         def mean(part: Array, over: Array) -> Array:
@@ -276,16 +302,15 @@ def make_mpo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
             "replay/behaviour_divergence": mean(surprise, decided),
         }
         if readout is not None:
-            surprised = mean(flat(readout_surprise(params, rows, batch)), decided)
+            surprised = mean(flat(readout_surprise(params, told, rows, batch)), decided)
             total += settings.readout_weight * surprised
             metrics["train/readout_surprise"] = surprised
         return total, metrics | {"train/loss": total}
 
-    def readout_surprise(params, rows, batch):
+    def readout_surprise(params, told, rows, batch):
         """Nats by which the read-out is surprised to be told who the opponent is."""
         steps, lanes = batch.action.shape[:2]
         seat = jnp.tile(table_of(batch.seat), (steps, 1))
-        told = batch.observation.reshape(steps * lanes, -1)
         found = log_likelihoods(readout, params, told, seat).reshape(steps, lanes, -1)
         prior = rows.every[batch.seat, batch.profile[:, 0]]
         posterior = log_posterior(found, jnp.broadcast_to(prior, found.shape))

@@ -46,7 +46,7 @@ from neupl.learners.decisions import (
     focal_unrolls,
     minibatches,
 )
-from neupl.learners.first_parameters import first_parameters
+from neupl.learners.first_parameters import first_parameters, remembers_ids_alone
 from neupl.learners.focal_lanes import lane_weights, one_size
 from neupl.learners.mirror_image import half_mirrored, mirror_of, with_mirror_image
 from neupl.learners.optimizer import Optimizer, make_restart
@@ -121,11 +121,7 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
     remembers = config.network.memory != "none"
     readout = make_readout(config.network, config.population.size)
     if remembers and info.continuous:
-        raise UserError(
-            f"network.memory is {config.network.memory!r}, but the actions of {info.name} are "
-            "continuous: a memory is told of action ids alone",
-            hint="set network.memory=none",
-        )
+        raise remembers_ids_alone(config, info)
     play = make_actor_play(
         game,
         actor,

@@ -163,7 +163,5 @@ def test_a_learner_that_cannot_be_is_refused():
         Config(learner=mpo)
     with pytest.raises(ValueError, match=r"network\.critic"):
         Config(network=critic)
-    with pytest.raises(ValueError, match=r"network\.memory"):
-        Config(learner=mpo, network=dataclasses.replace(critic, memory="gru"))
     with pytest.raises(ValueError, match=r"learner\.replay"):
         Config(learner=dataclasses.replace(mpo, replay=0), network=critic)
