@@ -17,7 +17,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from games.types import GameInfo
@@ -396,7 +395,7 @@ def _settle(state: TrainingState, *, answering: bool) -> TrainingState:
     if not answering:
         # Without the momentum gathered elsewhere no policy moves; the schedule's step count stays.
         optimizer = jax.tree.map(
-            lambda leaf: jnp.zeros_like(leaf) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf,
+            lambda leaf: np.zeros_like(leaf) if np.issubdtype(leaf.dtype, np.floating) else leaf,
             optimizer,
         )
     nobody = np.zeros_like(state.respond)

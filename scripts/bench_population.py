@@ -317,10 +317,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--quick", action="store_true", help="under 50 s: one run each, tiny networks, easy goals"
     )
     parser.add_argument("--seeds", type=int, default=3, help="runs of every part")
-    parser.add_argument("--out", type=Path, help="folder for the report's .json and .md")
-    parser.add_argument(
-        "--json", action="store_true", help="print the report as JSON instead of a table"
-    )
+    bench_report.add_report_options(parser, "bench_population")
     parser.add_argument(
         "--limit-s", type=float, default=600.0, help="CPU seconds for a run of OpenSpiel's PSRO"
     )

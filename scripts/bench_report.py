@@ -40,12 +40,8 @@ def parse_options(
     if population is not None:
         parser.add_argument("population", type=Path, help=population)
     parser.add_argument("--quick", action="store_true", help=f"under 50 s: {quick}")
-    parser.add_argument("--note", default="", help="a remark on the circumstances, for the page")
     parser.add_argument("--seeds", type=int, default=default_seeds, help=seeds)
-    parser.add_argument("--out", type=Path, help=f"folder for {name}.json and {name}.md")
-    parser.add_argument(
-        "--json", action="store_true", help="print the report as JSON instead of a table"
-    )
+    add_report_options(parser, name)
     if parts:
         parser.add_argument("--only", choices=parts, help="measure one part")
         parser.add_argument(
@@ -92,6 +88,15 @@ def row(
         ratio = better / worse if worse else None
     line = {"name": name, "ours": ours, "peer": peer, "peer_name": peer_name, "unit": unit}
     return {**line, "ratio": ratio, "target": target, **figures}
+
+
+def add_report_options(parser: argparse.ArgumentParser, name: str) -> None:
+    """Options of `finish`: where the report goes, and what is said on top."""
+    parser.add_argument("--out", type=Path, help=f"folder for {name}.json and {name}.md")
+    parser.add_argument(
+        "--json", action="store_true", help="print the report as JSON instead of a table"
+    )
+    parser.add_argument("--note", default="", help="a remark on the circumstances, for the page")
 
 
 def finish(

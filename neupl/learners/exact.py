@@ -73,9 +73,9 @@ def make_exact_learner(tables: TreePopulation, config: Config) -> Learner:
     payoff_range = tree.payoff_range
     mask = jnp.asarray(tree.legal_mask)[:, :, None]
     rule, critic_weight = config.learner.rule, config.learner.critic_weight
+    by_play = config.learner.importance == "play"
     owner = jnp.asarray(tree.infoset_player)
-    even = passes.plans(jnp.asarray(tree.uniform_policy(), jnp.float32)[:, :, None])
-    even_reach = even[passes.infoset_parent]
+    even_reach = _own_reach_of_uniform_play(tables) if by_play else None
     optimizer = Optimizer(config)
 
     def init(key: Any) -> LearnerState:
@@ -118,7 +118,7 @@ def make_exact_learner(tables: TreePopulation, config: Config) -> Learner:
             alone, strategies = passes.coplayer_reach(plans, each), policy[:, :, :size]
             likelihood = passes.action_values(alone, strategies, jnp.zeros(each.shape[:2])).reach
         importance = values.reach
-        if config.learner.importance == "play":
+        if by_play:
             importance *= 0.5 * (played[passes.infoset_parent] + even_reach)
         spread = seat @ (1.0 / seat.sum(axis=0))
         return ExactExperience(
@@ -234,6 +234,14 @@ def make_exact_learner(tables: TreePopulation, config: Config) -> Learner:
         restart=make_restart(config, init),
         steps_per_update=config.learner.updates_per_target,
     )
+
+
+def _own_reach_of_uniform_play(tables: TreePopulation) -> Float[Array, "S 1"]:
+    """How often a seat that plays uniformly goes to each of its information states, if others let
+    it.
+    """
+    policy = jnp.asarray(tables.tree.uniform_policy(), jnp.float32)[:, :, None]
+    return jit_once(tables.passes.plans)(policy)[tables.passes.infoset_parent]
 
 
 def _draw_profiles(key: Any, rows: Rows) -> Float[Array, "P K M"]:
