@@ -1,6 +1,6 @@
 """Measures the time that populations take to a NashConv, beside OpenSpiel's PSRO v2 and CFR+.
 
-OpenSpiel's PSRO learns its responses (policy gradient, DQN) or computes them (exact responses, on
+OpenSpiel's PSRO learns its responses (policy gradient) or computes them (exact responses, on
 Leduc poker). Ours are sampled runs of the PPO presets, exact PSRO, and the exact preset of Leduc
 poker. Every part is a process of its own, on one thread; `--parts` keeps them, so that a long
 report can be continued, or its parts repeated once their files are deleted.
@@ -21,7 +21,6 @@ from population_parts import (
     CFR_UNTIL,
     EXACT_UNTIL,
     GAMES,
-    ORACLES,
     QUICK_CFR_UNTIL,
     QUICK_UNTIL,
     Part,
@@ -52,10 +51,8 @@ best NashConv that it shows in this time, and by the second at which it first co
 it, both medians over runs; an iteration that the limit cuts off does not count. `example` are the
 defaults of its example program for the oracle asked for (alpharank, 10,000 episodes a response,
 1,000 a payoff, 4 layers of 256). `small` are Nash meta-strategies, 1,000 episodes a response, 100
-a payoff, 2 layers of 64 and, since the example's rates teach little in so few episodes, a policy
-learning rate of 1e-2 instead of 1e-3 (policy gradient), or an update at every step, from 100
-transitions on, with a new target network every 100 (DQN). Ours, `population that is kept`: the
-first time at which the population that the run would have kept, chosen by sampled figures alone,
+a payoff, 2 layers of 64 and, since the example's rate teaches little in so few episodes, a policy
+learning rate of 1e-2 instead of 1e-3. Ours, `population that is kept`: the first time at which the population that the run would have kept, chosen by sampled figures alone,
 had at most that NashConv; the exact figures were computed when the run was over. `whole command`:
 all of `neupl train`, start, certificate and the processes that it starts included, where what it
 certified has at most that NashConv.
@@ -138,17 +135,17 @@ def learned_rows(game: str, by_who: Mapping[str, Sequence[Part]]) -> list[dict[s
     peers = {
         who: measured
         for who, parts in by_who.items()
-        if any(who.startswith(f"openspiel_{oracle}_") for oracle in ORACLES)
+        if who.startswith("openspiel_pg_")
         and (measured := [part for part in parts if part["lines"].get("point")])
     }
     runs = by_who.get("ours_ppo", ())
     commands = by_who.get("ours_ppo_command", ())
     for who, parts in peers.items():
-        oracle, settings = who.split("_")[1:]
+        settings = who.removeprefix("openspiel_pg_")
         threshold = statistics.median(map(best_of, parts))
-        what = f"{game}_to_the_best_of_{oracle}_{settings}"
+        what = f"{game}_to_the_best_of_pg_{settings}"
         common = {
-            "peer_name": f"OpenSpiel PSRO v2, {ORACLES[oracle]}, {settings} settings",
+            "peer_name": f"OpenSpiel PSRO v2, policy gradient, {settings} settings",
             "nash_conv": threshold,
         }
         times = [time_of_best(part) for part in parts]

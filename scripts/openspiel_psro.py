@@ -138,24 +138,17 @@ def make_oracle(
     from open_spiel.python.algorithms.psro_v2 import rl_policy
 
     size, num_actions = env.observation_spec()["info_state"][0], env.action_spec()["num_actions"]
-    options = {"num_actions": num_actions, "optimizer_str": "adam"}
+    options = {"num_actions": num_actions, "optimizer_str": "adam", "info_state_size": size}
     options["hidden_layers_sizes"] = [request["width"]] * request["layers"]
-    if request["oracle"] == "pg":
-        agent_class = rl_policy.PGPolicy
-        options |= {"info_state_size": size, "loss_str": "qpg", "loss_class": False}
-        options |= {"entropy_cost": 0.001, "num_critic_before_pi": 8}
-        options |= {"critic_learning_rate": 1e-2, "pi_learning_rate": 1e-3}
-    else:
-        agent_class = rl_policy.DQNPolicy
-        options |= {"state_representation_size": size, "batch_size": 32, "learning_rate": 1e-2}
-        options |= {"update_target_network_every": 1000, "learn_every": 10}
+    options |= {"loss_str": "qpg", "loss_class": False, "entropy_cost": 0.001}
+    options |= {"num_critic_before_pi": 8, "critic_learning_rate": 1e-2, "pi_learning_rate": 1e-3}
     options |= request.get("agent", {})
-    agents = [agent_class(env, player, **options) for player in range(game.num_players())]
+    agents = [rl_policy.PGPolicy(env, player, **options) for player in range(game.num_players())]
     for agent in agents:
         agent.freeze()
     oracle = rl.RLOracle(
         env,
-        agent_class,
+        rl_policy.PGPolicy,
         options,
         number_training_episodes=request["episodes"],
         self_play_proportion=0.0,

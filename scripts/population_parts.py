@@ -18,18 +18,14 @@ from neupl.durable_files import write_durably
 SCRIPTS = Path(__file__).resolve().parent
 ROOT = SCRIPTS.parent
 GAMES = ("kuhn_poker", "leduc_poker")
-ORACLES = {"pg": "policy gradient", "dqn": "DQN"}
 # The defaults of OpenSpiel's example, and settings that leave time for more iterations. What
 # neither names is as in the example, too.
 SETTINGS: dict[str, dict[str, Any]] = {
     "example": {"meta": "alpharank", "episodes": 10_000, "sims": 1000, "width": 256, "layers": 4},
     "small": {"meta": "nash", "episodes": 1000, "sims": 100, "width": 64, "layers": 2},
 }
-# Of the small settings: networks that see so few episodes learn too little at the example's rates.
-AGENTS = {
-    "pg": {"pi_learning_rate": 1e-2},
-    "dqn": {"learn_every": 1, "min_buffer_size_to_learn": 100, "update_target_network_every": 100},
-}
+# Of the small settings: networks that see so few episodes learn too little at the example's rate.
+SMALL_AGENT = {"pi_learning_rate": 1e-2}
 TINY = {"meta": "nash", "episodes": 20, "sims": 20, "width": 16, "layers": 1}
 # NashConv of Leduc poker that exact responses are to reach, in game points, and that of CFR+.
 EXACT_UNTIL, CFR_UNTIL = 1.0, 5e-4
@@ -81,18 +77,17 @@ def _full(runs: int, limit_s: float) -> Iterator[Request]:
         for meta in ("nash", "uniform"):
             content = _peer("br", run, limit_s) | exact | {"meta": meta, "sims": 1000}
             yield Request(game, f"openspiel_br_{meta}", run, content)
-    for settings, oracle in (("small", "pg"), ("example", "pg"), ("small", "dqn")):
-        yield from _learning_peers(oracle, settings, runs, limit_s)
-    yield from _learning_peers("dqn", "example", runs, limit_s)
+    for settings in ("small", "example"):
+        yield from _learning_peers(settings, runs, limit_s)
 
 
-def _learning_peers(oracle: str, settings: str, runs: int, limit_s: float) -> Iterator[Request]:
+def _learning_peers(settings: str, runs: int, limit_s: float) -> Iterator[Request]:
     for run in range(runs):
         for game in reversed(GAMES):
-            content = _peer(oracle, run, limit_s) | {"game": game} | SETTINGS[settings]
+            content = _peer("pg", run, limit_s) | {"game": game} | SETTINGS[settings]
             if settings == "small":
-                content["agent"] = AGENTS[oracle]
-            yield Request(game, f"openspiel_{oracle}_{settings}", run, content)
+                content["agent"] = SMALL_AGENT
+            yield Request(game, f"openspiel_pg_{settings}", run, content)
 
 
 def _quick(runs: int) -> Iterator[Request]:
