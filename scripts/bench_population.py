@@ -52,10 +52,11 @@ it, both medians over runs; an iteration that the limit cuts off does not count.
 defaults of its example program for the oracle asked for (alpharank, 10,000 episodes a response,
 1,000 a payoff, 4 layers of 256). `small` are Nash meta-strategies, 1,000 episodes a response, 100
 a payoff, 2 layers of 64 and, since the example's rate teaches little in so few episodes, a policy
-learning rate of 1e-2 instead of 1e-3. Ours, `population that is kept`: the first time at which the population that the run would have kept, chosen by sampled figures alone,
-had at most that NashConv; the exact figures were computed when the run was over. `whole command`:
-all of `neupl train`, start, certificate and the processes that it starts included, where what it
-certified has at most that NashConv.
+learning rate of 1e-2 instead of 1e-3. Ours, `population that is kept`: the first time at which the
+population that the run would have kept, chosen by sampled figures alone, had at most that NashConv;
+the exact figures were computed when the run was over. `whole command`: all of `neupl train`, start,
+certificate and the processes that it starts included, where what it certified has at most that
+NashConv.
 
 **Exact responses.** To NashConv {until:g} of Leduc poker. OpenSpiel's `BestResponseOracle` with
 the example's 1,000 episodes a payoff; ours are exact PSRO (`solvers.jpsro` with Nash
