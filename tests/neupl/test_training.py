@@ -216,7 +216,14 @@ def test_checkpoint_that_does_not_fit_is_refused(kuhn_run):
         from_arrays(template, {n: a for n, a in arrays.items() if n != missing})
 
 
-@pytest.mark.parametrize("kind", ["fictitious_play", "psro", "strategic_cycle"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("fictitious_play", marks=pytest.mark.slow),
+        "psro",
+        pytest.param("strategic_cycle", marks=pytest.mark.slow),
+    ],
+)
 def test_concurrent_training_follows_the_graph(kind, small_config, train_config):
     sink = "none" if kind == "strategic_cycle" else "uniform"
     config = small_config(

@@ -77,6 +77,7 @@ def train(learner, updates):
     return returns
 
 
+@pytest.mark.slow
 def test_cues_are_remembered(small_config):
     """By chance a return is 0 on average, with standard error 0.09 in a batch."""
     _, learner = make_learner(small_config, memory="gru", unroll=8)
