@@ -59,7 +59,7 @@ class Recorder:
         playing: np.ndarray,
     ) -> None:
         """Notes what was decided in lanes that still play, before they are stepped."""
-        if not self._steps or isinstance(self._lanes, MujocoHost):
+        if not self._steps or self._lanes.info.continuous:
             return
         seen = np.asarray(self._lanes.observe(states))
         for lane, steps in enumerate(self._steps):
@@ -94,9 +94,10 @@ class Recorder:
     ) -> None:
         """Notes what the last decisions brought."""
         for lane, steps in enumerate(self._steps):
-            if playing[lane] and isinstance(self._lanes, MujocoHost):
-                moment, commands = bytes_of(states.qpos[lane]), bytes_of(actions[lane])
-                steps.append(Step((), coordinates=moment, commands=commands))
+            if playing[lane] and self._lanes.info.continuous:
+                physics = isinstance(self._lanes, MujocoHost)
+                moment = bytes_of(states.qpos[lane]) if physics else b""
+                steps.append(Step((), coordinates=moment, commands=bytes_of(actions[lane])))
             if playing[lane] and rewards[lane].any():
                 paid = tuple(map(float, rewards[lane]))
                 steps[-1] = dataclasses.replace(steps[-1], rewards=paid)

@@ -11,14 +11,15 @@ one:
   several where seats move at once, with the rewards `"r"` where any is not 0, and in games with a
   tree, where the policies of the others are known, what the mover should believe, `"b"`: `[share,
   [actions of a history, chance included]]` of every history that it cannot tell from the true one;
-* in physics, a control step: coordinates after it `"q"`, the commands of all seats in it `"u"`,
-  float32 in base64, little end first, and `"r"`; the header has the coordinates at the start;
+* where actions are vectors, the commands of all seats: `{"u": float32 in base64}`, and `"r"`;
+* in physics the same, and before it `"q"`, the coordinates after the step; the header has those at
+  the start. All of these are float32, little end first;
 * the end: `returns`, `steps`, `forfeit` (`null` or the seat and why), `digest`.
 
 `driver` says what determines the states: `"open_spiel"`, the history of OpenSpiel's game in
 turn-based form, chance included; `"tree"`, the same of another game tree; `"seed"`, the seed of a
-lane of `games.load_lanes` and the actions; `"physics"`, the same with commands for actions, and
-the states are in the file.
+lane of `games.load_lanes` and the actions, or commands; `"physics"`, the seed and the commands,
+and the states are in the file.
 """
 
 import base64
@@ -67,12 +68,12 @@ class Step:
     """One step of the game.
 
     Attributes:
-      moves: of the seats that were to move, or of chance alone; none in physics.
+      moves: of the seats that were to move, or of chance alone; none where actions are vectors.
       rewards: what each seat received after them, in game points; empty where nothing.
       belief: of the only mover, exact given the policies of all others; `None` where it knows all,
         or the policies are not known.
       coordinates: in physics, after the step, as the bytes of float32.
-      commands: in physics, of all seats in their order, likewise.
+      commands: where actions are vectors, those of all seats in their order, likewise.
     """
 
     moves: tuple[Move, ...]
@@ -221,6 +222,13 @@ def _check(replay: Replay, num_steps: Any, source: str) -> None:
             if step.moves or not step.commands or len(step.coordinates) != len(replay.start):
                 raise DataError(f"{source}: a step has no commands, or other coordinates")
             continue
+        if step.commands and not step.moves and replay.driver == "seed":
+            if (
+                len(step.rewards) not in (0, seats)
+                or not np.isfinite(floats_of(step.commands)).all()
+            ):
+                raise DataError(f"{source}: a command is not finite, or rewards of other seats")
+            continue
         if not step.moves or len(step.rewards) not in (0, seats):
             raise DataError(f"{source}: a step has no move, or rewards of other seats")
         for move in step.moves:
@@ -237,7 +245,9 @@ def _check(replay: Replay, num_steps: Any, source: str) -> None:
 
 def _step_content(step: Step) -> dict[str, Any]:
     if not step.moves:
-        content: dict[str, Any] = {"q": _packed(step.coordinates), "u": _packed(step.commands)}
+        content: dict[str, Any] = {"u": _packed(step.commands)}
+        if step.coordinates:
+            content = {"q": _packed(step.coordinates), **content}
     elif step.moves[0].seat == CHANCE:
         content = {"c": step.moves[0].action}
     else:
@@ -262,8 +272,8 @@ def _move_content(move: Move) -> list[Any]:
 
 def _parsed_step(content: dict[str, Any]) -> Step:
     rewards = tuple(map(float, content.get("r", ())))
-    if "q" in content:
-        packed = _unpacked(content["q"]), _unpacked(content["u"])
+    if "u" in content:
+        packed = _unpacked(content.get("q", "")), _unpacked(content["u"])
         return Step((), rewards, None, *packed)
     if "c" in content:
         return Step((Move(CHANCE, int(content["c"])),), rewards)

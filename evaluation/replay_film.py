@@ -1,7 +1,8 @@
-"""A replay as a film, GIF or MP4: running-with-scissors as its own pictures, physics as the caller
+"""A replay as a film, GIF or MP4: games with pictures of their own as these, physics as the caller
 draws it, other games as words.
 """
 
+import importlib
 import io
 import subprocess
 import tempfile
@@ -13,7 +14,7 @@ import numpy as np
 
 from evaluation.pages.page import seen
 from evaluation.physics_replay import coordinates, model_content, physics_of
-from evaluation.replay import Replay
+from evaluation.replay import Replay, floats_of
 from evaluation.replay_frames import Frame, frames
 from evaluation.replay_states import positions
 from games.mujoco_host import MujocoHost
@@ -29,6 +30,11 @@ INSTALL = "pip install -c constraints.txt -e '.[film]'"
 # How long a frame and the last one are shown, in milliseconds.
 FRAME_MS, LAST_FRAME_MS = 700, 2500
 PICTURE_MS = 120
+# Games that draw their states, and how long each picture is shown.
+_PICTURED = {
+    "running_with_scissors": ("games.running_with_scissors.drawing", PICTURE_MS),
+    "toy_soccer": ("games.toy_soccer.drawing", 100),
+}
 # Between two pictures of physics at least.
 PHYSICS_GIF_MS, PHYSICS_MP4_MS = 100, 40
 # Frames of one file; longer episodes belong on a page.
@@ -112,8 +118,10 @@ def _pictures(
         return _moments(replay, draw, physics_ms)
     if len(replay.steps) >= MAX_FRAMES:
         raise ValueError(f"{len(replay.steps):,} steps; a film has at most {MAX_FRAMES:,} frames")
-    if replay.game.partition("(")[0] == "running_with_scissors":
-        return _drawn(replay), PICTURE_MS
+    pictured = _PICTURED.get(replay.game.partition("(")[0])
+    if pictured is not None:
+        module, each = pictured
+        return _drawn(replay, module), each
     return _written(replay), FRAME_MS
 
 
@@ -133,16 +141,19 @@ def _moments(
     return [Image.fromarray(frame) for frame in draw(lanes, chosen)], every * step_ms
 
 
-def _drawn(replay: Replay) -> "list[Image]":
+def _drawn(replay: Replay, module: str) -> "list[Image]":
+    """Pictures by the module's `draw(state, actions)`."""
     from PIL import Image
 
-    from games.running_with_scissors.drawing import draw
-
+    draw = importlib.import_module(module).draw
     pictures = []
     for number, position in enumerate(positions(replay)):
         actions = None
         if number < len(replay.steps):
-            actions = [move.action for move in replay.steps[number].moves]
+            step = replay.steps[number]
+            actions = [move.action for move in step.moves]
+            if step.commands:
+                actions = floats_of(step.commands).reshape(len(replay.seats), -1)
         pictures.append(Image.fromarray(draw(position.state, actions)))
     return pictures
 

@@ -1,9 +1,10 @@
 """What a viewer shows of a replay: one frame per position, in words and as drawn scenes.
 
 A scene is plain JSON of a kind that the page's script can draw (`SCENES`): `cards`; `board` and
-`grid`, whose rows are the first lines of the words; or `physics`, drawn in space from the
-coordinates of the frame's number. Any game has its words; the scene of a game is
-looked up by its short name, and games whose state is written as rows of equal length are boards.
+`grid`, whose rows are the first lines of the words; `pitch`, discs in metres on a pitch; or
+`physics`, drawn in space from the coordinates of the frame's number. Any game has its words; the
+scene of a game is looked up by its short name, and games whose state is written as rows of equal
+length are boards.
 """
 
 import dataclasses
@@ -11,13 +12,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float32
 
-from evaluation.replay import Move, Replay, floats_of
+from evaluation.replay import Move, Replay, Step, floats_of
 from evaluation.replay_states import Position, believed, observed_text, positions
 
-SCENES = ("cards", "board", "grid", "physics")
+SCENES = ("cards", "board", "grid", "pitch", "physics")
 SUITS = "♠♥♦♣"
 _LEDUC_RAISE = 2
+MAX_SHOWN_COMMANDS = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +74,8 @@ def frames(replay: Replay) -> Iterator[Frame]:
     words = {"open_spiel": _open_spiel_words, "tree": _tree_words, "seed": _seed_words}
     text, label = words[replay.driver](replay)
     for number, position in enumerate(positions(replay)):
-        moves = replay.steps[number].moves if number < len(replay.steps) else ()
+        step = replay.steps[number] if number < len(replay.steps) else None
+        moves = () if step is None else step.moves
         said = text(position)
         known = ()
         if replay.driver == "open_spiel":
@@ -79,8 +83,10 @@ def frames(replay: Replay) -> Iterator[Frame]:
         yield Frame(
             text=said,
             known=known,
-            moves=tuple(_shown(move, position, label) for move in moves),
-            returns=position.returns if moves or replay.forfeit is None else replay.returns,
+            moves=_commanded(replay, step)
+            if step is not None and step.commands
+            else tuple(_shown(move, position, label) for move in moves),
+            returns=position.returns if step or replay.forfeit is None else replay.returns,
             scene=scene_of(replay.game, position.state, said),
             beliefs=_beliefs(replay, number) if moves else (),
         )
@@ -89,14 +95,22 @@ def frames(replay: Replay) -> Iterator[Frame]:
 def _physics_frames(replay: Replay) -> Iterator[Frame]:
     """Frames to be drawn from the coordinates of the same number."""
     for number, position in enumerate(positions(replay)):
-        moves: list[ShownMove] = []
-        if number < len(replay.steps):
-            commands = floats_of(replay.steps[number].commands)
-            for seat, own in enumerate(np.split(commands, len(replay.seats))):
-                effort = float(np.sqrt(np.mean(own.clip(-1, 1) ** 2)))
-                moves.append(ShownMove(seat, f"commands of {effort:.2f} in the mean square", ()))
+        moves = () if number == len(replay.steps) else _commanded(replay, replay.steps[number])
         returns = position.returns if moves or replay.forfeit is None else replay.returns
-        yield Frame(f"moment {number}", (), tuple(moves), returns, {"kind": "physics"})
+        yield Frame(f"moment {number}", (), moves, returns, {"kind": "physics"})
+
+
+def _commanded(replay: Replay, step: Step) -> tuple[ShownMove, ...]:
+    """Commands in words: all of a few, and of many how large they are."""
+    shown = []
+    for seat, own in enumerate(np.split(floats_of(step.commands), len(replay.seats))):
+        own = own.clip(-1, 1)
+        if len(own) <= MAX_SHOWN_COMMANDS:
+            words = f"commands {' '.join(f'{number:+.2f}' for number in own)}"
+        else:
+            words = f"commands of {float(np.sqrt(np.mean(own**2))):.2f} in the mean square"
+        shown.append(ShownMove(seat, words, ()))
+    return tuple(shown)
 
 
 def scene_of(game: str, state: Any, said: str) -> dict[str, Any] | None:
@@ -225,6 +239,32 @@ def _running_with_scissors_scene(state: Any) -> dict[str, Any]:
     }
 
 
+def _toy_soccer_words():
+    from games.toy_soccer.drawing import draw_text
+
+    # Commands have no action ids that would need a name.
+    return lambda position: draw_text(position.state), lambda position, seat, action: str(action)
+
+
+def _toy_soccer_scene(state: Any) -> dict[str, Any]:
+    from games.toy_soccer import rules
+
+    discs = [
+        [*_centimetres(place), rules.PLAYER_RADIUS, seat]
+        for seat, place in enumerate(state.position)
+    ]
+    return {
+        "kind": "pitch",
+        "half": [rules.HALF_LENGTH, rules.HALF_WIDTH],
+        "goal": rules.HALF_GOAL,
+        "discs": [*discs, [*_centimetres(state.ball), rules.BALL_RADIUS, -1]],
+    }
+
+
+def _centimetres(place: Float32[np.ndarray, "2"]) -> list[float]:
+    return [round(float(metres), 2) for metres in place]
+
+
 def _kuhn_scene(state: Any) -> dict[str, Any]:
     seats = state.num_players()
     history = state.history()
@@ -277,5 +317,9 @@ _DRAWN: dict[str, Callable[[Any], dict[str, Any]]] = {
     "kuhn_poker": _kuhn_scene,
     "leduc_poker": _leduc_scene,
     "running_with_scissors": _running_with_scissors_scene,
+    "toy_soccer": _toy_soccer_scene,
 }
-_WORDS = {"running_with_scissors": _running_with_scissors_words}
+_WORDS = {
+    "running_with_scissors": _running_with_scissors_words,
+    "toy_soccer": _toy_soccer_words,
+}

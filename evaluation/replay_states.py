@@ -11,7 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evaluation.physics_replay import coordinates, physics_differences
-from evaluation.replay import CHANCE, Driver, Move, Replay, Step, observation_hash
+from evaluation.replay import (
+    CHANCE,
+    Driver,
+    Move,
+    Replay,
+    Step,
+    floats_of,
+    observation_hash,
+)
 from evaluation.types import DataError
 from games.game_tree import GameTree
 from games.mujoco_host import MujocoHost
@@ -19,7 +27,7 @@ from games.open_spiel_host import OpenSpielHost
 from games.open_spiel_tree import load_open_spiel
 from games.registry import load_lanes, load_tree
 from games.tree_lanes import TreeLanes
-from games.types import GameError, HostGame
+from games.types import GameError, GameInfo, HostGame
 
 # Returns are sums of float32 rewards.
 RETURN_TOLERANCE = 1e-4
@@ -126,7 +134,13 @@ def check_replay(replay: Replay) -> list[str]:
 
 
 def _differences(replay: Replay, number: int, position: Position) -> Iterator[str]:
-    moves = replay.steps[number].moves
+    step = replay.steps[number]
+    if step.commands:
+        # What was seen and paid follows from them, and is compared by the returns.
+        if not position.to_move:
+            yield "the episode is over"
+        return
+    moves = step.moves
     if tuple(move.seat for move in moves) != position.to_move:
         yield f"to move are {list(position.to_move)}, in the file {[m.seat for m in moves]}"
         return
@@ -257,14 +271,24 @@ def _walk_seed(replay: Replay) -> Iterator[Position]:
             tuple(returns.tolist()),
         )
         if number < len(replay.steps):
-            actions = np.zeros((1, lanes.info.num_players), np.int32)
-            for move in replay.steps[number].moves:
-                actions[0, move.seat] = move.action
+            actions = _joint_action(lanes.info, replay.steps[number])
             try:
                 states, now = lanes.step(states, actions)
             except ValueError as error:
                 raise DataError(f"step {number}: {error}") from error
             returns += now.rewards[0]
+
+
+def _joint_action(info: GameInfo, step: Step) -> np.ndarray:
+    if info.continuous:
+        commands = floats_of(step.commands)
+        if len(commands) != sum(info.num_actions):
+            raise DataError(f"{len(commands)} commands, where {info.name} has others")
+        return commands.reshape(1, info.num_players, -1)
+    actions = np.zeros((1, info.num_players), np.int32)
+    for move in step.moves:
+        actions[0, move.seat] = move.action
+    return actions
 
 
 def _walk_physics(replay: Replay) -> Iterator[Position]:

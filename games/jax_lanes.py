@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float32, Int32, UInt64
+from jaxtyping import Bool, Float32, Num, UInt64
 
 from games.types import Game, GameInfo, TimeStep
 
@@ -67,13 +67,22 @@ class JaxLanes:
         return states.now
 
     def step(
-        self, states: JaxLaneStates, actions: Int32[np.ndarray, "B P"]
+        self, states: JaxLaneStates, actions: Num[np.ndarray, "B P ..."]
     ) -> tuple[JaxLaneStates, TimeStep]:
         """Applies the actions and resolves chance from each lane's own keys; finished lanes stay.
 
         Raises:
-          ValueError: an action is illegal; the message names lane and seat.
+          ValueError: an action is illegal, not finite, or actions have the wrong shape; the message
+            names lane and seat.
         """
+        check, kind = self._check_ids, jnp.int32
+        if self.info.continuous:
+            check, kind = self._check_numbers, jnp.float32
+        check(states, actions)
+        after = _states(self._advance(states.state, states.key, jnp.asarray(actions, kind)))
+        return after, after.now
+
+    def _check_ids(self, states: JaxLaneStates, actions: np.ndarray) -> None:
         legal = states.now.legal_mask
         inside = (actions >= 0) & (actions < legal.shape[-1])
         chosen = np.where(inside, actions, 0)[..., None]
@@ -82,8 +91,15 @@ class JaxLanes:
         if len(wrong):
             lane, seat = wrong[0].tolist()
             raise ValueError(f"lane {lane}: action {actions[lane, seat]} of player {seat} illegal")
-        after = _states(self._advance(states.state, states.key, jnp.asarray(actions, jnp.int32)))
-        return after, after.now
+
+    def _check_numbers(self, states: JaxLaneStates, actions: np.ndarray) -> None:
+        expected = states.now.legal_mask.shape
+        if actions.shape != expected:
+            raise ValueError(f"actions have shape {actions.shape}, expected {expected}")
+        wrong = np.argwhere(states.now.to_move & ~np.isfinite(actions).all(axis=2))
+        if len(wrong):
+            lane, seat = wrong[0].tolist()
+            raise ValueError(f"lane {lane}: the action of player {seat} is not finite")
 
     def reset_where(
         self, states: JaxLaneStates, done: Bool[np.ndarray, "B"]

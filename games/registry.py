@@ -18,6 +18,7 @@ PAYOFF_SUFFIXES = (".nfg", ".json", ".npz", ".npy")
 # parameters.
 SIMULATED_GAMES = {
     "running_with_scissors": "games.running_with_scissors.game:RunningWithScissors",
+    "toy_soccer": "games.toy_soccer.game:ToySoccer",
     "soccer/walk_to_target": "soccer.tasks:walk_to_target",
     "soccer/get_up": "soccer.tasks:get_up",
     "soccer/score": "soccer.tasks:score",
@@ -203,12 +204,14 @@ def _make_simulated(name: str) -> Game | HostGame:
     module, _, maker = SIMULATED_GAMES[short_name].partition(":")
     make = getattr(importlib.import_module(module), maker)
     allowed = inspect.signature(make).parameters
-    given = {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", name)}
-    well_formed = re.fullmatch(r"[\w/]+(\((\w+=\d+(,\w+=\d+)*)?\))?", name)
-    if not well_formed or not given.keys() <= allowed.keys():
+    given = dict(re.findall(r"(\w+)=(\w+)", name))
+    well_formed = re.fullmatch(r"[\w/]+(\((\w+=\w+(,\w+=\w+)*)?\))?", name)
+    words = {key for key, parameter in allowed.items() if isinstance(parameter.default, str)}
+    numbers = {key for key in given.keys() - words if given[key].isdecimal()}
+    if not well_formed or not given.keys() <= allowed.keys() & (words | numbers):
         defaults = ", ".join(f"{key}={parameter.default}" for key, parameter in allowed.items())
         raise GameError(
-            f"cannot load {name!r}: its parameters are whole numbers, by default "
-            f"{short_name}({defaults})"
+            f"cannot load {name!r}: its parameters are whole numbers"
+            f"{' and words' if words else ''}, by default {short_name}({defaults})"
         )
-    return make(**given)
+    return make(**{key: int(value) if key in numbers else value for key, value in given.items()})

@@ -29,7 +29,8 @@ from games.game_tree import GameTree
 from games.open_spiel_tree import load_open_spiel
 from games.registry import is_dotted_path
 from games.tree_lanes import TreeLanes
-from games.types import GameError, HostGame, Policy
+from games.types import GameError, GameInfo, HostGame, Policy
+from neupl.action_distribution import GAUSSIAN
 from neupl.errors import UserError
 from neupl.fixed_strategy import fixed_strategy
 from neupl.population_files import ARRAYS_FILE, find_folder, read_files
@@ -42,26 +43,36 @@ ALLOWED = (
     "the game, or bot:package.module:function"
 )
 SIMULATIONS = 50
-# Scripted bots by the short name of their game.
+# Scripted bots by the short name of their game, and where there are several by their body.
 _BOTS = {
     "running_with_scissors": {
         name: f"games.running_with_scissors.bots:{name}"
         for name in ("collect_rocks", "collect_papers", "collect_scissors")
     },
+    "toy_soccer": {name: f"games.toy_soccer.bots:{name}" for name in ("stand", "chaser", "keeper")},
     **{
         f"soccer/{task}": {
             name.lower(): f"soccer.bots:{name}" for name in ("Stand", "Walker", "Chaser", "Keeper")
         }
         for task in ("walk_to_target", "get_up", "score", "duel", "team")
     },
+    **{
+        f"soccer/{task}, boxhead": {
+            name.lower(): f"soccer.boxhead_bots:{name}" for name in ("Stand", "Chaser", "Keeper")
+        }
+        for task in ("duel", "team")
+    },
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class FunctionPolicy:
-    """A function `(observation [O], legal_mask [A]) -> probabilities [A]` as a policy."""
+    """A function `(observation [O], legal_mask [A])` as a policy: it returns probabilities `[A]`,
+    or means and log standard deviations `[2 A]` where actions are continuous.
+    """
 
     path: str
+    continuous: bool
 
     def initial_memory(self, batch: int) -> tuple:
         """See `games.types.Policy`."""
@@ -69,9 +80,11 @@ class FunctionPolicy:
 
     def act(self, memory: tuple, observation: Any, mask: Any, key: Any) -> tuple[Any, Any, tuple]:
         """See `games.types.Policy`."""
-        probabilities = _function(self.path)(observation, mask)
-        action = jax.random.categorical(key, jax.numpy.log(probabilities), axis=-1)
-        return action, probabilities, ()
+        told = _function(self.path)(observation, mask)
+        if self.continuous:
+            action = GAUSSIAN.sample(told, key)
+            return action, GAUSSIAN.log_prob(told, action), ()
+        return jax.random.categorical(key, jax.numpy.log(told), axis=-1), told, ()
 
 
 @functools.cache
@@ -200,7 +213,7 @@ def _probe(player: OpenSpielPlayer, game: Any) -> None:
 
 def _bot(name: str, game: str, lanes: HostGame) -> Entrant:
     path = name.removeprefix("bot:")
-    own = _BOTS.get(game.partition("(")[0], {})
+    own = _bots_of(game)
     if path in own:
         return Entrant(name, functools.partial(_make_bot_player, own[path]), source=name)
     if not is_dotted_path(path):
@@ -216,13 +229,22 @@ def _bot(name: str, game: str, lanes: HostGame) -> Entrant:
     return Entrant(name, functools.partial(_make_isolated_player, path), source=name)
 
 
-def _load_bot(path: str) -> Policy:
+def _bots_of(game: str) -> dict[str, str]:
+    short_name, _, parameters = game.rstrip(")").partition("(")
+    # Bodies other than the first have scripts of their own.
+    body = re.search(r"\bbody=(?!humanoid\b)(\w+)", parameters)
+    return _BOTS.get(f"{short_name}, {body[1]}" if body else short_name, {})
+
+
+def _load_bot(path: str, info: GameInfo) -> Policy:
     """A policy, a class of one, or a function of an observation and legal actions."""
     module, _, attribute = path.partition(":")
     found = getattr(importlib.import_module(module), attribute)
     if isinstance(found, type):
         found = found()
-    return found if isinstance(found, Policy) else FunctionPolicy(path)
+    if isinstance(found, Policy):
+        return found
+    return FunctionPolicy(path, info.continuous)
 
 
 def _make_table_player(table: np.ndarray, seat: int, lanes: HostGame) -> Player:
@@ -242,13 +264,17 @@ def _population(path: str) -> Any:
     return load_population(path)
 
 
-def _make_bot_player(path: str, seat: int = 0, lanes: HostGame | None = None) -> Player:
-    return PolicyPlayer(_load_bot(path))
+def _make_bot_player(path: str, seat: int, lanes: HostGame) -> Player:
+    return _bot_player(path, lanes.info)
+
+
+def _bot_player(path: str, info: GameInfo) -> Player:
+    return PolicyPlayer(_load_bot(path, info))
 
 
 def _make_isolated_player(path: str, seat: int, lanes: HostGame) -> IsolatedPlayer:
     """Whoever wrote the bot, its end is not ours."""
-    return IsolatedPlayer(functools.partial(_make_bot_player, path))
+    return IsolatedPlayer(functools.partial(_bot_player, path, lanes.info))
 
 
 def _make_search_player(game: str, simulations: int, seat: int, lanes: HostGame) -> Player:

@@ -115,5 +115,34 @@ const neuplScenes = (() => {
       });
     });
   };
-  return { draw: { cards, board, grid }, add, seatColours };
+
+  // Metres become pixels; x to the right, y up. The ball has no seat; the first half of the seats
+  // is the home team, which attacks the right goal.
+  const pitch = (svg, scene) => {
+    const [length, width] = scene.half;
+    const [scale, edge] = [120, 30];
+    const at = (x, y) => [edge + (x + length) * scale, edge + (width - y) * scale];
+    size(svg, 2 * (edge + length * scale), 2 * (edge + width * scale));
+    const rect = (x, y, w, h, look) => {
+      const [left, top] = at(x, y);
+      add(svg, "rect", { x: left, y: top, width: w * scale, height: h * scale, ...look });
+    };
+    rect(-length, width, 2 * length, 2 * width, { fill: "#38733d", stroke: "#ebebeb", "stroke-width": 4 });
+    rect(-0.01, width, 0.02, 2 * width, { fill: "#ebebeb" });
+    [-length - 0.15, length].forEach((x, team) => {
+      rect(x, scene.goal, 0.15, 2 * scene.goal, { fill: seatColours[team] });
+    });
+    const seats = scene.discs.filter((disc) => disc[3] >= 0).length;
+    scene.discs.forEach(([x, y, radius, seat]) => {
+      const [cx, cy] = at(x, y);
+      const team = seat < seats / 2 ? 0 : 1;
+      const fill = seat < 0 ? "#fafafa" : seatColours[team];
+      add(svg, "circle", { cx, cy, r: radius * scale, fill, stroke: "#1b1b1b" });
+      if (seat < 0) return;
+      add(svg, "text", {
+        x: cx, y: cy + 6, "text-anchor": "middle", "font-size": 16, fill: "#fafafa",
+      }, `${seat}`);
+    });
+  };
+  return { draw: { cards, board, grid, pitch }, add, seatColours };
 })();

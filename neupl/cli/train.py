@@ -40,8 +40,8 @@ class Train(WorkerOptions, RunOptions):
     """A YAML file such as `configs/kuhn_poker.yaml`."""
 
     game: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """The game to train: an OpenSpiel string, `running_with_scissors`, a payoff file, or
-    `package.module:make`.
+    """The game to train: an OpenSpiel string, a simulated game such as `toy_soccer`, a payoff file,
+    or `package.module:make`.
     """
 
     smoke: Flag = False
