@@ -1,5 +1,5 @@
-"""Measures humanoid soccer: joint control steps per core-second of random play, beside dm_control's
-soccer with humanoids.
+"""Measures soccer: joint control steps per core-second of random play, beside dm_control's soccer,
+humanoids beside humanoids and boxheads beside boxheads.
 
 A joint step is one control step of 25 ms of all players of one match: their actions drawn
 uniformly, five physics steps of 5 ms in both programs, the observations of all players and their
@@ -10,8 +10,9 @@ is the physics alone, timed from the same states right before each step, `rest` 
 time that is spent on all else. All times are CPU time of the process on one thread, medians of runs
 that take turns.
 
-The robots differ: ours has 20 joints and primitive shapes (26 degrees of freedom), dm_control's
-humanoid 56 (62). The ratios say what a match costs, not how good an engine is: both are MuJoCo.
+The robots differ: our humanoid has 20 joints and primitive shapes (26 degrees of freedom),
+dm_control's 56 (62); boxheads have 6 degrees of freedom in both, and each program its own pitch.
+The ratios say what a match costs, not how good an engine is: both are MuJoCo.
 """
 
 import os
@@ -36,7 +37,15 @@ from soccer.pitch import CONTROL_STEP, SUBSTEPS, TIMESTEP
 LANES = 256
 MEMORY_LANES = 1024
 # Joint steps per core-second asked for of a match of one versus one, and times dm_control's.
-REQUIRED_RATE, TARGET_RATIO = 3700.0, 8.0
+REQUIRED_RATE = 3700.0
+TARGET_RATIO = {"humanoid": 8.0, "boxhead": 5.0}
+# Names of lines, robots, players of a team and games.
+MATCHES = (
+    ("duel", "humanoid", 1, "soccer/duel(shaped=1)"),
+    ("team", "humanoid", 2, "soccer/team(shaped=1)"),
+    ("boxhead_duel", "boxhead", 1, "soccer/duel(body=boxhead,shaped=1)"),
+    ("boxhead_team", "boxhead", 2, "soccer/team(body=boxhead,shaped=1)"),
+)
 UNIT = "joint steps per core-second"
 
 
@@ -78,15 +87,16 @@ def ours(name: str, steps: int, seed: int) -> Rates:
     return rates
 
 
-def dm_control(team_size: int, steps: int, seed: int) -> Rates:
-    """Plays `steps` joint steps of dm_control's soccer with humanoids."""
+def dm_control(robot: str, team_size: int, steps: int, seed: int) -> Rates:
+    """Plays `steps` joint steps of dm_control's soccer with humanoids or boxheads."""
     from dm_control.locomotion import soccer
     from dm_control.locomotion.walkers import initializers
 
     soccer.mocap.CMUMocapInitializer = initializers.NoOpInitializer
     env = soccer.load(
-        team_size, random_state=np.random.RandomState(seed), walker_type=soccer.WalkerType.HUMANOID
-    )
+        team_size, random_state=np.random.RandomState(seed),
+        walker_type=soccer.WalkerType[robot.upper()],
+    )  # fmt: skip
     task: Any = env.task
     if (task.control_timestep, env.physics.timestep()) != (CONTROL_STEP, TIMESTEP):
         raise SystemExit("dm_control's soccer has other time steps than expected")
@@ -143,23 +153,23 @@ def measure_memory() -> float:
 def measure(*, quick: bool, seeds: int) -> list[dict[str, Any]]:
     """Lines of the report."""
     memory = measure_memory()
-    matches = (("duel", 1, "soccer/duel(shaped=1)"), ("team", 2, "soccer/team(shaped=1)"))
     our_steps, their_steps = (6, 30) if quick else (40, 400)
     found: dict[str, list[tuple[Rates, Rates]]] = {}
     for seed in range(seeds):
-        for match, team_size, name in matches:
-            pair = (ours(name, our_steps, seed), dm_control(team_size, their_steps, seed))
+        for match, robot, team_size, name in MATCHES:
+            pair = (ours(name, our_steps, seed), dm_control(robot, team_size, their_steps, seed))
             found.setdefault(match, []).append(pair)
     rows = []
-    for match, pairs in found.items():
+    for match, robot, _, _ in MATCHES:
+        pairs = found[match]
         (our_full, our_physics), (their_full, their_physics) = (
             map(statistics.median, zip(*side, strict=True)) for side in zip(*pairs, strict=True)
         )
-        peer = "dm_control soccer, humanoid"
+        peer = f"dm_control soccer, {robot}"
         rows += [
             bench_report.row(
-                f"{match}_vs_dm_control_humanoid", our_full, their_full, peer_name=peer,
-                unit=UNIT, target=TARGET_RATIO, more_is_better=True,
+                f"{match}_vs_dm_control_{robot}".removeprefix(f"{robot}_"), our_full, their_full,
+                peer_name=peer, unit=UNIT, target=TARGET_RATIO[robot], more_is_better=True,
             ),
             bench_report.row(
                 f"{match}_physics", our_physics, their_physics, peer_name=peer, unit=UNIT,
@@ -198,7 +208,7 @@ def main() -> None:
         "bench_soccer",
         options,
         measure(quick=options.quick, seeds=options.seeds),
-        title="Humanoid soccer",
+        title="Soccer",
         about=__doc__,
         packages=("mujoco", "dm_control", "numpy"),
     )

@@ -17,7 +17,8 @@ import numpy as np
 from games.mujoco_host import MujocoHost
 from games.registry import load_game
 from games.types import GameError
-from soccer import bots, exhibition
+from soccer import bots, boxhead_bots, exhibition
+from soccer.boxhead import BOXHEAD
 from soccer.drawing import draw_frames, write_gif
 from soccer.pitch import CONTROL_STEP
 
@@ -55,9 +56,13 @@ def main() -> int:
         game = load_game(options.game)
         if not isinstance(game, MujocoHost):
             raise GameError(f"{options.game} is not played in MuJoCo; try soccer/duel")
+        scripts = boxhead_bots.BOTS if game.task.scenario.body is BOXHEAD else bots.BOTS
+        unknown = sorted(set(options.robots) - scripts.keys())
+        if unknown:
+            raise GameError(f"{options.game} has no script {unknown[0]}: {', '.join(scripts)}")
         results = exhibition.play(
             game,
-            [bots.BOTS[name]() for name in options.robots],
+            [scripts[name]() for name in options.robots],
             np.array([options.seed], np.uint64),
             record=1,
         )

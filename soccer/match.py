@@ -1,90 +1,32 @@
-"""Soccer in C MuJoCo: a `Scenario` says what a task is, `SoccerTask` plays it on
-`games.mujoco_host`.
+"""Soccer in C MuJoCo: `SoccerTask` plays a `soccer.scenario.Scenario` on `games.mujoco_host`.
 
 A control step of 25 ms: actions become filtered position targets, five physics steps follow, the
 ball is thrown in where it left the pitch, goals and fouls are noted, rewards are paid, sensors are
 read. All arrays are of some lanes `n` and robots `P`; seat i of the game is robot i.
 """
 
-import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from games.mujoco_host import Lanes, MujocoStates
-from games.types import GameInfo, UtilityType
-from soccer import observations, pitch, randomisation, rewards, robot, rules
-from soccer.control import filtered, servo_torque, targets_of
-from soccer.observations import Before, Item, Sensors
+from soccer import observations, pitch, randomisation, rewards, rules
+from soccer.items import size_of
+from soccer.observations import Before, Sensors
 from soccer.randomisation import Push
+from soccer.scenario import End, Scenario, game_info
 from soccer.scene import Scene, read_scene
 
 # A target counts as reached within this distance, metres.
 TARGET_REACHED = 0.2
-
-End = Literal["goal", "down", "off_pitch", "goal_area"]
-
-
-class Start(NamedTuple):
-    """Where an episode starts.
-
-    Attributes:
-      robots: coordinates of each robot, as `robot.standing_positions`.
-      ball: place of the ball on the floor, read where there is one.
-    """
-
-    robots: Float64[np.ndarray, "n P 27"]
-    ball: Float64[np.ndarray, "n 2"]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Scenario:
-    """What a task is.
-
-    Attributes:
-      name: without the parameters.
-      teams: of each robot, 0 (home) or 1.
-      ball: whether there is a ball, with goals.
-      seconds: longest episode.
-      start: makes the start from numbers in [0, 1), `[n, start_numbers]`.
-      start_numbers: how many it needs.
-      payoff: weights of the reward terms that the game pays.
-      shaping: weights of the terms that are paid instead when rewards are shaped.
-      utility: how the payoffs of the seats relate.
-      returns: least and greatest return by `payoff`.
-      ends: what ends an episode before its time, besides nothing.
-      target: whether robots are given places to walk to.
-      fouls_earn_nothing: see `rewards.weighted_sum`.
-    """
-
-    name: str
-    teams: tuple[int, ...]
-    ball: bool
-    seconds: float
-    start: Callable[[Float64[np.ndarray, "n numbers"]], Start]
-    start_numbers: int
-    payoff: Mapping[str, float]
-    shaping: Mapping[str, float]
-    utility: UtilityType
-    returns: tuple[float, float]
-    ends: frozenset[End] = frozenset()
-    target: bool = False
-    fouls_earn_nothing: bool = False
-
-    @property
-    def extras(self) -> tuple[Item, ...]:
-        """The task's own items of an observation."""
-        two_teams = len(self.teams) > len(set(self.teams)) > 1
-        return observations.TEAM * two_teams
 
 
 class Memory(NamedTuple):
     """What a lane remembers beside its simulation; arrays of all lanes, changed in place.
 
     Attributes:
-      command: filtered position targets, the state of the filter.
+      command: what the servos follow: filtered position targets, the state of the filter.
       history: stacked items of the last control steps, newest first.
       measured: what was measured at the last control steps, newest first.
       now: what is observed once, delayed like the rest.
@@ -96,8 +38,8 @@ class Memory(NamedTuple):
       score: goals of the home and of the away team in this episode.
     """
 
-    command: Float64[np.ndarray, "B P 20"]
-    history: Float64[np.ndarray, "B P 5 51"]
+    command: Float64[np.ndarray, "B P A"]
+    history: Float64[np.ndarray, "B P 5 stacked"]
     measured: Float64[np.ndarray, "B P steps measured"]
     now: Float64[np.ndarray, "B P current"]
     before: Before
@@ -131,24 +73,24 @@ class SoccerTask:
         self.opponents: Bool[np.ndarray, "P P"] = teams[:, None] != teams
         self.mates: Bool[np.ndarray, "P P"] = ~self.opponents & ~np.eye(len(teams), dtype=bool)
         self.weights = scenario.shaping if shaped else scenario.payoff
-        self.xml = pitch.match_xml(scenario.teams, ball=scenario.ball)
-        self.info = _info(scenario, randomise=randomise, shaped=shaped)
-        self.mirror = observations.mirror_of(scenario.extras)
-        self._torsos = [1 + i * robot.NUM_LINKS for i in range(self.num_robots)]
+        self.xml = pitch.match_xml(scenario.teams, ball=scenario.ball, body=scenario.body)
+        self.info = game_info(scenario, randomise=randomise, shaped=shaped)
+        self.mirror = observations.mirror_of(scenario.extras, body=scenario.body)
+        self._torsos = [1 + i * scenario.body.num_links for i in range(self.num_robots)]
 
     def allocate(self, batch: Any) -> Memory:
         """See `MujocoTask`."""
-        B, P = batch.nsim, self.num_robots
-        steps, body = randomisation.DELAY_STEPS, observations.size_of(observations.SENSED)
-        current = observations.size_of((*observations.CURRENT, *self.scenario.extras))
+        B, P, body = batch.nsim, self.num_robots, self.scenario.body
+        steps, sensed = randomisation.DELAY_STEPS, size_of(observations.sensed(body))
+        current = size_of((*observations.CURRENT, *self.scenario.extras))
         if self.randomise:
             for field in ("geom_friction", "body_mass", "body_ipos", "body_inertia"):
                 batch.expand(field)
-        nominal = randomisation.nominal(B, P)
+        nominal = randomisation.nominal(B, P, num_joints=body.num_joints)
         return Memory(
-            command=np.zeros((B, P, robot.NUM_JOINTS)),
-            history=np.zeros((B, P, observations.HISTORY, observations.NUM_STACKED)),
-            measured=np.zeros((B, P, steps, body + current)),
+            command=np.zeros((B, P, body.num_actions)),
+            history=np.zeros((B, P, observations.HISTORY, size_of(body.stacked))),
+            measured=np.zeros((B, P, steps, sensed + current)),
             now=np.zeros((B, P, current)),
             before=Before(*(np.zeros((B, P, 3)) for _ in range(3)), np.zeros((B, 3))),
             sensors=nominal.sensors,
@@ -167,13 +109,15 @@ class SoccerTask:
         scenario, P = self.scenario, self.num_robots
         numbers = np.arange(len(states.over))[lanes]
         start = scenario.start(states.streams.uniforms(numbers, scenario.start_numbers))
-        states.qpos[lanes, : P * robot.NUM_POSITIONS] = start.robots.reshape(len(numbers), -1)
+        states.qpos[lanes, : P * scenario.body.num_positions] = start.robots.reshape(
+            len(numbers), -1
+        )
         if scenario.ball:
             ball = np.column_stack([start.ball, np.full(len(numbers), pitch.BALL_RADIUS)])
             self._put_ball(states, numbers, ball)
         if self.randomise:
             self._randomise(states, numbers)
-        memory.command[lanes] = start.robots[..., 7:]
+        memory.command[lanes] = scenario.body.first_command(start.robots)
         memory.score[lanes] = 0
         scene = self.scene(states, lanes)
         if scenario.target:
@@ -190,10 +134,9 @@ class SoccerTask:
     ) -> None:
         """See `MujocoTask`."""
         memory: Memory = states.memory
-        command = filtered(memory.command[lanes], targets_of(actions))
+        command = self.scenario.body.next_command(memory.command[lanes], actions)
         memory.command[lanes] = command
-        # An encoder that reports too much makes its servo stop too early.
-        told = command - memory.sensors.joint_offset[lanes]
+        told = self._told(memory, lanes)
         states.ctrl[lanes] = told.reshape(len(told), -1)
         if self.randomise:
             self._push(states, lanes)
@@ -229,7 +172,7 @@ class SoccerTask:
         memory: Memory = states.memory
         B, P = memory.command.shape[:2]
         observation = np.empty((B, P, self.info.observation_size[0]), np.float32)
-        stacked = observations.HISTORY * observations.NUM_STACKED
+        stacked = observations.HISTORY * size_of(self.scenario.body.stacked)
         observation[..., :stacked] = memory.history.reshape(B, P, -1)
         observation[..., stacked:] = memory.now
         return observation
@@ -244,7 +187,16 @@ class SoccerTask:
 
     def scene(self, states: MujocoStates, lanes: Lanes) -> Scene:
         """Who is where in some lanes."""
-        return read_scene(states.qpos[lanes], states.qvel[lanes], self.num_robots)
+        return read_scene(
+            states.qpos[lanes], states.qvel[lanes], self.num_robots, body=self.scenario.body
+        )
+
+    def _told(self, memory: Memory, lanes: Lanes) -> Float64[np.ndarray, "n P A"]:
+        """Commands as the servos understand them: an encoder that reports too much makes its servo
+        stop too early.
+        """
+        command = memory.command[lanes]
+        return command - memory.sensors.joint_offset[lanes] if self.randomise else command
 
     def _judge(
         self, memory: Memory, lanes: Lanes, scene: Scene
@@ -261,9 +213,7 @@ class SoccerTask:
             opponents=self.opponents,
             scored=scored,
             foul=down | off | area,
-            torque=servo_torque(
-                memory.command[lanes] - memory.sensors.joint_offset[lanes], scene.joints
-            ),
+            torque=self.scenario.body.torque(self._told(memory, lanes), scene.joints),
             target=memory.target[lanes],
             before=memory.before.position[lanes][..., :2],
         )
@@ -281,7 +231,7 @@ class SoccerTask:
     def _measure(
         self, memory: Memory, lanes: Lanes, scene: Scene
     ) -> Float64[np.ndarray, "n P measured"]:
-        """What the sensors say at this moment: `observations.SENSED`, then what is shown once."""
+        """What the sensors say at this moment: `observations.sensed`, then what is shown once."""
         before = Before(*(part[lanes] for part in memory.before))
         sensors = Sensors(*(part[lanes] for part in memory.sensors))
         parts = [
@@ -301,11 +251,11 @@ class SoccerTask:
             late = np.einsum("nps,npsm->npm", memory.delay_weights[lanes], measured)
         else:
             late = measured[:, :, 0]
-        body = observations.size_of(observations.SENSED)
+        sensed = size_of(observations.sensed(self.scenario.body))
         memory.history[lanes] = observations.stack_newest(
-            memory.history[lanes], late[..., :body], memory.command[lanes]
+            memory.history[lanes], late[..., :sensed], memory.command[lanes]
         )
-        memory.now[lanes] = late[..., body:]
+        memory.now[lanes] = late[..., sensed:]
 
     def _throw_in(self, states: MujocoStates, lanes: Lanes) -> None:
         """Puts balls that left the pitch back to rest inside."""
@@ -379,26 +329,6 @@ class SoccerTask:
             for part, new in zip(memory.push, fresh, strict=True):
                 mask = ended[some].reshape(*ended[some].shape, *(1,) * (new.ndim - 2))
                 part[numbers[some]] = np.where(mask, new, part[numbers[some]])
-
-
-def _info(scenario: Scenario, *, randomise: bool, shaped: bool) -> GameInfo:
-    P = len(scenario.teams)
-    given = [name for name, on in (("randomise", randomise), ("shaped", shaped)) if on]
-    parameters = ",".join(f"{name}=1" for name in given)
-    size = observations.NUM_OBSERVATIONS + observations.size_of(scenario.extras)
-    # Shaping terms have no proven bounds: those of the payoff stand for the scale.
-    return GameInfo(
-        name=scenario.name + (f"({parameters})" if parameters else ""),
-        num_players=P,
-        num_actions=(robot.NUM_JOINTS,) * P,
-        observation_size=(size,) * P,
-        utility="general_sum" if shaped else scenario.utility,
-        symmetric=P <= 2,
-        min_return=scenario.returns[0],
-        max_return=scenario.returns[1],
-        max_steps=round(scenario.seconds / pitch.CONTROL_STEP),
-        continuous=True,
-    )
 
 
 def _write(memory: tuple, lanes: Lanes, values: tuple) -> None:

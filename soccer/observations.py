@@ -1,7 +1,8 @@
-"""What a robot observes: 267 numbers, Table S2 of Haarnoja et al. 2024 (arXiv 2304.13653).
+"""What a robot observes: 267 numbers, Table S2 of Haarnoja et al. 2024 (arXiv 2304.13653); a
+boxhead sees 87 of the same kind.
 
-`STACKED` is what is shown for the last five control steps, `CURRENT` what is shown once; tasks add
-numbers of their own after these. Numbers are in metres, seconds and radians, not scaled. In the
+`Body.stacked` is what is shown for the last five control steps, `CURRENT` what is shown once; tasks
+add numbers of their own after these. Numbers are in metres, seconds and radians, not scaled. In the
 order of the vector: the stacked items of the newest step, then those of the four steps before, then
 the current items, then the task's own. `docs/soccer.md` lists them one by one.
 
@@ -11,65 +12,20 @@ seen from the robot; a velocity in it is that over the floor, in the directions 
 frame. What is observed of the opponent is that of the nearest one.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from games.types import Mirror
-from soccer import robot
+from soccer.body import HUMANOID, Body
+from soccer.items import Item, mirror_item, size_of
 from soccer.pitch import GRAVITY, HALF_LENGTH
 from soccer.scene import Scene, in_heading_frame, rate
 
 # Steps shown of what is stacked.
 HISTORY = 5
 
-Kind = Literal["joints", "vector", "axial", "plane", "number"]
-_SIZE: dict[str, int] = {
-    "joints": robot.NUM_JOINTS,
-    "vector": 3,
-    "axial": 3,
-    "plane": 2,
-    "number": 1,
-}
-_SIGN: dict[str, tuple[float, ...]] = {
-    "vector": (1, -1, 1), "axial": (-1, 1, -1), "plane": (1, -1), "number": (1,),
-}  # fmt: skip
-
-
-class Item(NamedTuple):
-    """Some numbers of an observation.
-
-    Attributes:
-      name: what they are.
-      kind: `joints` (20 in the order of `robot.JOINTS`), `vector` or `axial` (x, y, z in the body
-        frame; axial vectors are angular velocities), `plane` (ahead, left in the heading frame), or
-        a `number` that a mirror leaves alone.
-      unit: of each.
-      meaning: in words.
-    """
-
-    name: str
-    kind: Kind
-    unit: str
-    meaning: str
-
-    @property
-    def size(self) -> int:
-        """How many numbers."""
-        return _SIZE[self.kind]
-
-
-STACKED = (
-    Item("joint_positions", "joints", "rad", "angles as the encoders report them"),
-    Item(
-        "acceleration", "vector", "m/s^2", "of the sensor, mean over the step; (0, 0, 9.81) at rest"
-    ),
-    Item("angular_velocity", "axial", "rad/s", "of the torso"),
-    Item("gravity", "vector", "1", "unit vector down; (0, 0, -1) standing upright"),
-    Item("previous_action", "joints", "rad", "filtered position targets, the servos' commands"),
-    Item("velocity", "plane", "m/s", "of the torso, by differences of its place"),
-)
 CURRENT = (
     Item("ball", "plane", "m", "place of the ball, or of the target to walk to"),
     Item("opponent", "plane", "m", "place of the nearest opponent's torso"),
@@ -86,9 +42,6 @@ TEAM = (
     Item("other_opponent", "plane", "m", "place of the other opponent's torso"),
     Item("other_opponent_velocity", "plane", "m/s", "by differences of its place"),
 )
-
-# What is measured, and therefore late where observations are delayed: all but the own commands.
-SENSED = tuple(item for item in STACKED if item.name != "previous_action")
 
 # What a critic may know beyond the observation, exact and without delay.
 PRIVILEGED = (
@@ -109,20 +62,21 @@ PRIVILEGED = (
 )
 
 
-def size_of(items: tuple[Item, ...]) -> int:
-    """How many numbers some items are."""
-    return sum(item.size for item in items)
+NUM_OBSERVATIONS = HISTORY * size_of(HUMANOID.stacked) + size_of(CURRENT)
 
 
-NUM_STACKED = size_of(STACKED)
-NUM_OBSERVATIONS = HISTORY * NUM_STACKED + size_of(CURRENT)
+def sensed(body: Body) -> tuple[Item, ...]:
+    """What is measured, and so late where observations are delayed: all but the own commands."""
+    return tuple(item for item in body.stacked if item.name != "previous_action")
 
 
-def layout(extras: tuple[Item, ...] = ()) -> list[tuple[str, Item, slice]]:
+def layout(
+    extras: tuple[Item, ...] = (), *, body: Body = HUMANOID
+) -> list[tuple[str, Item, slice]]:
     """Every item of an observation: its name with the number of steps ago in brackets where it is
     stacked, the item, and where it stands.
     """
-    named = [(f"{item.name}[{age}]", item) for age in range(HISTORY) for item in STACKED]
+    named = [(f"{item.name}[{age}]", item) for age in range(HISTORY) for item in body.stacked]
     named += [(item.name, item) for item in (*CURRENT, *extras)]
     places, start = [], 0
     for name, item in named:
@@ -131,17 +85,20 @@ def layout(extras: tuple[Item, ...] = ()) -> list[tuple[str, Item, slice]]:
     return places
 
 
-def mirror_observation(observation: np.ndarray, extras: tuple[Item, ...] = ()) -> np.ndarray:
+def mirror_observation(
+    observation: np.ndarray, extras: tuple[Item, ...] = (), *, body: Body = HUMANOID
+) -> np.ndarray:
     """What a robot observes whose world is the mirror image, left to right.
 
     Args:
       observation: `[..., O]`.
       extras: the task's own items.
+      body: what the robot is.
 
     Raises:
-      ValueError: `O` is not 267 plus the size of the extras.
+      ValueError: `O` is not what the layout has, such as 267 plus the size of the extras.
     """
-    places = layout(extras)
+    places = layout(extras, body=body)
     if observation.shape[-1] != places[-1][2].stop:
         raise ValueError(
             f"an observation has {observation.shape[-1]} numbers, expected {places[-1][2].stop}"
@@ -151,26 +108,21 @@ def mirror_observation(observation: np.ndarray, extras: tuple[Item, ...] = ()) -
     )
 
 
-def mirror_of(extras: tuple[Item, ...] = ()) -> Mirror:
+def mirror_of(extras: tuple[Item, ...] = (), *, body: Body = HUMANOID) -> Mirror:
     """The same as a `Mirror`, with that of the actions, whose ranges are each other's mirror image.
 
     Args:
       extras: the task's own items.
+      body: what the robots are.
     """
-    numbers = np.arange(1.0, NUM_OBSERVATIONS + size_of(extras) + 1)
-    seen = mirror_observation(numbers, extras)
-    joints = robot.mirror_joints(np.arange(1.0, robot.NUM_JOINTS + 1))
+    numbers = np.arange(1.0, layout(extras, body=body)[-1][2].stop + 1)
+    seen = mirror_observation(numbers, extras, body=body)
+    (action,) = (item for item in body.stacked if item.name == "previous_action")
+    acted = mirror_item(action, np.arange(1.0, body.num_actions + 1))
     return Mirror(
         np.abs(seen).astype(np.int64) - 1, np.sign(seen).astype(np.float32),
-        np.abs(joints).astype(np.int64) - 1, np.sign(joints).astype(np.float32),
+        np.abs(acted).astype(np.int64) - 1, np.sign(acted).astype(np.float32),
     )  # fmt: skip
-
-
-def mirror_item(item: Item, numbers: np.ndarray) -> np.ndarray:
-    """The mirror image of the numbers `[..., size]` of an item."""
-    if item.kind == "joints":
-        return robot.mirror_joints(numbers)
-    return numbers * np.array(_SIGN[item.kind], numbers.dtype)
 
 
 class Sensors(NamedTuple):
@@ -182,7 +134,7 @@ class Sensors(NamedTuple):
       place: of the inertial sensor, body frame, metres.
     """
 
-    joint_offset: Float64[np.ndarray, "n P 20"]
+    joint_offset: Float64[np.ndarray, "n P joints"]
     rotation: Float64[np.ndarray, "n P 3 3"]
     place: Float64[np.ndarray, "n P 3"]
 
@@ -216,8 +168,10 @@ def others_by_distance(
     return order[..., : int(among[0].sum())]
 
 
-def sense_body(scene: Scene, before: Before, sensors: Sensors) -> Float64[np.ndarray, "n P 31"]:
-    """The measured items of `STACKED` at this moment, in their order."""
+def sense_body(
+    scene: Scene, before: Before, sensors: Sensors
+) -> Float64[np.ndarray, "n P measured"]:
+    """The measured items of `Body.stacked` at this moment, in their order."""
     joints = scene.joints + sensors.joint_offset
     # Specific force at the torso's origin: what an accelerometer there would feel.
     felt = rate(scene.velocity, before.velocity) + np.array([0.0, 0.0, GRAVITY])
@@ -297,8 +251,8 @@ def sense_game(
 
 def stack_newest(
     history: Float64[np.ndarray, "n P history stacked"],
-    body: Float64[np.ndarray, "n P 31"],
-    previous_action: Float64[np.ndarray, "n P 20"],
+    body: Float64[np.ndarray, "n P measured"],
+    previous_action: Float64[np.ndarray, "n P A"],
 ) -> Float64[np.ndarray, "n P history stacked"]:
     """The history after another control step, newest first."""
     newest = np.concatenate([body[..., :-2], previous_action, body[..., -2:]], axis=-1)
@@ -310,8 +264,8 @@ def privileged(
     *,
     opponents: Bool[np.ndarray, "P P"],
     time_left: Float64[np.ndarray, "n"],
-) -> Float64[np.ndarray, "n P 61"]:
-    """`PRIVILEGED` at this moment; zeros for what there is not.
+) -> Float64[np.ndarray, "n P C"]:
+    """`PRIVILEGED` at this moment, of a boxhead with one joint; zeros for what there is not.
 
     Args:
       scene: now.
@@ -337,7 +291,7 @@ def privileged(
             scene.joints[lanes, nearest],
         ]
     else:
-        against = [np.zeros((n, P, 25))]
+        against = [np.zeros((n, P, 5 + scene.joints.shape[-1]))]
     items = [
         scene.position[..., 2:],
         body_velocity,

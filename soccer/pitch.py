@@ -12,7 +12,7 @@ speed a kick of this robot gives it has not been measured.
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-from soccer import robot
+from soccer.body import HUMANOID, Body
 
 # Half of the length and width of the pitch, half of the width of a goal, metres.
 HALF_LENGTH = 2.5
@@ -54,16 +54,23 @@ def team_colour(team: int) -> tuple[float, float, float, float]:
     return _TEAM_COLOURS[team]
 
 
-def match_xml(teams: Sequence[int], *, ball: bool = True, timestep: float = TIMESTEP) -> str:
+def match_xml(
+    teams: Sequence[int],
+    *,
+    ball: bool = True,
+    timestep: float = TIMESTEP,
+    body: Body = HUMANOID,
+) -> str:
     """The model of a match as MJCF.
 
-    Robots come first, then the ball: coordinates are 27 for each robot and 7 of the ball,
+    Robots come first, then the ball: coordinates are 27 for each humanoid and 7 of the ball,
     velocities 26 each and 6, controls 20 each.
 
     Args:
       teams: the team, 0 or 1, of each robot.
       ball: whether there is a ball, with boards and goals around it.
       timestep: of the physics, seconds.
+      body: what the robots are.
 
     Raises:
       ValueError: no robot, or more than `MAX_ROBOTS`.
@@ -83,7 +90,7 @@ def match_xml(teams: Sequence[int], *, ball: bool = True, timestep: float = TIME
     _add_floor(world)
     for i, team in enumerate(teams):
         others = sum(_FIRST_ROBOT_BIT << j for j in range(i))
-        robot.add_robot(
+        body.add(
             world, actuators, contacts,
             prefix=robot_prefix(i), colour=team_colour(team),
             contact_type=_FIRST_ROBOT_BIT << i, contact_affinity=_FLOOR_BIT | _BALL_BIT | others,

@@ -94,13 +94,13 @@ def draw(uniform: Float64[np.ndarray, "n numbers"], num_robots: int) -> Draw:
     )
 
 
-def nominal(num_lanes: int, num_robots: int) -> Draw:
+def nominal(num_lanes: int, num_robots: int, *, num_joints: int = robot.NUM_JOINTS) -> Draw:
     """Robots as they are modelled, observed at once."""
     shape = (num_lanes, num_robots)
     return Draw(
         floor_friction=np.full(num_lanes, pitch.FLOOR_FRICTION[0]),
         sensors=Sensors(
-            np.zeros((*shape, robot.NUM_JOINTS)), np.tile(np.eye(3), (*shape, 1, 1)),
+            np.zeros((*shape, num_joints)), np.tile(np.eye(3), (*shape, 1, 1)),
             np.zeros((*shape, 3)),
         ),
         extra_mass=np.zeros(shape),

@@ -45,7 +45,7 @@ class Moment(NamedTuple):
     opponents: Bool[np.ndarray, "P P"]
     scored: Int64[np.ndarray, "n"]
     foul: Bool[np.ndarray, "n P"]
-    torque: Float64[np.ndarray, "n P 20"]
+    torque: Float64[np.ndarray, "n P A"]
     target: Float64[np.ndarray, "n P 2"]
     before: Float64[np.ndarray, "n P 2"]
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
+from soccer.body import HUMANOID, Body
 from soccer.pitch import CONTROL_STEP
-from soccer.robot import NUM_POSITIONS, NUM_VELOCITIES
 
 # Where the ball of a scene without one is, far from everything.
 NOWHERE = np.array([0.0, 0.0, -100.0])
@@ -26,7 +26,7 @@ class Scene(NamedTuple):
       rotation: from body frame to world frame.
       velocity: of the torsos, world frame.
       spin: angular velocity of the torsos, body frame.
-      joints: angles, in the order of `robot.JOINTS`.
+      joints: angles in the order of `robot.JOINTS`; of a boxhead the way of its kick, metres.
       joint_velocity: their rates.
       ball: centre of the ball, world frame; `NOWHERE` without one.
       ball_velocity: world frame.
@@ -36,8 +36,8 @@ class Scene(NamedTuple):
     rotation: Float64[np.ndarray, "n P 3 3"]
     velocity: Float64[np.ndarray, "n P 3"]
     spin: Float64[np.ndarray, "n P 3"]
-    joints: Float64[np.ndarray, "n P 20"]
-    joint_velocity: Float64[np.ndarray, "n P 20"]
+    joints: Float64[np.ndarray, "n P joints"]
+    joint_velocity: Float64[np.ndarray, "n P joints"]
     ball: Float64[np.ndarray, "n 3"]
     ball_velocity: Float64[np.ndarray, "n 3"]
 
@@ -63,46 +63,32 @@ class Scene(NamedTuple):
 
 
 def read_scene(
-    qpos: Float64[np.ndarray, "n nq"], qvel: Float64[np.ndarray, "n nv"], num_robots: int
+    qpos: Float64[np.ndarray, "n nq"],
+    qvel: Float64[np.ndarray, "n nv"],
+    num_robots: int,
+    *,
+    body: Body = HUMANOID,
 ) -> Scene:
     """The scene of coordinates as `pitch.match_xml` orders them.
 
     Args:
-      qpos: 27 coordinates of each robot, then 7 of the ball if there is one.
-      qvel: 26 velocities of each robot, then 6 of the ball.
+      qpos: coordinates of each robot, then 7 of the ball if there is one.
+      qvel: velocities of each robot, then 6 of the ball.
       num_robots: `P`.
+      body: what the robots are.
     """
     n, P = len(qpos), num_robots
-    places = qpos[:, : P * NUM_POSITIONS].reshape(n, P, NUM_POSITIONS)
-    rates = qvel[:, : P * NUM_VELOCITIES].reshape(n, P, NUM_VELOCITIES)
-    if qpos.shape[1] > P * NUM_POSITIONS:
-        ball = qpos[:, P * NUM_POSITIONS :][:, :3].copy()
-        ball_velocity = qvel[:, P * NUM_VELOCITIES :][:, :3].copy()
+    own, own_rates = P * body.num_positions, P * body.num_velocities
+    pose = body.read(
+        qpos[:, :own].reshape(n, P, body.num_positions),
+        qvel[:, :own_rates].reshape(n, P, body.num_velocities),
+    )
+    if qpos.shape[1] > own:
+        ball = qpos[:, own:][:, :3].copy()
+        ball_velocity = qvel[:, own_rates:][:, :3].copy()
     else:
         ball, ball_velocity = np.tile(NOWHERE, (n, 1)), np.zeros((n, 3))
-    return Scene(
-        position=places[..., :3].copy(),
-        rotation=rotations(places[..., 3:7]),
-        velocity=rates[..., :3].copy(),
-        spin=rates[..., 3:6].copy(),
-        joints=places[..., 7:].copy(),
-        joint_velocity=rates[..., 6:].copy(),
-        ball=ball,
-        ball_velocity=ball_velocity,
-    )
-
-
-def rotations(quaternions: Float64[np.ndarray, "*n 4"]) -> Float64[np.ndarray, "*n 3 3"]:
-    """Rotation matrices of quaternions (w, x, y, z), which need not have length 1."""
-    w, x, y, z = np.moveaxis(
-        quaternions / np.linalg.norm(quaternions, axis=-1, keepdims=True), -1, 0
-    )
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+    return Scene(**pose._asdict(), ball=ball, ball_velocity=ball_velocity)
 
 
 def in_heading_frame(

@@ -13,8 +13,14 @@ from jaxtyping import Float64
 from games.mujoco_host import MujocoHost
 from games.types import GameError
 from soccer import robot, rules
-from soccer.match import Scenario, SoccerTask, Start
+from soccer.body import HUMANOID
+from soccer.boxhead import BOXHEAD
+from soccer.match import SoccerTask
 from soccer.pitch import CONTROL_STEP
+from soccer.scenario import Scenario, Start
+
+# What players of matches can be.
+BODIES = {body.name: body for body in (HUMANOID, BOXHEAD)}
 
 # A lying robot starts so high that it touches the floor nowhere, and settles in the first moments.
 LYING_HEIGHT = 0.2
@@ -25,16 +31,6 @@ _UNTURNED = [robot.JOINTS.index(f"{side}_hip_yaw") for side in "lr"]
 _SPREAD = [robot.JOINTS.index(f"{side}_hip_roll") for side in "lr"]
 
 _NUMBERS_LYING = 2 + robot.NUM_JOINTS
-
-
-def standing(
-    place: Float64[np.ndarray, "*n 2"], heading: Float64[np.ndarray, "*n"]
-) -> Float64[np.ndarray, "*n 27"]:
-    """Coordinates of robots that stand in the home pose."""
-    coordinates = np.broadcast_to(robot.standing_positions(), (*heading.shape, 27)).copy()
-    coordinates[..., :2] = place
-    coordinates[..., 3:7] = robot.yaw_quaternion(heading)
-    return coordinates
 
 
 def lying(
@@ -150,30 +146,40 @@ def score(*, randomise: int = 0, shaped: int = 0, num_threads: int = 0) -> Mujoc
     )  # fmt: skip
 
 
-def duel(*, randomise: int = 0, shaped: int = 0, num_threads: int = 0) -> MujocoHost:
+def duel(
+    *, randomise: int = 0, shaped: int = 0, num_threads: int = 0, body: str = "humanoid"
+) -> MujocoHost:
     """One versus one: 1 for the first goal, -1 for who concedes it, 0 for both after 50 s.
 
-    Robots start standing, on their face or on their back, with equal probability.
+    Humanoids start standing, on their face or on their back, with equal probability.
     """
-    return _match("soccer/duel", (0, 1), randomise, shaped, num_threads)
+    return _match("soccer/duel", (0, 1), randomise, shaped, num_threads, body)
 
 
-def team(*, randomise: int = 0, shaped: int = 0, num_threads: int = 0) -> MujocoHost:
+def team(
+    *, randomise: int = 0, shaped: int = 0, num_threads: int = 0, body: str = "humanoid"
+) -> MujocoHost:
     """Two versus two, else as `duel`; both players of a team are paid the same."""
-    return _match("soccer/team", (0, 0, 1, 1), randomise, shaped, num_threads)
+    return _match("soccer/team", (0, 0, 1, 1), randomise, shaped, num_threads, body)
 
 
 def _match(
-    name: str, teams: tuple[int, ...], randomise: int, shaped: int, num_threads: int
+    name: str, teams: tuple[int, ...], randomise: int, shaped: int, num_threads: int, body: str
 ) -> MujocoHost:
-    P = len(teams)
+    P, humanoid = len(teams), body == HUMANOID.name
+    if body not in BODIES:
+        raise GameError(f"{name}: body is {body}, allowed are {' and '.join(BODIES)}")
+    if randomise and not humanoid:
+        raise GameError(f"{name}: randomise=1 is of humanoids; body is {body}")
 
     def start(uniform: Float64[np.ndarray, "n numbers"]) -> Start:
         place, heading, ball = rules.match_places(uniform[:, : 3 * P + 3], teams)
+        if not humanoid:
+            return Start(BODIES[body].standing(place, heading), ball)
         pose = uniform[:, 3 * P + 3 :].reshape(len(uniform), P, _NUMBERS_LYING)
         upright = pose[..., :1] < 1 / 3
         lies = lying(place, heading, pose[..., 1] < 0.5, 2 * pose[..., 2:] - 1)
-        return Start(np.where(upright, standing(place, heading), lies), ball)
+        return Start(np.where(upright, HUMANOID.standing(place, heading), lies), ball)
 
     return _host(
         Scenario(
@@ -182,17 +188,25 @@ def _match(
             ball=True,
             seconds=50.0,
             start=start,
-            start_numbers=3 * P + 3 + P * _NUMBERS_LYING,
+            start_numbers=3 * P + 3 + P * _NUMBERS_LYING * humanoid,
             payoff={"scoring": 1.0, "conceding": 1.0},
+            # Boxheads neither fall nor have knees: ours is the way to the ball, and that of the
+            # ball, together less than a goal.
             shaping={
                 "scoring": 1000.0, "conceding": 1000.0, "velocity_to_ball": 0.05,
                 "forward_velocity": 0.1, "interference": 1.0, "termination": 0.5, "upright": 0.02,
                 "joint_torque": 0.01,
+            }
+            if humanoid
+            else {
+                "scoring": 10.0, "conceding": 10.0, "velocity_to_ball": 0.01, "ball_to_goal": 0.02,
+                "termination": 0.02,
             },
             utility="zero_sum",
             returns=(-1.0, 1.0),
             ends=frozenset({"goal"}),
             fouls_earn_nothing=True,
+            body=BODIES[body],
         ),
         randomise=randomise,
         shaped=shaped,
@@ -210,7 +224,7 @@ def _host(scenario: Scenario, *, randomise: int, shaped: int, num_threads: int) 
 
 def _stand_anyhow(uniform: Float64[np.ndarray, "n 1"]) -> Start:
     middle = np.zeros((len(uniform), 1, 2))
-    return Start(standing(middle, 2 * np.pi * uniform), middle[:, 0])
+    return Start(HUMANOID.standing(middle, 2 * np.pi * uniform), middle[:, 0])
 
 
 def _lie_anyhow(uniform: Float64[np.ndarray, "n numbers"]) -> Start:
@@ -221,4 +235,4 @@ def _lie_anyhow(uniform: Float64[np.ndarray, "n numbers"]) -> Start:
 
 def _take_penalty(uniform: Float64[np.ndarray, "n 5"]) -> Start:
     place, heading, ball = rules.penalty_places(uniform)
-    return Start(standing(place, heading), ball)
+    return Start(HUMANOID.standing(place, heading), ball)

@@ -105,7 +105,7 @@ def test_a_mirror_image_of_a_mirror_image_is_the_original():
 @pytest.mark.parametrize("on_back", [False, True])
 def test_lying_robots_look_down_or_up_with_their_heads_where_asked(on_back):
     """The head points along the body's z axis, the face along x."""
-    from soccer.scene import rotations
+    from soccer.body import rotations
 
     yaw = np.array([0.3, -2.0, 3.0])
     rotation = rotations(robot.lying_quaternion(yaw, on_back=on_back))

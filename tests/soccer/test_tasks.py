@@ -46,7 +46,8 @@ def test_without_mujoco_the_games_are_listed_and_say_what_to_install():
 
 
 def test_documentation_lists_every_number_of_an_observation():
-    rows = re.findall(r"^\| (\d+)-(\d+) \| `(\w+)` \| (\S+) \|", PAGE, re.MULTILINE)
+    page = PAGE[: PAGE.index("## Boxheads")]
+    rows = re.findall(r"^\| (\d+)-(\d+) \| `(\w+)` \| (\S+) \|", page, re.MULTILINE)
     listed = {name: (int(first), int(last) + 1, unit) for first, last, name, unit in rows}
     for name, item, place in observations.layout():
         if name.endswith("[0]") or "[" not in name:

@@ -1,0 +1,94 @@
+"""What a task is: who plays with what body, where episodes start and end, what is paid."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+
+from games.types import GameInfo, UtilityType
+from soccer import observations, pitch
+from soccer.body import HUMANOID, Body
+from soccer.items import Item
+
+End = Literal["goal", "down", "off_pitch", "goal_area"]
+
+
+class Start(NamedTuple):
+    """Where an episode starts.
+
+    Attributes:
+      robots: coordinates of each robot.
+      ball: place of the ball on the floor, read where there is one.
+    """
+
+    robots: Float64[np.ndarray, "n P coordinates"]
+    ball: Float64[np.ndarray, "n 2"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """What a task is.
+
+    Attributes:
+      name: without the parameters.
+      teams: of each robot, 0 (home) or 1.
+      body: what the robots are.
+      ball: whether there is a ball, with goals.
+      seconds: longest episode.
+      start: makes the start from numbers in [0, 1), `[n, start_numbers]`.
+      start_numbers: how many it needs.
+      payoff: weights of the reward terms that the game pays.
+      shaping: weights of the terms that are paid instead when rewards are shaped.
+      utility: how the payoffs of the seats relate.
+      returns: least and greatest return by `payoff`.
+      ends: what ends an episode before its time, besides nothing.
+      target: whether robots are given places to walk to.
+      fouls_earn_nothing: see `rewards.weighted_sum`.
+    """
+
+    name: str
+    teams: tuple[int, ...]
+    ball: bool
+    seconds: float
+    start: Callable[[Float64[np.ndarray, "n numbers"]], Start]
+    start_numbers: int
+    payoff: Mapping[str, float]
+    shaping: Mapping[str, float]
+    utility: UtilityType
+    returns: tuple[float, float]
+    ends: frozenset[End] = frozenset()
+    target: bool = False
+    fouls_earn_nothing: bool = False
+    body: Body = HUMANOID
+
+    @property
+    def extras(self) -> tuple[Item, ...]:
+        """The task's own items of an observation."""
+        two_teams = len(self.teams) > len(set(self.teams)) > 1
+        return observations.TEAM * two_teams
+
+
+def game_info(scenario: Scenario, *, randomise: bool, shaped: bool) -> GameInfo:
+    """Static facts of the game that a scenario is."""
+    P = len(scenario.teams)
+    given = [name for name, on in (("randomise", randomise), ("shaped", shaped)) if on]
+    parameters = ",".join(
+        [f"body={scenario.body.name}"] * (scenario.body is not HUMANOID)
+        + [f"{name}=1" for name in given]
+    )
+    layout = observations.layout(scenario.extras, body=scenario.body)
+    # Shaping terms have no proven bounds: those of the payoff stand for the scale.
+    return GameInfo(
+        name=scenario.name + (f"({parameters})" if parameters else ""),
+        num_players=P,
+        num_actions=(scenario.body.num_actions,) * P,
+        observation_size=(layout[-1][2].stop,) * P,
+        utility="general_sum" if shaped else scenario.utility,
+        symmetric=P <= 2,
+        min_return=scenario.returns[0],
+        max_return=scenario.returns[1],
+        max_steps=round(scenario.seconds / pitch.CONTROL_STEP),
+        continuous=True,
+    )
