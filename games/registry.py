@@ -19,6 +19,7 @@ PAYOFF_SUFFIXES = (".nfg", ".json", ".npz", ".npy")
 SIMULATED_GAMES = {
     "running_with_scissors": "games.running_with_scissors.game:RunningWithScissors",
     "toy_soccer": "games.toy_soccer.game:ToySoccer",
+    "dm_soccer": "soccer.adapters.dm_control_soccer:DmSoccer",
     "soccer/walk_to_target": "soccer.tasks:walk_to_target",
     "soccer/get_up": "soccer.tasks:get_up",
     "soccer/score": "soccer.tasks:score",

@@ -24,7 +24,10 @@ FLOORS = {
 
 # Costly or optional packages: one module of ours may import each at its top, all others inside
 # functions, so that who does not need them neither pays for them nor fails without them.
-HEAVY = {"ray", "mujoco", "dm_control", "matplotlib", "tensorboard", "cvxpy", "pgx"}
+HEAVY = {
+    "ray", "mujoco", "dm_control", "pettingzoo", "gymnasium", "matplotlib", "tensorboard", "cvxpy",
+    "pgx",
+}  # fmt: skip
 
 # Imported by `neupl --help`, which must answer at once.
 SLOW_FOR_HELP = ("jax", "numpy", "scipy", "pyspiel", "flax", "optax", "yaml", "matplotlib")

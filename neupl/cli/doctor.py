@@ -25,7 +25,10 @@ class Extra(NamedTuple):
 
 
 EXTRAS = {
-    "soccer": Extra("humanoid soccer in MuJoCo", ("dm_control", "mujoco", "mujoco-mjx")),
+    "soccer": Extra(
+        "humanoid soccer in MuJoCo, and its bridges",
+        ("dm_control", "mujoco", "mujoco-mjx", "pettingzoo"),
+    ),
     "ray": Extra("workers on several machines", ("ray",)),
     "cuda": Extra("training on NVIDIA GPUs", ("jax-cuda12-plugin",)),
     "bench": Extra(

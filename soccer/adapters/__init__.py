@@ -1,0 +1,1 @@
+"""Bridges: our games as PettingZoo environments, and dm_control's soccer as a game."""
