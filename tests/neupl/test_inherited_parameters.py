@@ -50,7 +50,7 @@ def test_a_network_goes_on_where_another_one_was(small_config, monkeypatch, tmp_
 
 
 def test_only_what_plays_by_ppo_inherits():
-    with pytest.raises(ValueError, match=r"learner.start is 'somewhere', allowed .* is ppo"):
+    with pytest.raises(ValueError, match=r"learner.start is 'somewhere': .* learner.kind is ppo"):
         Config(learner=LearnerConfig(start="somewhere"))
     learner = LearnerConfig(kind="ppo", start="no/such/run")
     config = Config(game="soccer/walk_to_target", learner=learner)
