@@ -403,6 +403,13 @@ class Config:
             "empty unless learner.kind is ppo, evaluation.payoffs sampled or learned, "
             "network.memory none and graph.kind not jpsro",
         )
+        _require(
+            not self.learner.start or (sampled and self.graph.kind != "jpsro"),
+            "learner.start",
+            self.learner.start,
+            "empty unless learner.kind is ppo, evaluation.payoffs sampled or learned and "
+            "graph.kind not jpsro",
+        )
         for key in ("imitation_steps", "imitation_std", "imitation_learning_rate"):
             value = getattr(self.learner, key)
             _require(value > 0, f"learner.{key}", value, "positive")

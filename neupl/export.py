@@ -189,7 +189,7 @@ def _model_card(
 | Trained for | {int(best.step)} of {config.training.steps} {steps}, seed {config.seed} |
 | {worth} |
 | Selection | {selection} |
-{_calibration_row(agreement)}{_imitation_row(config)}
+{_calibration_row(agreement)}{_start_rows(config)}
 The mixture that was certified, drawn once per episode by every seat:
 
 | seat | {header} |
@@ -220,7 +220,7 @@ def _card_of_one(info: GameInfo, config: Config, best: Snapshot) -> str:
 | Mean return | {value:.6g} ± {error:.2g} game points (standard error), estimated from \
 {int(best.episodes)} episodes of the policy that explores |
 | Selection | the last one of the run |
-{_imitation_row(config)}
+{_start_rows(config)}
 Load it with `neupl.load_population(folder).policy(0, seat=0)`.
 
 Limits: nothing is claimed for other games or other rules of this one.
@@ -232,11 +232,13 @@ def _simplex(config: Config) -> str:
     return f", {share:.0%} simplex sampling (`best_response_to`)" if share else ""
 
 
-def _imitation_row(config: Config) -> str:
-    if not config.learner.imitate:
-        return ""
-    steps = config.learner.imitation_steps
-    return f"| Imitates | `{config.learner.imitate}`, for the first {steps} batches |\n"
+def _start_rows(config: Config) -> str:
+    start, imitate = config.learner.start, config.learner.imitate
+    rows = f"| Starts from | `{start}` |\n" if start else ""
+    if imitate:
+        steps = config.learner.imitation_steps
+        rows += f"| Imitates | `{imitate}`, for the first {steps} batches |\n"
+    return rows
 
 
 def _calibration_row(agreement: Calibration | None) -> str:

@@ -76,6 +76,10 @@ class LearnerConfig:
     """PPO: half of the decisions of every gradient step, drawn anew for each, are shown as their
     mirror image, in games that have one.
     """
+    start: str = ""
+    """PPO: the run or folder of a population whose network, of the same shape, goes on
+    learning; empty starts with random parameters.
+    """
     imitate: str = ""
     """PPO: whom the network imitates before it improves: `RUN` or `RUN#k`, strategy 0 or k of
     another population with the same observations and actions, of the same seat where it has as

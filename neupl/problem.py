@@ -21,6 +21,7 @@ from neupl.exact_evaluation import ExactEvaluator
 from neupl.fixed_strategy import fixed_strategy, is_fixed_strategy
 from neupl.learners import make_exact_learner, make_mpo_learner, make_ppo_learner
 from neupl.learners.imitation import make_imitation
+from neupl.learners.inherited_parameters import with_inherited_parameters
 from neupl.networks import make_network
 from neupl.payoff_source import payoff_source
 from neupl.population_actor import PopulationActor, Sink
@@ -92,6 +93,8 @@ def make_playing_learner(config: Config) -> Learner:
 def _sampled_learner(game: Game | HostGame, actor: PopulationActor, config: Config) -> Learner:
     make_learner = make_mpo_learner if config.learner.kind == "mpo" else make_ppo_learner
     learner = make_learner(game, actor, config)
+    if config.learner.start:
+        learner = with_inherited_parameters(learner, config.learner.start)
     if not config.learner.imitate:
         return learner
     demonstrators = load_demonstrators(config.learner.imitate, game.info)

@@ -2,7 +2,7 @@
 
 Intervals are 95 %: Wilson's of shares, 1.96 standard errors of means. The figures of the scripted
 robot of Haarnoja et al. 2024 (arXiv 2304.13653, Table 1) stand beside ours; they are of a real
-robot. `walking` to `get_up_from_the_back` are the protocols of `soccer.protocols`; a robot
+robot. `walking` to `kicking` are the protocols of `soccer.protocols`; a robot
 that did not do it counts in `_done` alone.
 """
 
@@ -23,7 +23,7 @@ from soccer.pitch import CONTROL_STEP
 from soccer.scene import read_scene
 
 # The paper's scripted robot.
-SCRIPTED = {"walking": 0.20, "turning": 0.71, "get_up_from_the_face": 2.52}
+SCRIPTED = {"walking": 0.20, "turning": 0.71, "get_up_from_the_face": 2.52, "kicking": 2.07}
 
 
 def walking(policy: Policy, seeds: np.ndarray) -> list[dict[str, Any]]:
@@ -65,6 +65,13 @@ def getting_up(policy: Policy, seeds: np.ndarray) -> list[dict[str, Any]]:
     scene = read_scene(coordinates, np.zeros((len(coordinates), 26)), 1)
     up = (rewards.shoulder_height(scene) >= rewards.SHOULDERS_UP).reshape(late.shape[:2])
     return [share("up_after_10_s", up.all(axis=0))]
+
+
+def kicking_skills(
+    policy: Policy, seeds: np.ndarray, *, peers: Mapping[str, float], peer_name: str
+) -> list[dict[str, Any]]:
+    """Kicking by `soccer.protocols`, figures of others beside it."""
+    return _skill("kicking", protocols.kick_speed(policy, seeds), "m/s", peers, peer_name)
 
 
 def scoring(policy: Policy, seeds: np.ndarray) -> list[dict[str, Any]]:
@@ -146,6 +153,7 @@ def main() -> None:
     rows = [
         *walking_skills(walker, seeds, **beside),
         *getting_up_skills(walker, seeds, **beside),
+        *kicking_skills(bots.Chaser(), seeds, **beside),
         *walking(walker, seeds),
         *getting_up(walker, seeds),
         *scoring(bots.Chaser(), seeds),

@@ -20,7 +20,7 @@ from neupl.stored_population import load_population
 from soccer import bots
 
 # The paper's learned robot in simulation.
-LEARNED = {"walking": 0.51, "turning": 3.19, "get_up_from_the_face": 0.73}
+LEARNED = {"walking": 0.51, "turning": 3.19, "get_up_from_the_face": 0.73, "kicking": 2.12}
 
 
 def measure(task: str, policy: Policy, seeds: np.ndarray) -> list[dict[str, Any]]:
@@ -30,7 +30,8 @@ def measure(task: str, policy: Policy, seeds: np.ndarray) -> list[dict[str, Any]
         skills = measures.walking_skills(policy, seeds, **beside)
         return [*skills, *measures.walking(policy, seeds)]
     if task == "soccer/score":
-        return measures.scoring(policy, seeds)
+        skills = measures.kicking_skills(policy, seeds, **beside)
+        return [*skills, *measures.scoring(policy, seeds)]
     skills = measures.getting_up_skills(policy, seeds, **beside)
     return [*skills, *measures.getting_up(policy, seeds)]
 

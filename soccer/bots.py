@@ -13,7 +13,7 @@ from jaxtyping import Float32, Float64, Int64
 
 from soccer import observations, robot
 from soccer.control import actions_of, unfiltered
-from soccer.gait import Gait, gait_targets, next_phase
+from soccer.gait import Gait, blended, gait_targets, next_phase
 from soccer.key_poses import FROM_BACK, FROM_FACE, pose_targets
 from soccer.pitch import CONTROL_STEP
 
@@ -30,24 +30,46 @@ WALK = Gait(
     pitch_gain=-0.53,
     roll_gain=0.586,
 )
-# Metres of stride straight on and while turning; angles, radians, up to which a robot goes straight
-# on and beyond which it only turns; radians of turn per step that the gait bears by its stride.
-STRAIGHT_STRIDE, TURNING_STRIDE = 0.10, 0.06
-STRAIGHT_ANGLE, SPOT_ANGLE = 0.12, 0.5
-TURN_OF_STRIDE = ((0.0, 0.06, 0.10), (0.22, 0.2, 0.1))
+RUN = Gait(
+    frequency=1.6987,
+    lift=0.0239,
+    sway=0.1907,
+    sway_phase=-2.5707,
+    height=0.1986,
+    ahead=-0.0191,
+    lean=-0.0715,
+    spread=0.0261,
+    arm_swing=-0.7391,
+    pitch_gain=-0.553,
+    roll_gain=0.5033,
+)
+SPIN = Gait(
+    frequency=2.4948,
+    lift=0.0232,
+    sway=0.1699,
+    sway_phase=-2.5576,
+    height=0.179,
+    ahead=-0.0114,
+    lean=-0.0542,
+    spread=0.0261,
+    arm_swing=-0.6677,
+    pitch_gain=-0.2692,
+    roll_gain=0.0654,
+)
 # Strides and turns change by so much per control step.
 STRIDE_RATE, TURN_RATE = 0.1 / 20, 0.4 / 20
 
-# Tilt, radians, from which a robot is down.
-DOWN_TILT = 1.0
-# Seconds at home before and after a script.
-LIE, SETTLE = 0.5, 0.5
+# Tilt, radians, from which a robot is down; radians per second at most of one that lies still and
+# can begin to get up.
+DOWN_TILT, STILL = 1.0, 1.0
+# Seconds at home once it is up.
+SETTLE = 0.5
 
 # Scripts by number.
 _SCRIPTS = (FROM_FACE, FROM_BACK)
 _FROM_FACE, _FROM_BACK, _WALKS = 0, 1, -1
 # Seconds of each; walking, the last, has no end.
-_LENGTH = np.array([*(LIE + script.seconds.sum() + SETTLE for script in _SCRIPTS), np.inf])
+_LENGTH = np.array([FROM_FACE.seconds.sum() + SETTLE, FROM_BACK.seconds.sum(), np.inf])
 
 _PLACE = {name: place for name, _, place in observations.layout()}
 
@@ -62,6 +84,47 @@ def stand_still(observation: Any, legal_mask: Any) -> Any:
     return jnp.concatenate([nothing, nothing + np.log(0.05)])
 
 
+class Manner(NamedTuple):
+    """How a robot goes to a place.
+
+    Attributes:
+      straight, spot: gaits straight on and on the spot, blended by the stride between.
+      straight_stride, turning_stride: metres of stride straight on and while turning.
+      most_turn: radians of turn per step that the gait bears on the spot, with the turning stride
+        and with the straight one.
+      straight_angle, spot_angle: radians up to which a robot goes straight on, and beyond which it
+        only turns.
+      turn_gain: radians of turn per step for each radian that the way is aside.
+    """
+
+    straight: Gait
+    spot: Gait
+    straight_stride: float
+    turning_stride: float
+    most_turn: tuple[float, float, float]
+    straight_angle: float
+    spot_angle: float
+    turn_gain: float
+
+    @property
+    def strides(self) -> tuple[float, float, float]:
+        """Those of `most_turn`."""
+        return (0.0, self.turning_stride, self.straight_stride)
+
+
+STEADY = Manner(
+    WALK, WALK,
+    straight_stride=0.10, turning_stride=0.06, most_turn=(0.22, 0.2, 0.1),
+    straight_angle=0.12, spot_angle=0.5, turn_gain=0.6,
+)  # fmt: skip
+# Faster than the robot can always keep its balance: something to start learning from.
+HASTY = Manner(
+    RUN, SPIN,
+    straight_stride=0.1525, turning_stride=0.0844, most_turn=(0.536, 0.1848, 0.1213),
+    straight_angle=0.1906, spot_angle=0.6596, turn_gain=0.4385,
+)  # fmt: skip
+
+
 class Memory(NamedTuple):
     """What a scripted robot remembers, by lane.
 
@@ -70,7 +133,7 @@ class Memory(NamedTuple):
       stride: current, metres.
       turn: current, radians.
       script: which movement it makes by key poses, a number; -1 while it walks.
-      time: seconds since the script began.
+      time: seconds since the script began; it begins once the robot lies still.
     """
 
     phase: Float64[np.ndarray, "B"]
@@ -110,6 +173,8 @@ class Stand:
 class ScriptedRobot:
     """Walks to where it wants to be and gets up when it is down; subclasses wish."""
 
+    manner = STEADY
+
     def wish(self, observation: Float32[np.ndarray, "B O"]) -> Wish:
         """Where the robot wants to be."""
         raise NotImplementedError
@@ -133,23 +198,27 @@ class ScriptedRobot:
         gravity = seen[:, _PLACE["gravity[0]"]].astype(np.float64)
         wish = self.wish(seen)
         memory = _choose_script(memory, gravity)
-        stride, turn = _steer(wish)
+        manner = self.manner
+        stride, turn = _steer(wish, manner)
         stride = memory.stride + np.clip(stride - memory.stride, -STRIDE_RATE, STRIDE_RATE)
-        most = np.interp(stride, *TURN_OF_STRIDE)
+        most = np.interp(stride, manner.strides, manner.most_turn)
         turn = memory.turn + np.clip(turn - memory.turn, -TURN_RATE, TURN_RATE)
         turn = np.clip(turn, -most, most)
-        wanted = gait_targets(WALK, memory.phase, stride=stride, turn=turn, gravity=gravity)
+        gait = blended(manner.spot, manner.straight, stride / manner.straight_stride)
+        wanted = gait_targets(gait, memory.phase, stride=stride, turn=turn, gravity=gravity)
         for number, script in enumerate(_SCRIPTS):
             now = memory.script == number
             if now.any():
-                wanted[now] = pose_targets(script, memory.time[now] - LIE)
+                wanted[now] = pose_targets(script, memory.time[now])
         actions = actions_of(unfiltered(command, wanted)).astype(np.float32)
         walks = memory.script == _WALKS
+        spin = np.linalg.norm(seen[:, _PLACE["angular_velocity[0]"]], axis=1)
+        goes_on = (memory.time > 0) | (spin < STILL)
         after = memory._replace(
-            phase=np.where(walks, next_phase(WALK, memory.phase), 0.0),
+            phase=np.where(walks, next_phase(gait, memory.phase), 0.0),
             stride=np.where(walks, stride, 0.0),
             turn=np.where(walks, turn, 0.0),
-            time=np.where(walks, 0.0, memory.time + CONTROL_STEP),
+            time=np.where(walks, 0.0, memory.time + CONTROL_STEP * goes_on),
         )
         return actions, np.zeros(len(seen), np.float32), after
 
@@ -161,6 +230,12 @@ class Walker(ScriptedRobot):
         """Where the target is seen."""
         place = observation[:, _PLACE["ball"]].astype(np.float64)
         return Wish(place, np.tile([1.0, 0.0], (len(place), 1)), 0.1)
+
+
+class HastyWalker(Walker):
+    """The same, faster than it can always keep its balance."""
+
+    manner = HASTY
 
 
 class Chaser(ScriptedRobot):
@@ -209,16 +284,16 @@ class Keeper(ScriptedRobot):
 BOTS = {"stand": Stand, "walker": Walker, "chaser": Chaser, "keeper": Keeper}
 
 
-def _steer(wish: Wish) -> tuple[Float64[np.ndarray, "B"], Float64[np.ndarray, "B"]]:
+def _steer(wish: Wish, manner: Manner) -> tuple[Float64[np.ndarray, "B"], Float64[np.ndarray, "B"]]:
     """Stride and turn that lead to a place, or turn on the spot once there."""
     distance = np.linalg.norm(wish.place, axis=1)
     there = distance < wish.near
     way = np.where(there[:, None], wish.face, wish.place)
     angle = np.arctan2(way[:, 1], way[:, 0])
-    turns = np.abs(angle) > SPOT_ANGLE
-    rests = there & (np.abs(angle) < STRAIGHT_ANGLE)
-    turn = np.where(rests, 0.0, 0.6 * angle)
-    stride = np.where(np.abs(angle) < STRAIGHT_ANGLE, STRAIGHT_STRIDE, TURNING_STRIDE)
+    turns = np.abs(angle) > manner.spot_angle
+    ahead = np.abs(angle) < manner.straight_angle
+    turn = np.where(there & ahead, 0.0, manner.turn_gain * angle)
+    stride = np.where(ahead, manner.straight_stride, manner.turning_stride)
     # Slower near the place, and nowhere once there or while turning on the spot.
     stride = np.minimum(stride, 0.012 + 0.3 * distance) * ~(there | turns)
     return stride, turn

@@ -55,6 +55,11 @@ class Gait(NamedTuple):
     roll_gain: float | np.ndarray
 
 
+def blended(one: Gait, other: Gait, share: float | Float64[np.ndarray, "n"]) -> Gait:
+    """Parameters between two gaits, a `share` of the way from one to the other."""
+    return Gait(*(a + share * (b - a) for a, b in zip(one, other, strict=True)))
+
+
 def leg_angles(
     ahead: Float64[np.ndarray, "*n"], below: Float64[np.ndarray, "*n"]
 ) -> Float64[np.ndarray, "*n 3"]:

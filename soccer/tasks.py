@@ -75,8 +75,8 @@ def walk_to_target(*, randomise: int = 0, shaped: int = 0, num_threads: int = 0)
             start_numbers=1,
             payoff={"progress": 1.0},
             shaping={
-                "approach": 1.0,
-                "facing_target": 0.3,
+                "approach": 2.0,
+                "facing_target": 0.4,
                 "upright": 0.2,
                 "joint_torque": 0.01,
             },

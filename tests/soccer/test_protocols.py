@@ -14,6 +14,13 @@ def test_who_stands_neither_walks_nor_gets_up():
     stand = bots.Stand()
     np.testing.assert_allclose(protocols.walking_speed(stand, SEEDS), 0, atol=5e-3)
     assert np.isnan(protocols.get_up_seconds(stand, SEEDS, on_back=True)).all()
+    assert np.isnan(protocols.kick_speed(stand, SEEDS)).all()
+
+
+def test_the_ball_of_a_kick_is_as_fast_as_what_touches_it():
+    """The chaser walks into it at 0.4 m/s with feet that swing twice as fast."""
+    speed = protocols.kick_speed(bots.Chaser(), SEEDS)
+    assert (speed > 0.2).all() and (speed < 2.0).all()
 
 
 def test_the_scripted_robot_turns():

@@ -95,14 +95,15 @@ def test_progress_is_metres_nearer_up_to_a_speed():
 
 
 def test_approach_and_facing_of_targets():
-    """The first comes 15 mm nearer in 25 ms, the pace of 0.6 m/s, the second goes 5 mm away, a
-    third of it. The first, at the origin, looks along x, its target is at (-3, 4): cosine -0.6.
+    """The first comes 30 mm nearer in 25 ms, more than the pace of 1 m/s, the second goes 5 mm
+    away, a fifth of it. The first, at the origin, looks along x, its target is at (-3, 4): cosine
+    -0.6.
     """
     now = moment(
-        before=np.array([[[0.009, -0.012], [0.6, 0.795]]]),
+        before=np.array([[[0.018, -0.024], [0.6, 0.795]]]),
         target=np.array([[[-3.0, 4.0], [0.6, 0.0]]]),
     )
-    np.testing.assert_allclose(rewards.approach(now), [[1, -1 / 3]], atol=1e-3)
+    np.testing.assert_allclose(rewards.approach(now), [[1, -0.2]], atol=1e-3)
     np.testing.assert_allclose(rewards.facing_target(now)[0, 0], -0.6)
 
 
