@@ -91,6 +91,7 @@ def test_mirror_images_and_seats_are_alike():
     np.testing.assert_allclose(other_paid[:, ::-1], paid, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_chaser_scores_on_who_stands():
     game = tasks.duel(body="boxhead", num_threads=1)
     game.info = game.info._replace(max_steps=520)

@@ -10,6 +10,7 @@ pytest.importorskip("mujoco", reason="MuJoCo is not installed: the extra [soccer
 SEEDS = np.arange(2, dtype=np.uint64)
 
 
+@pytest.mark.slow
 def test_who_stands_neither_walks_nor_gets_up():
     stand = bots.Stand()
     np.testing.assert_allclose(protocols.walking_speed(stand, SEEDS), 0, atol=5e-3)
