@@ -58,7 +58,10 @@ class ConditionalNetwork(nn.Module):
         coplayers: Float[Array, "P K M"] | None = None,
         profile: Float[Array, "S N K"] | None = None,
         action: Float[Array, "S C D"] | None = None,
-    ) -> tuple[Float[Array, "... S A"], Float[Array, "... S"] | Float[Array, "... S A"]]:
+    ) -> tuple[
+        Float[Array, "... S A"],
+        Float[Array, "... S"] | Float[Array, "... S A"] | Float[Array, "S C"],
+    ]:
         """Returns unmasked logits, and values in units of the payoff range, of actions where the
         critic tells them, `[S, C]` of those that it is told.
 

@@ -114,7 +114,7 @@ class NetworkConfig:
 @dataclasses.dataclass(frozen=True)
 class TemperatureConfig:
     """Entropy regularisation: response number i is trained at max(scale / i ** power, floor) x
-    payoff range, times what the run has left of it.
+    payoff range, times what the run has left of it, and warmer when it begins.
     """
 
     scale: float = 0.154
@@ -126,6 +126,16 @@ class TemperatureConfig:
     final: float = 1.0
     """Share of every temperature that is left at the end of the run; it falls geometrically over
     the steps. For runs in which nobody is admitted, such as self-play.
+    """
+    warmth: float = 0.0
+    """Temperature of a new response when it begins, on top of the other, as a fraction of the
+    payoff range per nat; it falls linearly (`temperature.cooling`). Episodes show what an action is
+    worth only where it is tried. The first response, whose network is still untrained, gets it only
+    where `graph.kind` is `jpsro`; 0.02 there where `learner.kind` is `ppo`.
+    """
+    cooling: int = 0
+    """Steps after which nothing is left of the warmth; 0 stands for half of
+    `training.max_steps_per_row`.
     """
 
 
@@ -426,13 +436,13 @@ class Config:
         _require(0 <= memory <= 1, "evaluation.memory", memory, "in [0, 1]")
         _require(window >= 2, "evaluation.window", window, "at least 2")
         for key in (
-            "tolerance", "fit", "shortfall", "warmth", "drift", "magnet", "break_ties",
+            "tolerance", "fit", "shortfall", "drift", "magnet", "break_ties",
             "hold_weight", "repeat",
         ):  # fmt: skip
             value = getattr(self.jpsro, key)
             _require(value >= 0, f"jpsro.{key}", value, "at least 0")
         _require(self.jpsro.rehearsed >= 1, "jpsro.rehearsed", self.jpsro.rehearsed, "at least 1")
-        for key in ("scale", "floor"):
+        for key in ("scale", "floor", "warmth", "cooling"):
             value = getattr(self.temperature, key)
             _require(value >= 0, f"temperature.{key}", value, "at least 0")
         final, mirror = self.temperature.final, self.learner.mirror
@@ -481,11 +491,11 @@ JPSRO_DEFAULTS = Config(
 JPSRO_PPO_DEFAULTS = Config(
     population=PopulationConfig(size=16),
     graph=GraphConfig(kind="jpsro"),
-    temperature=TemperatureConfig(scale=0.01, floor=0.001),
+    temperature=TemperatureConfig(scale=0.01, floor=0.001, warmth=0.02),
     learner=LearnerConfig(
         kind="ppo", learning_rate=6e-3, final_learning_rate=3e-4, episodes=2048, clip=0.5
     ),
     evaluation=EvaluationConfig(final_episodes=50_000),
     training=TrainingConfig(steps=1000, evaluate_every=5, max_steps_per_row=60),
-    jpsro=JPSROConfig(tolerance=0.002, warmth=0.02, drift=0.005),
+    jpsro=JPSROConfig(tolerance=0.002, drift=0.005),
 )

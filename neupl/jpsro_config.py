@@ -42,12 +42,6 @@ class JPSROConfig:
     when the new strategies are shown to miss no more of what the responses gain; that these have
     learned enough, `evaluation.window` says.
     """
-    warmth: float = 0.0
-    """Entropy regularisation of a response when its iteration begins, on top of `temperature`, as a
-    fraction of the payoff range per nat; nothing of it is left after half of
-    `training.max_steps_per_row`. Episodes show what an action is worth only where it is tried.
-    0.02 where `learner.kind` is `ppo`.
-    """
     drift: float = 1e-3
     """Largest change of a payoff between earlier strategies, as a share of the payoff range, with
     which an iteration may end; they are rehearsed until then. With sampled payoffs, the largest

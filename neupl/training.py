@@ -32,6 +32,7 @@ from neupl.interaction_graph import (
     row_returns,
 )
 from neupl.simplex_sampling import ask_mixtures
+from neupl.temperature import temperatures, warmth_of_newest
 from neupl.training_state import Snapshot, TrainingState
 from neupl.tree_population import TreePopulation
 from neupl.types import Learner, Objective, Rows
@@ -118,7 +119,7 @@ def train(problem: Problem, state: TrainingState, *, on_evaluation: OnEvaluation
         state = state._replace(payoffs=evaluation.payoffs)
         # Estimated gains mean something once the response that they are those of has been trained.
         newest = settings.keep == "newest"
-        if newest or problem.evaluator.exact or turn_is_over(problem, state, evaluation):
+        if newest or problem.evaluator.exact or turn_is_over(problem.config, state, evaluation):
             exact = problem.evaluator.exact
             state = keep_best(state, evaluation, exact=exact, newest=newest)
         state = admit(problem, state, evaluation)
@@ -222,7 +223,10 @@ def objective_of(problem: Problem, state: TrainingState) -> Objective:
     num_players = problem.info.num_players
     return Objective(
         rows=rows_of(state.joint),
-        temperature=np.tile(temperatures(problem, state), (num_players, 1)),
+        temperature=np.tile(
+            temperatures(problem.config, state, payoff_range=problem.info.payoff_range),
+            (num_players, 1),
+        ),
         respond=np.tile(state.respond, (num_players, 1)).astype(np.float32),
         hold=np.tile(state.hold, (num_players, 1)).astype(np.float32),
         teacher=state.teacher,
@@ -257,15 +261,6 @@ def with_mixtures(
 def rows_of(joint: np.ndarray) -> Rows:
     """Rows with their identities, as the network takes them."""
     return Rows(joint.astype(np.float32), first_equal_row(joint))
-
-
-def temperatures(problem: Problem, state: TrainingState) -> np.ndarray:
-    """`[K]` entropy weights, in game points per nat."""
-    schedule = problem.config.temperature
-    falling = schedule.scale / np.maximum(state.response_number, 1) ** schedule.power
-    left = schedule.final ** (int(state.learner.step) / problem.config.training.steps)
-    share = np.maximum(falling * left, schedule.floor)
-    return (share * problem.info.payoff_range).astype(np.float32)
 
 
 def evaluate(problem: Problem, state: TrainingState) -> tuple[TrainingState, Evaluation]:
@@ -336,7 +331,7 @@ def admit(problem: Problem, state: TrainingState, evaluation: Evaluation) -> Tra
     settling = config.learner.kind == "exact" and settings.settle > 0
     if settling and step >= round((1 - settings.settle) * settings.steps):
         return _settle(state, answering=config.graph.simplex_share > 0)
-    if not turn_is_over(problem, state, evaluation):
+    if not turn_is_over(problem.config, state, evaluation):
         return state
     num_admitted, predecessor = int(state.num_admitted), int(np.argmax(state.response_number))
     response = int(state.response_number.max()) + 1
@@ -378,11 +373,13 @@ def admit(problem: Problem, state: TrainingState, evaluation: Evaluation) -> Tra
     )
 
 
-def turn_is_over(problem: Problem, state: TrainingState, evaluation: Evaluation) -> bool:
-    """Whether the strategies in training have had their time: they are ready, or overdue."""
+def turn_is_over(config: Config, state: TrainingState, evaluation: Evaluation) -> bool:
+    """Whether the strategies in training have had their time: they are ready, and have cooled, or
+    they are overdue.
+    """
     waited = int(state.learner.step) - int(state.admitted_step)
-    most = problem.config.training.most_steps(int(state.response_number.max()))
-    return evaluation.ready or waited >= most
+    most = config.training.most_steps(int(state.response_number.max()))
+    return (evaluation.ready and warmth_of_newest(config, state) == 0) or waited >= most
 
 
 def _settle(state: TrainingState, *, answering: bool) -> TrainingState:

@@ -12,6 +12,7 @@ from neupl.jpsro.meta_game import advice_mixtures
 from neupl.jpsro.state import JointState
 from neupl.jpsro.task import ResponseTask
 from neupl.jpsro.types import JointProblem
+from neupl.temperature import warmth_after
 
 MAGNET_STREAM = 2**32 - 2
 
@@ -84,17 +85,15 @@ def temperatures_of(problem: JointProblem, state: JointState) -> tuple[float, fl
     """How strongly responses are drawn to the magnet, and how strongly to even play on top of that,
     in game points per nat.
 
-    The former falls from iteration to iteration. The latter, `jpsro.warmth`, makes responses try
-    everything when an iteration begins, and is gone when they are to become strategies.
+    The former falls from iteration to iteration. The latter, `temperature.warmth`, makes responses
+    try everything when an iteration begins, and is gone when they are to become strategies.
     """
     config, payoff_range = problem.config, problem.info.payoff_range
     schedule = config.temperature
     share = max(schedule.scale / int(state.iteration) ** schedule.power, schedule.floor)
     waited = int(state.learner.step) - int(state.started)
-    warm = max(0.0, 1.0 - waited / (config.training.max_steps_per_row / 2))
-    if (state.slot >= 0).all():
-        warm = 0.0
-    return share * payoff_range, config.jpsro.warmth * warm * payoff_range
+    warm = 0.0 if (state.slot >= 0).all() else warmth_after(config, waited)
+    return share * payoff_range, warm * payoff_range
 
 
 def _magnet_share(drawn: float, warm: float) -> jax.Array:
