@@ -47,6 +47,12 @@ SURE = 1.96
 LEAST_MEAN, AIM_MEAN, AIM_SIZE = 10.0, 15.0, 5
 
 
+def certified(run: Path) -> dict[str, Any] | None:
+    """What a trained response gained at the end of a run, where it has come to its end."""
+    path = run / "certificate.json"
+    return json.loads(path.read_text())["certificate"] if path.exists() else None
+
+
 def train(runs: Path, *, settings: tuple[str, ...], seed: int, limit_s: float | None) -> Path:
     """Trains the preset, or goes on where a run in `runs` stopped; returns the run's folder.
 
@@ -102,7 +108,6 @@ def measure(run: Path, *, episodes: int) -> dict[str, Any]:
     steps = int(lines[-1]["step"])
     # An agent-step is a decision of a seat that learns: one at every step of every lane.
     of_batch = config.learner.episodes * (config.learner.horizon or 500)
-    certificate = run / "certificate.json"
     return {
         "episodes": episodes,
         "payoffs": played.payoffs.tolist(),
@@ -118,7 +123,7 @@ def measure(run: Path, *, episodes: int) -> dict[str, Any]:
         "agent_steps": steps * of_batch,
         "cpu_hours": cpu_seconds(lines) / 3600,
         "device": json.loads((run / "provenance.json").read_text())["device"]["kind"],
-        "lower_bound": json.loads(certificate.read_text()) if certificate.exists() else None,
+        "lower_bound": certified(run),
         "curve": curve_of(lines),
     }
 

@@ -44,7 +44,7 @@ def test_coordinates_and_commands_are_kept_to_the_bit():
     )
     shown = list(frames(again))
     assert [frame.returns for frame in shown] == [(0, 0), (0.5, -0.5), (1, -1)]
-    assert shown[1].moves[0].action == "commands of 0.10 in the mean square"
+    assert shown[1].moves[0].action == "commands +0.10 +0.10"
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,6 @@ def test_coordinates_and_commands_are_kept_to_the_bit():
     [
         ({"start": b"abc"}, "no float32"),
         ({"start": bytes_of(np.zeros(2))}, "other coordinates"),
-        ({"driver": "seed"}, "no move"),
         ({"steps": (Step((), (), None, bytes_of(np.zeros(3)), b""),)}, "no commands"),
     ],
 )
