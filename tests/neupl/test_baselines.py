@@ -11,7 +11,8 @@ from neupl.config import Config, GraphConfig, PopulationConfig
 from neupl.networks import make_network
 from neupl.population_actor import PopulationActor
 from neupl.problem import make_problem
-from neupl.training import initial_state, objective_of, temperatures, train
+from neupl.temperature import temperatures
+from neupl.training import initial_state, objective_of, train
 
 SIZE, TABLES = 4, 2
 LEARNER = {"kind": "ppo", "episodes": 128, "minibatch": 256, "epochs": 1}
@@ -107,7 +108,10 @@ def test_self_play_is_one_strategy_that_meets_itself(baseline):
     jax.tree.map(np.testing.assert_array_equal, final.best.params, final.learner.params)
     np.testing.assert_array_equal(final.best.meta_strategy, np.ones((2, 1)))
     # A quarter of the temperature is left at the end, half of it half way.
-    first, half, end = (temperatures(problem, states[i])[0] for i in (0, 3, 6))
+    scale = problem.info.payoff_range
+    first, half, end = (
+        temperatures(problem.config, states[i], payoff_range=scale)[0] for i in (0, 3, 6)
+    )
     assert first == pytest.approx(0.154 * 4)
     assert half == pytest.approx(first / 2)
     assert end == pytest.approx(first / 4)
