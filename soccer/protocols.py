@@ -132,7 +132,8 @@ def _follow(
     for _ in range(round(seconds / CONTROL_STEP)):
         observation = game.observe(states)[:, 0]
         actions, _, memory = policy.act(memory, observation, now.legal_mask[:, 0], None)
-        states, now = game.step(states, actions[:, None])
+        # Networks answer with arrays of JAX.
+        states, now = game.step(states, np.asarray(actions, np.float32)[:, None])
         seen.append(read(states))
     return np.stack(seen)
 
