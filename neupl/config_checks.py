@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from neupl.config import Config
 
-LOOP = "graph.kind not jpsro"
+NOT_JOINT = "graph.kind not jpsro"
 
 
 def check_config(config: "Config") -> None:
@@ -84,7 +84,7 @@ def _check_population(config: "Config") -> None:
         share == 0 or (config.network.kind == "conditional" and not joint),
         "graph.simplex_share",
         share,
-        f"0 unless network.kind is conditional and {LOOP}",
+        f"0 unless network.kind is conditional and {NOT_JOINT}",
     )
 
 
@@ -96,7 +96,7 @@ def _check_network(config: "Config") -> None:
         not network.readout_sizes or (conditional and not joint),
         "network.readout_sizes",
         network.readout_sizes,
-        f"empty unless network.kind is conditional and {LOOP}",
+        f"empty unless network.kind is conditional and {NOT_JOINT}",
     )
     _require(
         (learner.kind == "mpo") == (network.critic == "action_values"),
@@ -111,7 +111,7 @@ def _check_network(config: "Config") -> None:
         "network.memory",
         network.memory,
         "none unless network.kind is conditional, learner.kind ppo or mpo, evaluation.payoffs "
-        f"sampled or learned, and {LOOP}",
+        f"sampled or learned, and {NOT_JOINT}",
     )
     for key, changed in (
         ("normalise", network.normalise),
@@ -132,7 +132,7 @@ def _check_exact_learner(config: "Config") -> None:
         learner.importance == "coplayers" or (by_tree and not joint),
         "learner.importance",
         learner.importance,
-        f"coplayers unless learner.kind is exact, network.kind conditional and {LOOP}",
+        f"coplayers unless learner.kind is exact, network.kind conditional and {NOT_JOINT}",
     )
     _require(
         learner.sample == 0 or (by_tree and not (joint and config.jpsro.form != "distil")),
@@ -190,13 +190,13 @@ def _check_playing_learner(config: "Config") -> None:
         "learner.imitate",
         learner.imitate,
         "empty unless learner.kind is ppo, evaluation.payoffs sampled or learned, network.memory "
-        f"none and {LOOP}",
+        f"none and {NOT_JOINT}",
     )
     _require(
         not learner.start or plays_alone,
         "learner.start",
         learner.start,
-        f"empty unless learner.kind is ppo, evaluation.payoffs sampled or learned and {LOOP}",
+        f"empty unless learner.kind is ppo, evaluation.payoffs sampled or learned and {NOT_JOINT}",
     )
 
 
