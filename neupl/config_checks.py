@@ -63,6 +63,8 @@ def _check_ranges(config: "Config") -> None:
             _require(value >= 0, f"{group}.{key}", value, "at least 0")
     share = config.graph.exploration
     _require(0 <= share <= 1, "graph.exploration", share, "in [0, 1]")
+    share = config.jpsro.off_path
+    _require(0 <= share <= 1, "jpsro.off_path", share, "in [0, 1]")
     share = config.graph.simplex_share
     _require(0 <= share < 1, "graph.simplex_share", share, "in [0, 1)")
     _require(0 <= training.settle < 1, "training.settle", training.settle, "in [0, 1)")

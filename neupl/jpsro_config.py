@@ -75,3 +75,8 @@ class JPSROConfig:
     """Earlier strategies per seat that a gradient step rehearses; they stand for all."""
     hold_weight: float = 1.0
     """Weight of each earlier strategy beside the new one; 0 lets them drift."""
+    off_path: float = 0.5
+    """Exact: share of a strategy's weight, where it is taught and held, that is spread evenly over
+    all information states of its seat; the rest goes by how its own play leads there, which is what
+    payoffs depend on.
+    """

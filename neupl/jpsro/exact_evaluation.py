@@ -89,7 +89,9 @@ class ExactJointEvaluator:
             reach=tables.coplayer_reach(policies, jnp.asarray(mixtures, jnp.float32)),
             magnet=_magnet(problem, state, mixtures.shape[1]),
             frozen=frozen,
-            importance=importance_of(tables.passes, frozen, tables.seat),
+            importance=importance_of(
+                tables.passes, frozen, tables.seat, off_path=problem.config.jpsro.off_path
+            ),
         )
 
     def inspect(

@@ -103,9 +103,8 @@ def make_response_learner(tables: ResponseTables, config: Config, num_responders
         )
         if network.distils:
             of_new = jnp.take_along_axis(response, task.responder[owner][:, None, None], axis=2)
-            new_weight = jnp.take_along_axis(
-                importance_of(passes, response, seat), task.responder[owner][:, None], axis=1
-            )
+            of_response = importance_of(passes, response, seat, off_path=config.jpsro.off_path)
+            new_weight = jnp.take_along_axis(of_response, task.responder[owner][:, None], axis=1)
             new_weight = new_weight * task.distil[owner][:, None]
             chosen = jnp.concatenate([task.slot[:, None], some], axis=1)
             taught = jnp.concatenate([of_new, taught], axis=2)
@@ -217,15 +216,20 @@ def make_response_learner(tables: ResponseTables, config: Config, num_responders
     )
 
 
-@partial(jax.jit, static_argnames="passes")
+@partial(jax.jit, static_argnames=("passes", "off_path"))
 def importance_of(
-    passes: TreePasses, policy: Float[Array, "S A N"], seat: Float[Array | np.ndarray, "S P"]
+    passes: TreePasses,
+    policy: Float[Array, "S A N"],
+    seat: Float[Array | np.ndarray, "S P"],
+    *,
+    off_path: float,
 ) -> Float[Array, "S N"]:
-    """How much strategies count at every information state; sums to 1 over each seat. Half by how
-    their own play leads there, which is what payoffs depend on, and half everywhere.
+    """How much strategies count at every information state; sums to 1 over each seat. By how their
+    own play leads there, which is what payoffs depend on, and a share of `off_path` everywhere.
     """
     own_reach = passes.plans(policy)[passes.infoset_parent]
-    return 0.5 * (_normalise(own_reach, seat) + _normalise(jnp.ones_like(own_reach), seat))
+    everywhere = _normalise(jnp.ones_like(own_reach), seat)
+    return (1 - off_path) * _normalise(own_reach, seat) + off_path * everywhere
 
 
 def _learned(variables: Any) -> dict[str, Any]:

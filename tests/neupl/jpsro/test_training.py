@@ -11,7 +11,7 @@ import pytest
 
 from games.registry import load_tree
 from neupl.evaluation import normalise
-from neupl.jpsro.exact_learner import make_response_learner
+from neupl.jpsro.exact_learner import importance_of, make_response_learner
 from neupl.jpsro.iteration import choose_slots, task_of
 from neupl.jpsro.population import own_tables
 from neupl.jpsro.problem import make_joint_problem
@@ -183,6 +183,26 @@ def test_drawn_information_states_say_what_all_of_them_say(joint_run):
     assert said[0]["train/strategy_divergence"] > 1e-5
     for name, value in said[0].items():
         assert said[1][name] == pytest.approx(value, rel=0.05), name
+
+
+def test_strategies_count_where_their_own_play_leads_and_a_share_everywhere(joint_run):
+    """Whoever always bets never decides a second time; a share of `off_path` counts that too."""
+    tables = joint_run.problem.tables
+    tree, seat = tables.tree, np.asarray(tables.seat)
+    bets = np.zeros((*tree.legal_mask.shape, 1), np.float32)
+    bets[:, 1] = 1.0
+    first = tree.sequence_infoset[tree.infoset_parent_sequence] < 0
+
+    def importance(off_path):
+        return np.asarray(importance_of(tables.passes, bets, seat, off_path=off_path))[:, 0]
+
+    def even_on(states):
+        return states / (seat @ (seat.T @ states))
+
+    np.testing.assert_allclose(importance(0.0), even_on(1.0 * first), rtol=1e-6)
+    np.testing.assert_allclose(importance(1.0), even_on(np.ones(len(seat))), rtol=1e-6)
+    mixed = 0.7 * even_on(1.0 * first) + 0.3 * even_on(np.ones(len(seat)))
+    np.testing.assert_allclose(importance(0.3), mixed, rtol=1e-5)
 
 
 def test_ce_run_closes_its_gap(joint_config):
