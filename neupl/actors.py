@@ -1,5 +1,5 @@
-"""Actors beside a learner: workers play the blocks of every batch of one training run, the learner
-updates.
+"""Actors beside a learner: workers play the blocks of every batch of one training run and the parts
+of its evaluations, the learner updates.
 
 Without staleness the two take turns. A block follows from parameters, task and key, so that what is
 learned is the same to the bit for any number of workers, and without any.
@@ -13,10 +13,12 @@ one of another task: nobody learns from episodes against opponents that were exc
 Parameters go out once a version (`neupl.broadcast`).
 """
 
+import collections
 import contextlib
+import dataclasses
 import functools
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -27,9 +29,16 @@ from neupl.config import Config
 from neupl.crew import LATER
 from neupl.errors import UserError
 from neupl.incidents import Incidents, MapFn
-from neupl.problem import make_playing_learner
+from neupl.item_play import PlayItem
+from neupl.jpsro.problem import make_meeting_play, make_playing_response_learner
+from neupl.jpsro.types import JointProblem
+from neupl.payoff_source import joint_payoff_source
+from neupl.problem import make_playing_learner, make_profile_play
+from neupl.training import Problem
 from neupl.types import Blocks, Learner, LearnerState, Objective
 from neupl.workers import Workers
+
+AnyProblem = TypeVar("AnyProblem", Problem, JointProblem)
 
 
 class BlockKey(NamedTuple):
@@ -60,8 +69,37 @@ class PlayedBlock(NamedTuple):
     episodes: Any
 
 
-def play_block(config: Config, item: Informed) -> PlayedBlock:
-    """What an actor does: plays a block with parameters and task of the broadcast."""
+class Part(NamedTuple):
+    """A part of an evaluation to play.
+
+    Attributes:
+      number: in the order of the parts of an evaluation.
+      item: of the evaluator.
+    """
+
+    number: int
+    item: Any
+
+
+class PlayedPart(NamedTuple):
+    """A part of an evaluation that was played.
+
+    Attributes:
+      number: as in `Part`.
+      result: of the evaluator.
+    """
+
+    number: int
+    result: Any
+
+
+def do_item(config: Config, item: Informed) -> PlayedBlock | PlayedPart:
+    """What an actor does: plays a block with parameters and task of the broadcast, or a part of an
+    evaluation.
+    """
+    if isinstance(item.item, Part):
+        number, part = item.item
+        return PlayedPart(number, _evaluation(config)(item.broadcast.content, part))
     params, objective = item.broadcast.content
     number, version, key = item.item
     episodes = _learner(config).blocks.play(params, objective, jax.random.wrap_key_data(key))
@@ -71,14 +109,21 @@ def play_block(config: Config, item: Informed) -> PlayedBlock:
 @functools.lru_cache(maxsize=1)
 def _learner(config: Config) -> Learner:
     """Made once in every worker."""
-    return make_playing_learner(config)
+    joint = config.graph.kind == "jpsro"
+    return (make_playing_response_learner if joint else make_playing_learner)(config)
+
+
+@functools.lru_cache(maxsize=1)
+def _evaluation(config: Config) -> PlayItem:
+    """Made once in every worker."""
+    return (make_meeting_play if config.graph.kind == "jpsro" else make_profile_play)(config)
 
 
 def check_actors(config: Config, workers: Workers) -> None:
     """Refuses what cannot be shared out.
 
     Raises:
-      UserError: the run's batches are one piece, or it needs actors and has none.
+      UserError: the run is one piece, or it needs actors and has none.
     """
     if config.training.staleness > 0 and workers.number is None and workers.ray is None:
         raise UserError(
@@ -88,35 +133,39 @@ def check_actors(config: Config, workers: Workers) -> None:
         )
     if workers.here:
         return
-    if config.learner.kind != "ppo" or config.graph.kind == "jpsro":
+    if config.learner.kind == "exact":
         raise UserError(
-            f"a run of learner.kind {config.learner.kind!r} and graph.kind {config.graph.kind!r} "
-            "is one piece of work: episodes are shared out with learner.kind=ppo, unless "
-            "graph.kind is jpsro",
+            "a run of learner.kind 'exact' is one piece of work: episodes are shared out, with "
+            "learner.kind=ppo or mpo",
             hint="--workers and --ray share out the runs of a study: --seeds N, --sweep KEY=A,B,C",
         )
-    if config.learner.blocks == 1 and config.training.staleness == 0:
+    # A joint is measured in parts, whatever else is said.
+    measured = joint_payoff_source(config.evaluation.payoffs) != "exact"
+    in_parts = config.graph.kind == "jpsro" and measured
+    in_blocks = max(config.learner.blocks, config.evaluation.blocks) > 1
+    if not in_parts and not in_blocks and config.training.staleness == 0:
         raise UserError(
-            "learner.blocks is 1: a batch of episodes is one piece, with nothing to share out",
-            hint="--set learner.blocks=N, best a multiple of the workers; results then hang on N, "
-            "not on the workers",
+            "learner.blocks is 1 and evaluation.blocks too: a batch of episodes is one piece, and "
+            "so is an evaluation, with nothing to share out",
+            hint="--set learner.blocks=N --set evaluation.blocks=N, best a multiple of the "
+            "workers; results then hang on N, not on the workers",
         )
 
 
 @contextlib.contextmanager
-def with_actors(learner: Learner, config: Config, workers: Workers) -> Iterator[Learner]:
-    """The learner whose batches are collected by workers.
+def with_actors(problem: AnyProblem, workers: Workers) -> Iterator[AnyProblem]:
+    """The problem whose batches are collected and whose evaluations are played by workers.
 
     Args:
-      learner: of this process; as it is where the workers are this process.
-      config: of the run.
-      workers: who collects; see `check_actors`.
+      problem: of this process; as it is where the workers are this process.
+      workers: who plays; see `check_actors`.
     """
+    config, learner = problem.config, problem.learner
     staleness = config.training.staleness
     if workers.here and staleness == 0:
-        yield learner
+        yield problem
         return
-    with workers.map(play_block, config, beside=staleness > 0) as map_fn:
+    with workers.map(do_item, _for_actors(config), beside=staleness > 0) as map_fn:
         if staleness > 0:
             actors = Beside(learner.blocks, map_fn, staleness=staleness)
         else:
@@ -127,21 +176,44 @@ def with_actors(learner: Learner, config: Config, workers: Workers) -> Iterator[
                 state: LearnerState, experience: Any, key: Any
             ) -> tuple[LearnerState, dict[str, Any]]:
                 state, metrics = learner.update(state, experience, key)
-                return state, metrics | actors.metrics() | _told(workers.incidents)
+                return state, metrics | actors.metrics() | _incidents(workers.incidents)
 
-            yield learner._replace(collect=actors.collect, update=update)
+            told = learner._replace(update=update)
+            if staleness > 0 or config.learner.blocks > 1:
+                told = told._replace(collect=actors.collect)
+            evaluator = problem.evaluator.played_by(actors.play_items)
+            yield dataclasses.replace(problem, learner=told, evaluator=evaluator)
+
+
+def _for_actors(config: Config) -> Config:
+    """What workers are told: they have one device each, whatever the learner has."""
+    return dataclasses.replace(config, learner=dataclasses.replace(config.learner, devices=1))
+
+
+class _News:
+    """Numbers what workers are told; what was told last needs no new number."""
+
+    def __init__(self) -> None:
+        self._number, self._content, self._broadcast = 0, None, None
+
+    def __call__(self, content: Any) -> Broadcast:
+        if self._broadcast is None or content is not self._content:
+            self._broadcast = Broadcast(self._number, jax.tree.map(np.asarray, content))
+            self._number, self._content = self._number + 1, content
+        return self._broadcast
 
 
 class InTurns:
     """All blocks of a batch are played with the same parameters."""
 
     def __init__(self, blocks: Blocks, map_fn: MapFn) -> None:
-        """Plays by a map of `play_block`, or of what stands for it."""
+        """Plays by a map of `do_item`, or of what stands for it."""
         self._blocks, self._map_fn, self._version = blocks, map_fn, 0
+        self._news = _News()
 
     def collect(self, params: Any, objective: Objective, key: Any) -> Any:
         """See `Learner`."""
-        broadcast = broadcast_of(self._version, params, objective)
+        broadcast = self._news((params, self._blocks.told(objective)))
         items = [
             Informed(broadcast, BlockKey(number, self._version, _key_data(own_key)))
             for number, own_key in enumerate(self._blocks.keys(key))
@@ -149,6 +221,11 @@ class InTurns:
         self._version += 1
         played = sorted(self._map_fn(items), key=lambda block: block.number)
         return self._blocks.join(params, objective, [block.episodes for block in played])
+
+    def play_items(self, shared: Any, items: Sequence[Any]) -> list[Any]:
+        """See `neupl.item_play.PlayItems`."""
+        played = self._map_fn(_parts(self._news(shared), items))
+        return [part.result for part in sorted(played, key=lambda part: part.number)]
 
     def metrics(self) -> dict[str, float]:
         """Nothing: all are as new as can be."""
@@ -167,7 +244,11 @@ class Beside:
         self._version, self._number, self._dropped = -1, 0, 0
         # The first version that played the present task.
         self._oldest, self._task = 0, None
-        self._on_their_way = 0
+        self._on_their_way, self._size = 0, 0
+        # Parts of an evaluation to hand out first, and blocks that came while it was waited for.
+        self._asked: collections.deque[Informed] = collections.deque()
+        self._early: collections.deque[PlayedBlock] = collections.deque()
+        self._news = _News()
         self._ages: list[int] = []
         self._results = map_fn(self._items())
 
@@ -178,11 +259,11 @@ class Beside:
         task = [np.asarray(part) for part in (*objective.rows[:2], *weights)]
         if self._task is None or not all(map(np.array_equal, task, self._task)):
             self._oldest, self._task = self._version, task
-        self._broadcast = broadcast_of(self._version, params, objective)
+        self._broadcast = self._news((params, self._blocks.told(objective)))
         self._key, self._drawn, self._size = key, 0, len(self._blocks.keys(key))
         played: list[PlayedBlock] = []
         while len(played) < self._size:
-            block = next(self._results)
+            block = self._early.popleft() if self._early else next(self._results)
             self._on_their_way -= 1
             late = self._version - block.version > self._staleness
             if late or block.version < self._oldest:
@@ -192,6 +273,18 @@ class Beside:
         played.sort(key=lambda block: block.number)
         self._ages = [self._version - block.version for block in played]
         return self._blocks.join(params, objective, [block.episodes for block in played])
+
+    def play_items(self, shared: Any, items: Sequence[Any]) -> list[Any]:
+        """See `neupl.item_play.PlayItems`; meanwhile blocks of batches are played as well."""
+        self._asked.extend(_parts(self._news(shared), items))
+        results: dict[int, Any] = {}
+        while len(results) < len(items):
+            found = next(self._results)
+            if isinstance(found, PlayedBlock):
+                self._early.append(found)
+            else:
+                results[found.number] = found.result
+        return [results[number] for number in range(len(items))]
 
     def metrics(self) -> dict[str, float]:
         """How many versions the last batch was behind, and how many blocks came too late so far."""
@@ -207,6 +300,9 @@ class Beside:
 
     def _items(self) -> Iterator[Any]:
         while True:
+            if self._asked:
+                yield self._asked.popleft()
+                continue
             if self._on_their_way >= self._staleness * self._size:
                 yield LATER
                 continue
@@ -218,17 +314,15 @@ class Beside:
             yield Informed(self._broadcast, item)
 
 
-def broadcast_of(version: int, params: Any, objective: Objective) -> Broadcast:
-    """What all blocks of a version share; the teacher is for the learner alone."""
-    task = objective._replace(teacher=())
-    return Broadcast(version, jax.tree.map(np.asarray, (params, task)))
+def _parts(broadcast: Broadcast, items: Sequence[Any]) -> list[Informed]:
+    return [Informed(broadcast, Part(number, item)) for number, item in enumerate(items)]
 
 
 def _key_data(key: Any) -> UInt32[np.ndarray, "2"]:
     return np.asarray(jax.random.key_data(key))
 
 
-def _told(incidents: Incidents) -> dict[str, float]:
+def _incidents(incidents: Incidents) -> dict[str, float]:
     return {
         "actors/lost": float(incidents.lost),
         "actors/over_limit": float(incidents.over_limit),

@@ -160,6 +160,10 @@ class EvaluationConfig:
     """Episodes from which the payoffs and the meta-strategy of the population that is kept are
     estimated afresh at the end; `jpsro`, where an episode tells more: 50000.
     """
+    blocks: int = 1
+    """Parts in which the episodes of an evaluation are played: what `--workers` and `--ray` share
+    out of them. Other numbers are other random draws. `jpsro` plays in parts anyway.
+    """
     response_s: float = 30.0
     """Seconds for the best response that is trained to bound the gap from below at the end, where
     the game has no tree of at most `max_nodes`.

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from neupl.payoff_source import payoff_source
+
 if TYPE_CHECKING:
     from neupl.config import Config
 
@@ -174,17 +176,25 @@ def _check_playing_learner(config: "Config") -> None:
     plays = learner.kind == "ppo" and not joint
     blocks, episodes = learner.blocks, learner.episodes
     _require(
-        blocks == 1 or (blocks > 1 and plays and episodes % blocks == 0),
+        blocks == 1 or (blocks > 1 and learner.kind != "exact" and episodes % blocks == 0),
         "learner.blocks",
         blocks,
-        f"1, or a divisor of learner.episodes ({episodes}) with learner.kind=ppo, unless "
-        "graph.kind is jpsro",
+        f"1, or a divisor of learner.episodes ({episodes}) with learner.kind=ppo or mpo",
     )
     _require(
         learner.devices == 1 or (learner.devices >= 0 and plays),
         "learner.devices",
         learner.devices,
         "1, or with learner.kind=ppo 0 (all) or more, unless graph.kind is jpsro",
+    )
+    blocks, episodes = config.evaluation.blocks, config.evaluation.episodes
+    samples = payoff_source(learner.kind, config.evaluation.payoffs) != "exact"
+    _require(
+        blocks == 1 or (1 < blocks <= episodes and samples and not joint),
+        "evaluation.blocks",
+        blocks,
+        f"1, or up to evaluation.episodes ({episodes}) where payoffs come from episodes and "
+        f"{NOT_JOINT}",
     )
     plays_alone = plays and config.evaluation.payoffs != "exact"
     _require(

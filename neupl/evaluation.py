@@ -9,6 +9,7 @@ from jaxtyping import Float, Float64
 
 from games.game_tree import GameTree
 from neupl.action_distribution import CATEGORICAL
+from neupl.item_play import PlayItems
 from neupl.payoff_calibration import Calibration
 from neupl.types import Objective, Rows
 from solvers.gaps import gains_of_plan
@@ -85,6 +86,10 @@ class Evaluator(Protocol):
 
     exact: bool
     unit: str
+
+    def played_by(self, play_items: PlayItems) -> "Evaluator":
+        """The same evaluator with its episodes played by others; itself where it plays none."""
+        ...
 
     def begin(self) -> Any:
         """What it carries from one evaluation to the next: arrays."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from neupl.config import Config
 from neupl.evaluation import Evaluation, evaluate_population
+from neupl.item_play import PlayItems
 from neupl.tree_population import COLDEST, TreePopulation
 from neupl.types import Objective, Rows
 from solvers.meta.registry import MetaSolver
@@ -20,6 +21,10 @@ class ExactEvaluator:
     def __init__(self, tables: TreePopulation, config: Config, solver: MetaSolver) -> None:
         self._tables, self._solver = tables, solver
         self._gate = config.training.gate
+
+    def played_by(self, play_items: PlayItems) -> "ExactEvaluator":
+        """See `Evaluator`; nothing is played."""
+        return self
 
     def begin(self) -> tuple[()]:
         """See `Evaluator`."""

@@ -40,7 +40,7 @@ class LearnerConfig:
     """PPO: episodes of one step."""
     blocks: int = 1
     """PPO: parts in which the episodes of one step are played, which divides their number: what
-    `--workers` and `--ray` share out. Other numbers are other random draws.
+    `--workers` and `--ray` share out of them. Other numbers are other random draws.
     """
     devices: int = 1
     """PPO: devices of this machine that share the episodes of a compiled game and the decisions of

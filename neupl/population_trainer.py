@@ -40,7 +40,7 @@ class PopulationTrainer:
         Args:
           config: of the run.
           quiet: whether no progress is shown.
-          workers: who plays the episodes of training.
+          workers: who plays episodes.
         """
         self.config, self._workers = config, workers
         self._problem, self._sink = make_problem(config, quiet=quiet)
@@ -51,9 +51,9 @@ class PopulationTrainer:
 
     def train(self, state: TrainingState, *, on_evaluation: OnEvaluation) -> TrainingState:
         """See `Trainable`."""
-        with with_actors(self._problem.learner, self.config, self._workers) as learner:
+        with with_actors(self._problem, self._workers) as problem:
             return train(
-                dataclasses.replace(self._problem, learner=learner),
+                problem,
                 state,
                 on_evaluation=lambda state, _, metrics: on_evaluation(state, metrics),
             )

@@ -19,12 +19,14 @@ from neupl.demonstrators import load_demonstrators
 from neupl.errors import UserError
 from neupl.exact_evaluation import ExactEvaluator
 from neupl.fixed_strategy import fixed_strategy, is_fixed_strategy
+from neupl.item_play import PlayItem
 from neupl.learners import make_exact_learner, make_mpo_learner, make_ppo_learner
 from neupl.learners.imitation import make_imitation
 from neupl.learners.inherited_parameters import with_inherited_parameters
 from neupl.networks import make_network
 from neupl.payoff_source import payoff_source
 from neupl.population_actor import PopulationActor, Sink
+from neupl.profile_play import ProfilePlay
 from neupl.progress import Progress
 from neupl.sampled_evaluation import SampledEvaluator
 from neupl.stored_population import load_population
@@ -88,6 +90,11 @@ def make_playing_learner(config: Config) -> Learner:
     `make_problem` for errors.
     """
     return _sampled_learner(*_playing(config), config)
+
+
+def make_profile_play(config: Config) -> PlayItem:
+    """What the evaluator of a run that plays has its episodes played by, likewise."""
+    return ProfilePlay(*_playing(config), config)
 
 
 def _sampled_learner(game: Game | HostGame, actor: PopulationActor, config: Config) -> Learner:

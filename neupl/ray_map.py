@@ -109,6 +109,11 @@ def _connect(ray: Any, address: str, num_workers: int | None) -> None:
             warnings.filterwarnings("ignore", r"os\.fork\(\)", RuntimeWarning)
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
     except Exception as error:  # Ray itself raises no narrower one where a node does not start.
+        if type(error).__name__ == "AuthenticationError":
+            raise UserError(
+                f"--ray {address}: the cluster asks for a token",
+                hint="set RAY_AUTH_MODE=token, and have the head's ~/.ray/auth_token here",
+            ) from error
         raise UserError(
             f"--ray {address}: no Ray cluster answers: {' '.join(str(error).split())}",
             hint="start one by `ray start --head`, give its ADDRESS:PORT, or --ray local",

@@ -2,11 +2,13 @@
 it gains.
 
 Every episode of training is also one of the profile that was played; what the meta-strategy hangs
-on most is played besides. Payoffs are the mean returns, or what a payoff head makes of them. Gains
-are read off the payoffs of the newest response against the others: that is what a response of this
-learner finds, a lower bound of the true gains up to noise.
+on most is played besides, in parts that workers may play (`neupl.profile_play`). Payoffs are the
+mean returns, or what a payoff head makes of them. Gains are read off the payoffs of the newest
+response against the others: that is what a response of this learner finds, a lower bound of the
+true gains up to noise.
 """
 
+import copy
 import time
 from typing import Any, NamedTuple
 
@@ -18,9 +20,9 @@ from games.types import Game, HostGame
 from neupl import sampled_gate
 from neupl.action_distribution import action_distribution
 from neupl.config import Config
-from neupl.device_mesh import DeviceMesh
 from neupl.evaluation import Evaluation, Measurement, member_distance
 from neupl.evaluation_budget import allocate, importance
+from neupl.item_play import ItemPlay, PlayItems
 from neupl.learners.mpo import MPOExperience
 from neupl.learners.ppo import PPOExperience
 from neupl.payoff_calibration import Calibration, calibration, estimated_apart
@@ -38,9 +40,9 @@ from neupl.payoff_statistics import (
     standard_deviations,
     standard_errors,
 )
-from neupl.population_actor import ActorMemory, Playing, PopulationActor, Seen
+from neupl.population_actor import PopulationActor, Seen
+from neupl.profile_play import ProfilePlay, cut, joined, waves
 from neupl.recurrent_network import Recall
-from neupl.rollout import Play, Trajectory, make_actor_play
 from neupl.sampled_gate import GateHistory
 from neupl.types import Objective, Rows
 from solvers.meta.registry import MetaSolver
@@ -48,7 +50,7 @@ from solvers.meta.registry import MetaSolver
 # Episodes below which no profile of admitted strategies should stay, and its least weight. Means of
 # fewer are not near enough to normal to be compared with estimates.
 LEAST_EPISODES, LEAST_WEIGHT = 16, 0.05
-# Episodes of the final measurement that are played, and allotted, at a time.
+# Episodes of the final measurement that are allotted at a time, at first.
 FINAL_LANES = 20_000
 # Decisions at which the distance between strategies is measured.
 PROBES = 512
@@ -83,12 +85,14 @@ class _Played(NamedTuple):
     Attributes:
       profiles: the strategy that each seat played.
       returns: of the seats, in game points.
-      trajectory: what was done, where it was recorded.
+      probes: decisions that were kept, if any.
+      recall: what the seats carried to them.
     """
 
     profiles: Int32[np.ndarray, "B P"]
     returns: Float[np.ndarray, "B P"]
-    trajectory: Trajectory | None
+    probes: Seen | None
+    recall: Recall | None
 
 
 class SampledEvaluator:
@@ -104,14 +108,17 @@ class SampledEvaluator:
         self._solve_s = 0.0
         self._actor = actor
         self._distance = action_distribution(game.info).distance
-        self._play, self._record = (
-            make_actor_play(game, actor, record=record, mesh=DeviceMesh(config.learner.devices))
-            for record in (False, True)
-        )
+        self._play = ItemPlay(ProfilePlay(game, actor, config))
         self._head = None
         if config.evaluation.payoffs == "learned":
             size, symmetric = config.population.size, config.population.symmetric
             self._head = make_payoff_head(game.info, size, symmetric=symmetric)
+
+    def played_by(self, play_items: PlayItems) -> "SampledEvaluator":
+        """See `Evaluator`."""
+        other = copy.copy(self)
+        other._play = self._play.by(play_items)
+        return other
 
     def begin(self) -> SampledEstimates:
         """See `Evaluator`."""
@@ -178,12 +185,12 @@ class SampledEvaluator:
         known, rows = carried.statistics, objective.rows
         head, expected = self._estimate(carried.head, rows, known)
         played = self._play_more(
-            self._record, params, rows, known, expected, num_admitted, settings.episodes, key
-        )
+            (params, rows), known, expected, num_admitted, settings.episodes, key,
+            lanes=-(-settings.episodes // settings.blocks), probes=PROBES,
+        )  # fmt: skip
         found = self._compare(known, expected, played, num_admitted)
         statistics = add(known, played.profiles, played.returns)
-        probes, recall = _probes(played.trajectory, PROBES)
-        every = self._actor.every_strategy(params, rows, probes, recall)[:num_admitted]
+        every = self._actor.every_strategy(params, rows, played.probes, played.recall)
         head, payoffs = self._estimate(head, rows, statistics)
         errors = self._errors(statistics)
         everybody = list(range(num_admitted))
@@ -206,7 +213,7 @@ class SampledEvaluator:
             payoffs=payoffs,
             meta_strategy=meta_strategy,
             gains=gains,
-            member_distance=member_distance(np.asarray(every), self._distance),
+            member_distance=member_distance(np.asarray(every)[:num_admitted], self._distance),
             left=float(np.max(asked, initial=-np.inf)) / range_ if asked.size else 0.0,
             ready=sampled_gate.is_open(history, respond, settings.improvement * range_),
             gains_error=gains_error,
@@ -219,25 +226,27 @@ class SampledEvaluator:
 
     def measure(self, params: Any, rows: Rows, *, num_admitted: int, key: Any) -> Measurement:
         """See `Evaluator`: from episodes of the finished policies alone, without a head."""
+        settings = self._config.evaluation
         statistics = empty(self._config.population.size, self._info.num_players)
-        episodes = self._config.evaluation.final_episodes
-        left, batch = episodes, 0
-        while left > 0:
-            number, expected = min(left, FINAL_LANES), self._means(statistics)
-            own_key = jax.random.fold_in(key, batch)
-            played = self._play_more(
-                self._play, params, rows, statistics, expected, num_admitted, number, own_key
-            )
-            statistics = add(statistics, played.profiles, played.returns)
-            left, batch = left - number, batch + 1
+        episodes, blocks = settings.final_episodes, settings.blocks
+        lanes = -(-min(episodes, FINAL_LANES) // blocks)
+        shared = (params, rows)
+        for wave, number in enumerate(waves(episodes, first=FINAL_LANES, parts=blocks)):
+            found = self._play_more(
+                shared, statistics, self._means(statistics), num_admitted, number,
+                jax.random.fold_in(key, wave), lanes=lanes,
+            )  # fmt: skip
+            statistics = add(statistics, found.profiles, found.returns)
         payoffs = self._means(statistics)
         meta_strategy = self._solve(payoffs, list(range(num_admitted)))
         return Measurement(payoffs, self._errors(statistics), meta_strategy, episodes)
 
     def _play_more(
-        self, play: Play, params, rows, statistics, payoffs, num_admitted, episodes, key
+        self, shared, statistics, payoffs, num_admitted, episodes, key, *, lanes, probes=0
     ) -> _Played:
-        """Plays what matters most for the meta-strategy, and most of all what is not known yet."""
+        """Plays what matters most for the meta-strategy, and most of all what is not known yet; in
+        parts of so many lanes.
+        """
         meta_strategy = self._solve(payoffs, list(range(num_admitted)))
         seen = self._seen(statistics)
         number = allocate(
@@ -249,8 +258,9 @@ class SampledEvaluator:
             symmetric=self._config.population.symmetric,
         )
         profiles = np.repeat(np.argwhere(number >= 0), number.reshape(-1), axis=0).astype(np.int32)
-        played = play(len(profiles), key, Playing(params, rows, profiles))
-        return _Played(profiles, np.asarray(played.returns), played.trajectory)
+        parts = cut(profiles, key, lanes=lanes, probes=probes)
+        found = joined(self._play(shared, parts), len(profiles))
+        return _Played(profiles, *found)
 
     def _compare(self, known, expected, played: _Played, num_admitted) -> Calibration | None:
         """Payoffs as they were expected beside new episodes; `None` without enough of any."""
@@ -307,28 +317,6 @@ class SampledEvaluator:
         for player, marginal in enumerate(solution.marginals()):
             meta_strategy[player, members] = marginal / marginal.sum()
         return meta_strategy
-
-
-def _probes(trajectory: Trajectory, number: int) -> tuple[Seen, Recall | None]:
-    """A fixed number of decisions, spread evenly over all of the episodes, and what the seats
-    carried to them; where they carry a memory, decisions at which it was recorded.
-    """
-    to_move = np.asarray(trajectory.to_move)
-    memory = trajectory.memory if isinstance(trajectory.memory, ActorMemory) else ActorMemory()
-    remembers = not isinstance(memory.hidden, tuple)
-    stretch = -(-len(to_move) // len(memory.hidden)) if remembers else 1
-    when, lane, seat = np.nonzero(to_move[::stretch])
-    few = np.arange(number) * len(when) // number
-    when, lane, seat = when[few], lane[few], seat[few]
-    nobody = np.zeros((number, to_move.shape[-1]), np.int32)
-    recall = None
-    if remembers:
-        recall = Recall(*(np.asarray(x)[when, lane, seat] for x in (memory.hidden, memory.action)))
-    observation, mask = (
-        np.asarray(field)[when * stretch, lane, seat]
-        for field in (trajectory.observation, trajectory.legal_mask)
-    )
-    return Seen(observation, mask, seat, nobody), recall
 
 
 def _focal_values(carried: SampledEstimates) -> tuple[np.ndarray, np.ndarray]:

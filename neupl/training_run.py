@@ -78,7 +78,7 @@ def make_trainer(
     Args:
       config: of the run.
       quiet: whether no progress is shown.
-      workers: who plays the episodes of training.
+      workers: who plays episodes.
 
     Raises:
       GameError: the game cannot be loaded as the learner needs it.
@@ -86,7 +86,7 @@ def make_trainer(
     """
     check_actors(config, workers)
     if config.graph.kind == "jpsro":
-        return JointTrainer(config, quiet=quiet)
+        return JointTrainer(config, quiet=quiet, workers=workers)
     return PopulationTrainer(config, quiet=quiet, workers=workers)
 
 
@@ -109,7 +109,7 @@ def resume_run(
       run: to continue.
       quiet: whether no progress is shown.
       command: that asks for it.
-      workers: who plays the episodes of training; it need not be who did before.
+      workers: who plays episodes; it need not be who did before.
 
     Raises:
       UserError: the run's files are broken.

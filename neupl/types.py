@@ -55,6 +55,10 @@ class Objective(NamedTuple):
     hold: Float[Array, "P J"]
     teacher: Any
 
+    def without_teacher(self) -> "Objective":
+        """What playing hangs on."""
+        return self._replace(teacher=())
+
 
 class LearnerState(NamedTuple):
     """What a learner carries: parameters, optimiser state, and the number of gradient steps so
@@ -72,13 +76,15 @@ class Blocks(NamedTuple):
 
     Attributes:
       keys: `(key) -> keys`, one a block; consumes `key`.
-      play: `(params, objective, key) -> block`, without a look at the teacher; consumes `key`.
+      play: `(params, objective, key) -> block`; consumes `key`.
       join: `(params, objective, blocks) -> experience`; blocks in the order of their keys.
+      told: `(objective) -> objective` with nothing but what `play` reads.
     """
 
     keys: Callable[[Any], Sequence[Any]]
-    play: Callable[[Any, Objective, Any], Any]
-    join: Callable[[Any, Objective, Sequence[Any]], Any]
+    play: Callable[[Any, Any, Any], Any]
+    join: Callable[[Any, Any, Sequence[Any]], Any]
+    told: Callable[[Any], Any]
 
 
 class LearnerPhase(NamedTuple):

@@ -13,8 +13,8 @@ outlasts the loss of those who do it.
   games of either seating, 2,080 items, workers and their loading of the game included.
 - `soak_processes`, `soak_ray`: a training run of an hour whose actors are killed again and again,
   beside an undisturbed one (`soak_workers.py`).
-- `costs_of_...` a preset, `solver_costs`, `cell_costs`: bytes and CPU-seconds from which
-  `plan_scale.py` makes its plans (`scale_costs.py`).
+- `costs_of_...` and `evaluation_costs_of_...` a preset, `solver_costs`, `cell_costs`: bytes and
+  CPU-seconds from which `plan_scale.py` makes its plans (`scale_costs.py`).
 - `faults_of_...` a file of tests: what goes wrong and what comes of it, each a test
   (`scale_faults.py`).
 - `memory`: megabytes of a training state, parameters, optimiser, rows, payoffs and estimates, and
@@ -47,7 +47,14 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import bench_report
 import numpy as np
-from scale_costs import PRESETS, solver_costs, training_costs, wire_bytes
+from scale_costs import (
+    EVALUATED,
+    PRESETS,
+    evaluation_costs,
+    solver_costs,
+    training_costs,
+    wire_bytes,
+)
 from scale_faults import FILES, faults
 from soak_workers import soak
 
@@ -310,6 +317,12 @@ TRAINING_COSTS = {
     )
     for name in PRESETS
 }
+EVALUATION_COSTS = {
+    f"evaluation_costs_of_{name}": lambda quick, seeds, name=name: (
+        [] if quick and name != PRESETS[0] else [evaluation_costs(name, repeats=seeds)]
+    )
+    for name in EVALUATED
+}
 TABLES = {
     "solver_costs": lambda quick, seeds: solver_costs(quick=quick, repeats=seeds),
     "cell_costs": lambda quick, seeds: cell_costs(seeds),
@@ -334,17 +347,17 @@ def kept(runs: Path | None, name: str, make: Callable[[], list[dict]]) -> list[d
 
 def main() -> None:
     """Runs the benchmark."""
+    parts = PARTS | TRAINING_COSTS | EVALUATION_COSTS | TABLES | FAULTS_OF
     options = bench_report.parse_options(
         "bench_scale",
         description=__doc__,
         quick="fewer items, fewer strategies",
         seeds="repetitions",
         default_seeds=3,
-        parts=tuple(PARTS | TRAINING_COSTS | TABLES | FAULTS_OF),
+        parts=tuple(parts),
     )
     quick, seeds = options.quick, options.seeds
     rows, tables = [], {}
-    parts = PARTS | TRAINING_COSTS | TABLES | FAULTS_OF
     for name in [options.only] if options.only else parts:
         make = functools.partial(parts[name], quick, seeds)
         try:
@@ -356,6 +369,7 @@ def main() -> None:
             rows += found
             continue
         table = "training_costs" if name in TRAINING_COSTS else name
+        table = "evaluation_costs" if name in EVALUATION_COSTS else table
         table = "faults" if name in FAULTS_OF else table
         tables[table] = tables.get(table, []) + found
     bench_report.finish(

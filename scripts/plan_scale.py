@@ -21,6 +21,8 @@ from typing import Any
 
 from neupl.config import Config
 from neupl.config_io import load_config
+from neupl.profile_play import waves
+from neupl.sampled_evaluation import FINAL_LANES
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results" / "scale.json"
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -115,6 +117,49 @@ def plan_step(costs: Mapping[str, Any], cluster: Cluster) -> Step:
     return min(map(with_blocks, divisors), key=lambda step: step.in_turns)
 
 
+def plan_evaluation(costs: Mapping[str, Any], cluster: Cluster) -> tuple[int, float]:
+    """Parts of an evaluation for which it is shortest, and its seconds; training waits for it."""
+
+    def seconds(parts: int) -> float:
+        return costs["evaluate_stays_s"] + played_seconds(
+            costs, "evaluate", costs["episodes"], -(-costs["episodes"] // parts), cluster
+        )
+
+    return min(((parts, seconds(parts)) for parts in range(1, 257)), key=lambda plan: plan[1])
+
+
+def plan_measurement(costs: Mapping[str, Any], cluster: Cluster) -> tuple[int, float]:
+    """The same of the measurement at the end of a run, wave by wave."""
+
+    def seconds(parts: int) -> float:
+        return sum(
+            costs["measure_stays_s"]
+            + played_seconds(costs, "measure", wave, -(-FINAL_LANES // parts), cluster)
+            for wave in waves(costs["final_episodes"], first=FINAL_LANES, parts=parts)
+        )
+
+    return min(((parts, seconds(parts)) for parts in range(1, 257)), key=lambda plan: plan[1])
+
+
+def played_seconds(
+    costs: Mapping[str, Any], kind: str, episodes: int, lanes: int, cluster: Cluster
+) -> float:
+    """Of episodes in parts of so many lanes."""
+    parts = -(-episodes // lanes)
+    sent = min(cluster.nodes, parts) * costs["told_bytes"]
+    sent += episodes * costs[f"{kind}_episode_bytes"]
+    each = costs[f"{kind}_part_s"] + costs[f"{kind}_episode_s"] * lanes
+    return -(-parts // cluster.workers) * each + parts * cluster.item_s + sent / cluster.bytes_per_s
+
+
+def evaluation_alone(costs: Mapping[str, Any]) -> tuple[float, float]:
+    """Seconds of an evaluation and of the measurement at the end, of one process."""
+    final, wave = costs["final_episodes"], costs["measure_episode_s"] * FINAL_LANES
+    number = len(waves(final, first=FINAL_LANES, parts=1))
+    each = costs["measure_stays_s"] + costs["measure_part_s"]
+    return costs["evaluate_s"], number * each + wave * final / FINAL_LANES
+
+
 def plan_payoffs(costs: Mapping[str, Any], strategies: int, cluster: Cluster) -> tuple[float, str]:
     """Seconds for all pairs of strategies, and what is the limit: cells are handed out one by one
     while others are played.
@@ -193,6 +238,27 @@ def tables(results: Mapping[str, Any], *, cores: int, bytes_per_s: float) -> str
                 f"| {costs['run']} | {nodes:,} | {step.blocks} | {each} "
                 f"| {1e3 * step.in_turns:,.0f} | {alone / step.in_turns:.1f} "
                 f"| {1e3 * step.beside:,.0f} | {alone / step.beside:.1f} | {step.limit} |"
+            )
+    lines += [
+        "",
+        "| evaluation of | strategies | nodes | parts | ms | stays ms | faster "
+        "| measurement: parts | s | faster |",
+        "|" + " --- |" * 10,
+    ]
+    for costs in results["evaluation_costs"]:
+        name, stays_s = f"{costs['run']} | {costs['strategies']}", costs["evaluate_stays_s"]
+        one, final = evaluation_alone(costs)
+        stays = f"{1e3 * stays_s:,.1f}"
+        lines.append(
+            f"| {name} | none | 1 | {1e3 * one:,.1f} | {stays} | 1 | 1 | {final:,.1f} | 1 |"
+        )
+        for nodes in NODES[:3]:
+            parts, shared = plan_evaluation(costs, cluster(nodes))
+            final_parts, final_shared = plan_measurement(costs, cluster(nodes))
+            lines.append(
+                f"| {name} | {nodes:,} | {parts} | {1e3 * shared:,.1f} | {stays} "
+                f"| {one / shared:.1f} | {final_parts} | {final_shared:,.1f} "
+                f"| {final / final_shared:.1f} |"
             )
     lines += [
         "",

@@ -12,15 +12,18 @@ from typing import Any
 import jax
 import numpy as np
 
-from neupl.actors import broadcast_of
 from neupl.config import Config
 from neupl.config_io import load_config
-from neupl.problem import make_problem
+from neupl.problem import make_problem, make_profile_play
+from neupl.profile_play import cut
+from neupl.sampled_evaluation import FINAL_LANES, PROBES
 from neupl.training import evaluate, initial_state, objective_of
 from solvers.meta.registry import meta_solver
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 PRESETS = ("kuhn_poker_ppo", "leduc_poker_ppo", "leduc_poker_ppo_64", "soccer/walk_to_target")
+# Of these the costs of evaluations are measured as well.
+EVALUATED = PRESETS[:3]
 # Parts of a batch by which the cost of a block is told from that of its episodes.
 BLOCKS = (1, 4, 16)
 SIZES, FEW_SIZES = (8, 64, 256), (8, 32)
@@ -74,7 +77,9 @@ def training_costs(name: str, *, repeats: int) -> dict[str, Any]:
         "strategies": config.population.size,
         "episodes": config.learner.episodes,
         "evaluate_every": config.training.evaluate_every,
-        "broadcast_bytes": wire_bytes(broadcast_of(0, params, task).content),
+        "broadcast_bytes": wire_bytes(
+            jax.tree.map(np.asarray, (params, learner.blocks.told(task)))
+        ),
         "episode_bytes": sum(map(len, wire)) / config.learner.episodes,
         "block_s": max(float(block_s), 0.0),
         "episode_s": float(episode_s),
@@ -84,6 +89,54 @@ def training_costs(name: str, *, repeats: int) -> dict[str, Any]:
         ),
         "evaluate_s": cpu_seconds(lambda: evaluate(problem, state)[1].payoffs, repeats),
     }
+
+
+def evaluation_costs(name: str, *, repeats: int) -> dict[str, Any]:
+    """Of an evaluation of a preset with all of its strategies, and of the first wave of the
+    measurement at the end; parameters are the first ones.
+
+    Returns:
+      `evaluate_s` of an evaluation in one piece, `measure_s` of a wave; of either, what is not
+      playing (`..._stays_s`), the line through the costs of parts of several sizes (`..._part_s`,
+      `..._episode_s`) and the bytes of an episode; `told_bytes` of parameters and rows.
+    """
+    overrides = ("evaluation.payoffs=sampled", f"evaluation.final_episodes={FINAL_LANES}")
+    config = load_config(Config, CONFIGS / f"{name}.yaml", overrides)
+    problem, _ = make_problem(config)
+    state, evaluator, size = initial_state(problem), problem.evaluator, config.population.size
+    params, task = state.learner.params, objective_of(problem, state)
+    asked = {"num_admitted": size, "key": jax.random.key(0)}
+    play, shared = make_profile_play(config), (params, task.rows)
+    found: dict[str, Any] = {
+        "run": name,
+        "strategies": size,
+        "episodes": config.evaluation.episodes,
+        "final_episodes": load_config(Config, CONFIGS / f"{name}.yaml").evaluation.final_episodes,
+        "told_bytes": wire_bytes(jax.tree.map(np.asarray, shared)),
+    }
+    for kind, whole, probes, work in (
+        (
+            "evaluate", config.evaluation.episodes, PROBES,
+            lambda: evaluator.evaluate(params, task, state.estimates, newest=size - 1, **asked),
+        ),
+        ("measure", FINAL_LANES, 0, lambda: evaluator.measure(params, task.rows, **asked)),
+    ):  # fmt: skip
+        every = np.stack([np.arange(whole) % size] * len(task.temperature), axis=1)
+        sizes, seconds = [], []
+        for parts in BLOCKS:
+            part, *_ = cut(every, asked["key"], lanes=-(-whole // parts), probes=probes)
+            seconds.append(cpu_seconds(lambda: play(shared, part).returns, repeats))  # noqa: B023
+            sizes.append(len(part.profiles))
+        episode_s, part_s = np.polyfit(sizes, seconds, 1)
+        total = cpu_seconds(lambda: work()[0], repeats)  # noqa: B023
+        found |= {
+            f"{kind}_s": total,
+            f"{kind}_stays_s": max(total - seconds[0], 0.0),
+            f"{kind}_part_s": max(float(part_s), 0.0),
+            f"{kind}_episode_s": float(episode_s),
+            f"{kind}_episode_bytes": wire_bytes(play(shared, part)) / sizes[-1],
+        }
+    return found
 
 
 def solver_costs(*, quick: bool, repeats: int) -> list[dict[str, Any]]:

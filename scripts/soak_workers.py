@@ -134,13 +134,13 @@ def soak(name: str, workers: Workers, *, quick: bool, seed: int = 0) -> dict[str
     start = initial_state(problem)
     undisturbed = train(problem, start, on_evaluation=lambda *_: None)
     sizes = []
-    with with_actors(problem.learner, config, workers) as learner:
+    with with_actors(problem, workers) as shared:
         disturbed = Disturbed(
-            learner.collect, steps=steps, seconds=seconds, every_s=every_s, seed=seed
+            shared.learner.collect, steps=steps, seconds=seconds, every_s=every_s, seed=seed
         )
         before, began = resource.getrusage(resource.RUSAGE_SELF), time.monotonic()
         found = train(
-            dataclasses.replace(problem, learner=learner._replace(collect=disturbed)),
+            dataclasses.replace(shared, learner=shared.learner._replace(collect=disturbed)),
             start,
             on_evaluation=lambda state, *_: sizes.append(int(state.num_admitted)),
         )

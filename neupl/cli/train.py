@@ -32,8 +32,8 @@ class Train(WorkerOptions, RunOptions):
     Give a configuration file, or a game to be trained with the defaults. All keys of the
     configuration, with their defaults and meaning, are listed by `neupl train --keys`. With --seeds
     or --sweep it is a study: many runs, shared out by --workers and --ray, and one report. Of one
-    run with PPO, --workers and --ray play the episodes, in blocks (`learner.blocks`), while this
-    process learns.
+    run with PPO or MPO, --workers and --ray play the episodes, in blocks (`learner.blocks`,
+    `evaluation.blocks`), while this process learns.
     """
 
     config: Annotated[Path | None, tyro.conf.arg(metavar="[CONFIG]"), tyro.conf.Positional] = None

@@ -38,7 +38,7 @@ def make_episode_magnet(settings: JPSROConfig, num_players: int) -> EpisodeMagne
         return jnp.where(legal, drawn, 0.0)
 
     def _random_logits(task: ResponseTask, seen: Seen) -> Float[Array, "N A"]:
-        inner_key, outer_key = jax.random.split(task.magnet_key)
+        inner_key, outer_key = jax.random.split(jax.random.wrap_key_data(task.magnet_key))
         seat = jax.nn.one_hot(seen.seat, num_players)
         given = jnp.concatenate([jnp.asarray(seen.observation), seat], axis=1)
         inner = jax.random.normal(inner_key, (given.shape[1], HIDDEN))

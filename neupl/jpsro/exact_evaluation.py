@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Float64
 
 from games.game_tree import GameTree
+from neupl.item_play import PlayItems
 from neupl.jpsro.exact_learner import importance_of
 from neupl.jpsro.iteration import begun, looks_for_something_new, magnet_key
 from neupl.jpsro.meta_game import (
@@ -69,6 +70,10 @@ class ExactInspection:
 
 class ExactJointEvaluator:
     """See `neupl.jpsro.types.JointEvaluator`; carries nothing."""
+
+    def played_by(self, play_items: PlayItems) -> "ExactJointEvaluator":
+        """See `JointEvaluator`; nothing is played."""
+        return self
 
     def begin(self, problem: JointProblem) -> tuple[tuple[()], tuple[()]]:
         """See `JointEvaluator`."""

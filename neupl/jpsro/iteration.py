@@ -67,7 +67,7 @@ def task_of(problem: JointProblem, state: JointState) -> ResponseTask:
         started=jnp.asarray(state.started, jnp.int32),
         frozen_params=state.frozen,
         novel=jnp.asarray(state.novel, jnp.float32),
-        magnet_key=magnet_key(config.seed, int(state.iteration)),
+        magnet_key=jax.random.key_data(magnet_key(config.seed, int(state.iteration))),
         on_tree=problem.evaluator.tree_task(problem, state, mixtures),
     )
 

@@ -29,13 +29,27 @@ class Played(NamedTuple):
     trajectory: Trajectory | None
 
 
-class Pairs(NamedTuple):
-    """`B` pairs of episodes.
+class DrawnPairs(NamedTuple):
+    """`B` pairs of episodes to play.
 
     Attributes:
       seat: who responds in the second one.
       advice: number of its response: 0 where it decides before it hears anything, else its own
         strategy of the draw.
+      profile: the draw.
+    """
+
+    seat: Int32[np.ndarray, "B"]
+    advice: Int32[np.ndarray, "B"]
+    profile: Int32[np.ndarray, "B P"]
+
+
+class Pairs(NamedTuple):
+    """`B` pairs of episodes.
+
+    Attributes:
+      seat: as in `DrawnPairs`.
+      advice: as in `DrawnPairs`.
       followed: the first ones.
       responded: the second ones.
     """
@@ -55,7 +69,7 @@ class Pairs(NamedTuple):
 
 def draw_pairs(
     rng: np.random.Generator, joint: Float[np.ndarray, "..."], *, lanes: int, concept: str
-) -> tuple[Int32[np.ndarray, "B"], Int32[np.ndarray, "B"], Int32[np.ndarray, "B P"]]:
+) -> DrawnPairs:
     """Draws seats, advice and profiles of pairs; consumes `rng`.
 
     Every seat gets its share of the lanes, and its draws are spread over the joint as evenly as
@@ -77,7 +91,7 @@ def draw_pairs(
     profile = np.stack(np.unravel_index(cell, joint.shape), axis=1).astype(np.int32)
     seat = np.repeat(np.arange(players, dtype=np.int32), each)
     advice = np.zeros_like(seat) if concept == "cce" else profile[np.arange(len(seat)), seat]
-    return seat, advice, profile
+    return DrawnPairs(seat, advice, profile)
 
 
 def mean_gains(

@@ -8,6 +8,8 @@ draw of the mixture, hidden, for the whole episode, as they were when the iterat
 earlier strategies stay where they were wherever they decide, whoever they meet.
 """
 
+import functools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -22,8 +24,13 @@ from neupl.jit_once import jit_once
 from neupl.jpsro.episode_magnet import make_episode_magnet
 from neupl.jpsro.network import ResponseNetwork
 from neupl.jpsro.response_actor import DecidingNetwork, Meeting, ResponseActor
-from neupl.jpsro.response_matches import ResponseMatches, draw_response_matches
+from neupl.jpsro.response_matches import (
+    ResponseMatches,
+    draw_response_matches,
+    joined_matches,
+)
 from neupl.jpsro.task import ResponseTask
+from neupl.learners.blocks import keys_of_blocks
 from neupl.learners.decisions import Decisions, lane_decisions, minibatches, seen_at
 from neupl.learners.focal_lanes import one_size
 from neupl.learners.optimizer import Optimizer
@@ -31,12 +38,21 @@ from neupl.learners.ppo import advantage_spread, clipped_gain
 from neupl.networks import masked_log_probs
 from neupl.population_actor import Seen
 from neupl.rollout import Trajectory, make_actor_play
-from neupl.types import Learner, LearnerState
+from neupl.types import Blocks, Learner, LearnerState
 
 # Weight of the entropy of responses, in nats, where other co-players let them arrive, beside
 # advantages of unit standard deviation; and of their divergence from the random policy that breaks
 # ties, which is all that tells actions apart where the mixture never lets them arrive.
 EVEN, RANDOM = 0.001, 0.1
+
+
+class ResponseBlock(NamedTuple):
+    """Episodes of a part of a batch; fields as in `ResponseEpisodes`."""
+
+    decisions: Decisions
+    held: Seen
+    matches: ResponseMatches
+    returns: Float32[np.ndarray, "B P"]
 
 
 class ResponseEpisodes(NamedTuple):
@@ -75,6 +91,7 @@ def make_ppo_response_learner(
       UserError: the seats have different actions or observations.
     """
     info, settings = game.info, config.learner
+    lanes = settings.episodes // settings.blocks
     one_size(info.num_actions, "actions")
     observation_size = one_size(info.observation_size, "observations")
     asked = DecidingNetwork(network)
@@ -114,12 +131,12 @@ def make_ppo_response_learner(
         chosen = np.take_along_axis(log_probs, trajectory.action[where][:, None], axis=1)[:, 0]
         return chosen.reshape(-1, len(lanes))
 
-    def collect(params: Any, task: ResponseTask, key: Any) -> ResponseEpisodes:
+    def play_block(params: Any, task: ResponseTask, key: Any) -> ResponseBlock:
         match_key, play_key = jax.random.split(key)
         rng = np.random.default_rng(np.asarray(jax.random.key_data(match_key)))
-        matches = draw_response_matches(rng, task, lanes=settings.episodes)
+        matches = draw_response_matches(rng, task, lanes=lanes)
         context = Meeting(params, task.frozen_params, task.mixtures, matches.profile)
-        episodes = play(settings.episodes, play_key, context)
+        episodes = play(lanes, play_key, context)
         trajectory = jax.tree.map(np.asarray, episodes.trajectory)
         focal, count = matches.focal, len(matches.focal.seat)
         response = focal.profile[np.arange(count), focal.seat] - config.population.size
@@ -134,10 +151,23 @@ def make_ppo_response_learner(
             trace=settings.trace,
             prior=prior_of(trajectory, matches, task),
         )
-        others, held, share = _rehearsed(trajectory, matches, np.asarray(task.held))
+        others, held = _rehearsed(trajectory, matches, np.asarray(task.held))
         decisions = jax.tree.map(lambda *parts: np.concatenate(parts), learning, others)
-        returns = np.asarray(episodes.returns)
+        return ResponseBlock(decisions, held, matches, np.asarray(episodes.returns))
+
+    def join(params: Any, task: ResponseTask, blocks: Sequence[ResponseBlock]) -> ResponseEpisodes:
+        learned = (block[:2] for block in blocks)
+        decisions, held = jax.tree.map(lambda *parts: np.concatenate(parts), *learned)
+        matches, returns = joined_matches(
+            [block.matches for block in blocks], [block.returns for block in blocks]
+        )
+        share = _held_share(held, config.population.size)
         return ResponseEpisodes(task, decisions, held, share, matches, returns)
+
+    block_keys = functools.partial(keys_of_blocks, number=settings.blocks)
+
+    def collect(params: Any, task: ResponseTask, key: Any) -> ResponseEpisodes:
+        return join(params, task, [play_block(params, task, own) for own in block_keys(key)])
 
     def lesson(log_probs: Array, task: ResponseTask, seen: Seen) -> Array:
         """Log-probabilities that strategies are taught: those of the response, ties broken."""
@@ -216,16 +246,19 @@ def make_ppo_response_learner(
         return LearnerState(params, optimizer.init(params), state.step)
 
     return Learner(
-        init=jit_once(init), collect=collect, update=update, restart=restart, steps_per_update=1
+        init=jit_once(init),
+        collect=collect,
+        update=update,
+        restart=restart,
+        steps_per_update=1,
+        blocks=Blocks(block_keys, play_block, join, ResponseTask.without_tree),
     )
 
 
 def _rehearsed(
     trajectory: Trajectory, matches: ResponseMatches, held: Float[np.ndarray, "P K"]
-) -> tuple[Decisions, Seen, Float[np.ndarray, "D"]]:
-    """Decisions of responses that do not improve, those of strategies that are held, and how often
-    each of the latter is to be rehearsed.
-    """
+) -> tuple[Decisions, Seen]:
+    """Decisions of responses that do not improve, and those of strategies that are held."""
     size = held.shape[1]
     when, lane, seat = (part.astype(np.int32) for part in np.nonzero(trajectory.to_move))
     own = matches.profile[lane, seat]
@@ -247,6 +280,11 @@ def _rehearsed(
         hold=nothing,
         counts=np.ones_like(nothing),
     )
-    strategy = seat[kept] * size + own[kept]
+    return decisions, seen(kept)
+
+
+def _held_share(held: Seen, size: int) -> Float[np.ndarray, "D"]:
+    """How often each decision of strategies that are held is to be rehearsed."""
+    strategy = held.seat * size + held.profile[:, 0]
     _, which, counts = np.unique(strategy, return_inverse=True, return_counts=True)
-    return decisions, seen(kept), 1.0 / counts[which] / max(len(counts), 1)
+    return 1.0 / counts[which] / max(len(counts), 1)

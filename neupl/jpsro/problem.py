@@ -6,8 +6,10 @@ from games.registry import load_simulator
 from games.types import GameInfo
 from neupl.config import Config
 from neupl.errors import UserError
+from neupl.item_play import PlayItem
 from neupl.jpsro.exact_evaluation import ExactJointEvaluator
 from neupl.jpsro.exact_learner import make_response_learner
+from neupl.jpsro.meeting_play import MeetingPlay
 from neupl.jpsro.networks import JointNetwork, response_network
 from neupl.jpsro.ppo_learner import make_ppo_response_learner
 from neupl.jpsro.sampled_evaluation import SampledJointEvaluator
@@ -15,6 +17,7 @@ from neupl.jpsro.tables import ResponseTables
 from neupl.jpsro.types import JointProblem
 from neupl.payoff_source import joint_payoff_source
 from neupl.problem import solver_for
+from neupl.types import Learner
 from solvers.meta.registry import MetaSolver
 
 # Profiles of which payoffs are kept.
@@ -55,6 +58,21 @@ def make_played_problem(config: Config) -> JointProblem:
     solver, judge = _solvers(config, game.info)
     evaluator = SampledJointEvaluator(game, network, config)
     return JointProblem(game.info, config, network, None, learner, evaluator, solver, judge)
+
+
+def make_playing_response_learner(config: Config) -> Learner:
+    """The learner of a run that plays, for whoever has nothing else to do with it; see
+    `make_played_problem` for errors.
+    """
+    game = load_simulator(config.game)
+    network = _network(config, game.info)
+    return make_ppo_response_learner(game, network, config, _num_responders(config))
+
+
+def make_meeting_play(config: Config) -> PlayItem:
+    """What the evaluator of a run that only plays has its episodes played by, likewise."""
+    game = load_simulator(config.game)
+    return MeetingPlay(game, _network(config, game.info))
 
 
 def solver_name(config: Config) -> str:

@@ -1,7 +1,9 @@
 """Who meets whom while the responses of an iteration learn from episodes."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from neupl.jpsro.task import ResponseTask
@@ -31,6 +33,19 @@ class ResponseMatches(NamedTuple):
     def profile(self) -> np.ndarray:
         """`[B, P]` profiles of all lanes."""
         return np.concatenate([self.focal.profile, self.rehearsal])
+
+
+def joined_matches(
+    blocks: Sequence[ResponseMatches], of_lane: Sequence[np.ndarray]
+) -> tuple[ResponseMatches, np.ndarray]:
+    """The lanes of several blocks, and what is told of each of them, `[B, ...]`: all those come
+    first in which a response learns.
+    """
+    focal = [len(matches.focal.seat) for matches in blocks]
+    parts = list(zip(of_lane, focal, strict=True))
+    told = [part[:first] for part, first in parts] + [part[first:] for part, first in parts]
+    together = jax.tree.map(lambda *fields: np.concatenate(fields), *blocks)
+    return together, np.concatenate(told)
 
 
 def draw_response_matches(

@@ -2,23 +2,27 @@
 
 What can be gained from a joint is estimated by the responses that were trained against it, one
 iteration late: a lower bound of its gap, up to noise. It is measured in episodes that nobody learns
-from. Payoffs are mean returns of all episodes that the strategies have played as they are, or
-nearly so, or what a payoff head makes of these.
+from, and that workers may play (`neupl.jpsro.meeting_play`). Payoffs are mean returns of all
+episodes that the strategies have played as they are, or nearly so, or what a payoff head makes of
+these.
 """
 
+import copy
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float, Float64, Int32
+from jaxtyping import Float, Float64
 
 from games.types import Game, HostGame
 from neupl import sampled_gate
 from neupl.config import Config
+from neupl.item_play import PlayItems
 from neupl.jpsro.iteration import begun, looks_for_something_new
 from neupl.jpsro.joint_episodes import (
+    DrawnPairs,
     Pairs,
     Played,
     draw_pairs,
@@ -26,9 +30,9 @@ from neupl.jpsro.joint_episodes import (
     lanes_for,
     mean_and_error,
     mean_gains,
-    padded,
     seat_gains,
 )
+from neupl.jpsro.meeting_play import MeasuredEpisodes, part_of
 from neupl.jpsro.meta_game import advice_mixtures, solve_joints, spread, without_rounding
 from neupl.jpsro.network import ResponseNetwork
 from neupl.jpsro.policy_change import (
@@ -41,12 +45,10 @@ from neupl.jpsro.policy_change import (
 )
 from neupl.jpsro.ppo_learner import ResponseEpisodes
 from neupl.jpsro.profile_payoffs import (
-    PlayProfiles,
     payoffs_and_errors,
     play_the_unknown,
     play_what_matters,
 )
-from neupl.jpsro.response_actor import Meeting, ResponseActor
 from neupl.jpsro.sampled_inspection import JointEstimates, SampledInspection
 from neupl.jpsro.sampled_selection import gap_estimate, keep_newest, snapshot_of
 from neupl.jpsro.state import JointSnapshot, JointState, KeptEstimates
@@ -54,7 +56,6 @@ from neupl.jpsro.task import ResponseTask
 from neupl.jpsro.types import JointProblem
 from neupl.payoff_head import HeadState, make_payoff_head
 from neupl.payoff_statistics import PayoffStatistics, add, decay, empty
-from neupl.rollout import Episodes, make_actor_play
 from neupl.training import SURE
 
 # How many times the episodes of an evaluation are played for what responses gained in the end, and
@@ -75,19 +76,23 @@ class SampledJointEvaluator:
 
     def __init__(self, game: Game | HostGame, network: ResponseNetwork, config: Config) -> None:
         """Takes the game as it is played and the network without its parameters."""
-        actor = ResponseActor(game.info, network)
         self._size, self._players = network.num_strategies, game.info.num_players
         self._range = game.info.payoff_range
         self._lanes = lanes_for(config.evaluation.episodes, self._players)
-        self._record = make_actor_play(game, actor, record=True)
-        self._play = make_actor_play(game, actor)
         self._compare = PolicyComparison(network)
         self._responders = 1 if config.jpsro.concept == "cce" else self._size
-        num_profiles = self._size ** (self._players - 1)
-        self._nobody = np.zeros((self._players, self._responders, num_profiles), np.float32)
+        self._episodes = MeasuredEpisodes(
+            game, network, lanes=self._lanes, num_responders=self._responders
+        )
         self._head = None
         if config.evaluation.payoffs == "learned":
             self._head = make_payoff_head(game.info, self._size, symmetric=False)
+
+    def played_by(self, play_items: PlayItems) -> "SampledJointEvaluator":
+        """See `JointEvaluator`."""
+        other = copy.copy(self)
+        other._episodes = self._episodes.by(play_items)
+        return other
 
     def begin(self, problem: JointProblem) -> tuple[JointEstimates, KeptEstimates]:
         """See `JointEvaluator`."""
@@ -132,9 +137,16 @@ class SampledJointEvaluator:
         draw_key, pair_key, rest_key = jax.random.split(key, 3)
         rng = np.random.default_rng(np.asarray(jax.random.key_data(draw_key)))
         mixtures = np.asarray(task.mixtures)
-        pairs = self._pairs(problem, state, mixtures, rng, pair_key, record=True)
+        drawn = self._draw(problem, state, rng)
         others = rng.integers(0, state.sizes, (self._lanes, self._players), np.int32)
-        rest = self._played(self._record, state, mixtures, others, rest_key)
+        followed, responded, rest = self._episodes.played(
+            (state.learner.params, state.frozen, mixtures),
+            [
+                *self._episodes.pair(drawn, pair_key, "decisions"),
+                part_of(others, rest_key, "decisions"),
+            ],
+        )
+        pairs = Pairs(drawn.seat, drawn.advice, followed, responded)
         statistics = state.estimates.statistics
         for played in (pairs.followed, rest):
             statistics = add(statistics, played.profile, played.returns)
@@ -203,15 +215,19 @@ class SampledJointEvaluator:
         key = _key(problem, GAIN_STREAM, int(state.iteration))
         rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
         mixtures, _ = advice_mixtures(state.joint, concept=problem.config.jpsro.concept)
-        batches = -(-GAIN_SHARE * problem.config.evaluation.episodes // (2 * self._lanes))
-        pairs = joined(
-            [
-                self._pairs(
-                    problem, state, mixtures.astype(np.float32), rng, jax.random.fold_in(key, batch)
-                )
-                for batch in range(batches)
-            ]
+        batches = range(-(-GAIN_SHARE * problem.config.evaluation.episodes // (2 * self._lanes)))
+        drawn = [self._draw(problem, state, rng) for _ in batches]
+        parts = [
+            part
+            for batch in batches
+            for part in self._episodes.pair(drawn[batch], jax.random.fold_in(key, batch), "returns")
+        ]
+        played = iter(
+            self._episodes.played(
+                (state.learner.params, state.frozen, mixtures.astype(np.float32)), parts
+            )
         )
+        pairs = joined([Pairs(draw[0], draw[1], next(played), next(played)) for draw in drawn])
         gains, errors = seat_gains(pairs)
         values, _ = mean_and_error(pairs.followed.returns.astype(np.float64))
         followed = pairs.followed
@@ -251,7 +267,7 @@ class SampledJointEvaluator:
         key = _key(problem, PAYOFF_STREAM, int(state.iteration))
         unknown_key, known_key = jax.random.split(key)
         play, episodes = (
-            self._play_profiles(state.frozen),
+            self._episodes.of_profiles(state.frozen),
             PAYOFF_SHARE * config.evaluation.episodes,
         )
         statistics, more = play_the_unknown(state.estimates.statistics, sizes, play, unknown_key)
@@ -295,7 +311,7 @@ class SampledJointEvaluator:
         episodes = problem.config.evaluation.final_episodes
         statistics = play_what_matters(
             empty(self._size, self._players), best.joint, best.sizes, episodes,
-            self._play_profiles(best.params), key, payoff_range=range_,
+            self._episodes.of_profiles(best.params), key, payoff_range=range_,
         )  # fmt: skip
         payoffs, errors = payoffs_and_errors(statistics, range_)
         return best._replace(
@@ -319,34 +335,9 @@ class SampledJointEvaluator:
             head = self._head.fit(head, state.mixtures, statistics.count, payoffs)
         return self._head.predict(head, state.mixtures), errors, head
 
-    def _pairs(self, problem, state, mixtures, rng, key, *, record: bool = False) -> Pairs:
-        """Episodes with and without a response."""
-        play, concept = self._record if record else self._play, problem.config.jpsro.concept
-        seat, advice, profile = draw_pairs(rng, state.joint, lanes=self._lanes, concept=concept)
-        response = profile.copy()
-        response[np.arange(len(seat)), seat] = self._size + advice
-        # The same key: the same cards, and the same luck of everybody until somebody decides else.
-        followed = self._played(play, state, mixtures, profile, key)
-        return Pairs(seat, advice, followed, self._played(play, state, mixtures, response, key))
-
-    def _played(self, play, state: JointState, mixtures, profile, key) -> Played:
-        meeting = Meeting(state.learner.params, state.frozen, mixtures, profile)
-        return _recorded(profile, play(len(profile), key, meeting))
-
-    def _play_profiles(self, params: Any) -> PlayProfiles:
-        """Plays strategies as parameters have them, any number of profiles."""
-
-        def play(profiles: np.ndarray, key: Any) -> tuple[np.ndarray, np.ndarray]:
-            log_probs, returns = [], []
-            for batch, (part, wanted) in enumerate(padded(profiles, self._lanes)):
-                meeting = Meeting(params, params, self._nobody, part)
-                episodes = self._record(len(part), jax.random.fold_in(key, batch), meeting)
-                played = _recorded(part, episodes)
-                log_probs.append(self._compare.played_by_every(params, played)[:wanted])
-                returns.append(played.returns[:wanted])
-            return np.concatenate(log_probs), np.concatenate(returns)
-
-        return play
+    def _draw(self, problem, state, rng) -> DrawnPairs:
+        concept = problem.config.jpsro.concept
+        return draw_pairs(rng, state.joint, lanes=self._lanes, concept=concept)
 
     def _strategy_left(
         self, state: JointState, pairs: Pairs
@@ -398,11 +389,6 @@ class SampledJointEvaluator:
             payoff_range=self._range,
         )
         return np.where(held, mean, 0.0), error, nats / np.maximum(count, 1.0)
-
-
-def _recorded(profile: Int32[np.ndarray, "B P"], episodes: Episodes) -> Played:
-    trajectory = jax.tree.map(np.asarray, episodes.trajectory)
-    return Played(profile, np.asarray(episodes.returns), trajectory)
 
 
 def _key(problem: JointProblem, stream: int, number: int) -> jax.Array:

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, UInt32
 
 
 class TreeTask(NamedTuple):
@@ -41,7 +41,8 @@ class ResponseTask(NamedTuple):
       started: step at which the iteration began.
       frozen_params: parameters when the iteration began; by them co-players play episodes.
       novel: 1 where ties are broken at random, else 0.
-      magnet_key: what the policy follows from that breaks them in episodes; never used up.
+      magnet_key: data of the key that the policy follows from which breaks them in episodes; never
+        used up.
       on_tree: what only a game tree tells; `None` in runs that only play.
     """
 
@@ -55,5 +56,9 @@ class ResponseTask(NamedTuple):
     started: Int[Array | np.ndarray, ""]
     frozen_params: Any
     novel: Float[Array | np.ndarray, ""]
-    magnet_key: Any
+    magnet_key: UInt32[Array | np.ndarray, "2"]
     on_tree: TreeTask | None
+
+    def without_tree(self) -> "ResponseTask":
+        """What playing hangs on."""
+        return self._replace(on_tree=None)

@@ -9,6 +9,7 @@ import numpy as np
 from games.game_tree import GameTree
 from games.registry import load_tree
 from games.tree_walk import GameTooLargeError
+from neupl.actors import with_actors
 from neupl.config import Config
 from neupl.errors import UserError
 from neupl.jpsro.export import export_joint, export_played_joint
@@ -28,6 +29,7 @@ from neupl.run import CERTIFICATE_FILE, SUMMARY_FILE, Run
 from neupl.stored_population import load_population
 from neupl.tabular_verification import announce
 from neupl.trainable import OnEvaluation
+from neupl.workers import THIS_PROCESS, Workers
 
 # What of the first gap a run must have closed to have learned something.
 LEAST_FALL = 0.1
@@ -36,15 +38,22 @@ LEAST_FALL = 0.1
 class JointTrainer:
     """See `neupl.trainable.Trainable`."""
 
-    def __init__(self, config: Config, *, quiet: bool = True) -> None:
+    def __init__(
+        self, config: Config, *, quiet: bool = True, workers: Workers = THIS_PROCESS
+    ) -> None:
         """Compiles the game, unless payoffs come from episodes: then it is only played.
+
+        Args:
+          config: of the run.
+          quiet: whether no progress is shown.
+          workers: who plays episodes.
 
         Raises:
           GameError: the game cannot be compiled, or played.
           UserError: the configuration does not fit, or the game is too large for a tree and could
             be learned without one.
         """
-        self.config = config
+        self.config, self._workers = config, workers
         check_joint_config(config)
         if joint_payoff_source(config.evaluation.payoffs) == "exact":
             self.problem = make_joint_problem(config, _compile(config, quiet=quiet))
@@ -57,7 +66,8 @@ class JointTrainer:
 
     def train(self, state: JointState, *, on_evaluation: OnEvaluation) -> JointState:
         """See `Trainable`."""
-        return train(self.problem, state, on_evaluation=on_evaluation)
+        with with_actors(self.problem, self._workers) as problem:
+            return train(problem, state, on_evaluation=on_evaluation)
 
     def export(self, folder: Path, state: JointState) -> None:
         """See `Trainable`."""

@@ -11,6 +11,7 @@ from jaxtyping import Float, Float64
 
 from games.types import GameInfo
 from neupl.config import Config
+from neupl.item_play import PlayItems
 from neupl.jpsro.networks import JointNetwork
 from neupl.jpsro.state import JointSnapshot, JointState
 from neupl.jpsro.tables import ResponseTables
@@ -68,6 +69,10 @@ class JointEvaluator(Protocol):
     """Measures a population, its joint and the responses to it while they train. It keeps nothing
     itself: what it has to remember is `JointState.estimates`, arrays.
     """
+
+    def played_by(self, play_items: PlayItems) -> "JointEvaluator":
+        """The same evaluator with its episodes played by others; itself where it plays none."""
+        ...
 
     def begin(self, problem: JointProblem) -> tuple[Any, Any]:
         """The first `JointState.estimates` and `JointSnapshot.estimated`."""

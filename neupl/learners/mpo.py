@@ -25,6 +25,7 @@ know whom they are against would respond to somebody that the strategy cannot se
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -37,6 +38,7 @@ from neupl.action_distribution import action_distribution
 from neupl.conditional_network import coplayer_marginals
 from neupl.config import Config
 from neupl.jit_once import jit_once
+from neupl.learners.blocks import keys_of_blocks
 from neupl.learners.first_parameters import first_parameters, remembers_ids_alone
 from neupl.learners.focal_lanes import focal_task, lane_weights, one_size
 from neupl.learners.mpo_steps import (
@@ -46,14 +48,23 @@ from neupl.learners.mpo_steps import (
     retrace,
 )
 from neupl.learners.optimizer import Optimizer, make_restart
-from neupl.learners.replay import Played, empty_replay, focal_episodes, keep, tasks_of
+from neupl.learners.replay import (
+    Played,
+    ReplayBlock,
+    empty_replay,
+    focal_episodes,
+    keep,
+    some_lanes,
+    tasks_of,
+    together,
+)
 from neupl.matches import Matches, draw_matches
 from neupl.networks import make_network
 from neupl.observation_statistics import updated_statistics
 from neupl.opponent_readout import log_likelihoods, log_posterior, make_readout
 from neupl.population_actor import Playing, PopulationActor
 from neupl.rollout import make_actor_play
-from neupl.types import Learner, LearnerState, Objective, Rows
+from neupl.types import Blocks, Learner, LearnerState, Objective, Rows
 
 
 class MPOState(NamedTuple):
@@ -150,7 +161,7 @@ def make_mpo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
             batch=np.int32(-1),
         )
 
-    def collect(params: Any, objective: Objective, key: Any) -> MPOExperience:
+    def play_block(params: Any, objective: Objective, key: Any) -> ReplayBlock:
         match_key, play_key = jax.random.split(key)
         rng = np.random.default_rng(np.asarray(jax.random.key_data(match_key)))
         rows = jax.tree.map(np.asarray, objective.rows)
@@ -158,10 +169,11 @@ def make_mpo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
             rng,
             np.asarray(rows.every),
             lane_weights(objective),
-            lanes=settings.episodes,
+            lanes=settings.episodes // settings.blocks,
             num_strategies=size,
         )
-        episodes = play(settings.episodes, play_key, Playing(params, rows, matches.profile))
+        lanes = len(matches.seat)
+        episodes = play(lanes, play_key, Playing(params, rows, matches.profile))
         played = focal_episodes(
             jax.tree.map(np.asarray, episodes.trajectory),
             matches,
@@ -170,7 +182,19 @@ def make_mpo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
             payoff_range=info.payoff_range,
             longest=info.max_steps,
         )
-        return MPOExperience(rows, played, objective, matches, np.asarray(episodes.returns))
+        return ReplayBlock(played, matches, np.asarray(episodes.returns))
+
+    def join(params: Any, objective: Objective, blocks: Sequence[ReplayBlock]) -> MPOExperience:
+        played = together([block.played for block in blocks])
+        others = (block[1:] for block in blocks)
+        matches, returns = jax.tree.map(lambda *parts: np.concatenate(parts), *others)
+        return MPOExperience(played.rows, played, objective, matches, returns)
+
+    block_keys = functools.partial(keys_of_blocks, number=settings.blocks)
+
+    def collect(params: Any, objective: Objective, key: Any) -> MPOExperience:
+        blocks = [play_block(params, objective, own) for own in block_keys(key)]
+        return join(params, objective, blocks)
 
     def told_of(params, batch):
         """What heads read at every decision, `[D * L, ...]`: the observation, or the memory after
@@ -352,7 +376,7 @@ def make_mpo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
             index = rng.choice(some, size=lanes, replace=len(some) < lanes)
             params, opt_state, alpha, metrics = one_step(
                 params, opt_state, alpha, state.params, objective.teacher,
-                _lanes(_at(replay, slot), index), respond[index], hold[index], state.step,
+                some_lanes(_at(replay, slot), index), respond[index], hold[index], state.step,
                 jax.random.fold_in(key, number_of_step), with_teacher,
             )  # fmt: skip
             found.append(metrics)
@@ -372,18 +396,9 @@ def make_mpo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         update=update,
         restart=make_restart(config, init),
         steps_per_update=1,
+        blocks=Blocks(block_keys, play_block, join, Objective.without_teacher),
     )
 
 
 def _at(replay: Played, slot: int) -> Played:
     return jax.tree.map(lambda field: field[slot], replay)
-
-
-def _lanes(played: Played, index: np.ndarray) -> Played:
-    """Some lanes of a batch, its rows as they are."""
-    by_step = ("observation", "legal_mask", "action", "log_prob", "reward", "decided")
-    by_lane = ("temperature", "seat", "profile")
-    return played._replace(
-        **{name: getattr(played, name)[:, index] for name in by_step},
-        **{name: getattr(played, name)[index] for name in by_lane},
-    )

@@ -39,6 +39,7 @@ from neupl.config import Config
 from neupl.device_mesh import DeviceMesh
 from neupl.errors import UserError
 from neupl.jit_once import jit_once
+from neupl.learners.blocks import keys_of_blocks
 from neupl.learners.decisions import (
     Decisions,
     decisions_along,
@@ -140,10 +141,7 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         params = first_parameters(network, readout, key, config=config, info=info)
         return LearnerState(params, optimizer.init(params), jnp.zeros((), jnp.int32))
 
-    def block_keys(key: Any) -> list[Any]:
-        if settings.blocks == 1:
-            return [key]
-        return [jax.random.fold_in(key, number) for number in range(settings.blocks)]
+    block_keys = functools.partial(keys_of_blocks, number=settings.blocks)
 
     def play_block(params: Any, objective: Objective, key: Any) -> EpisodeBlock:
         match_key, play_key = jax.random.split(key)
@@ -278,7 +276,7 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         update=update,
         restart=make_restart(config, init),
         steps_per_update=1,
-        blocks=Blocks(block_keys, play_block, join),
+        blocks=Blocks(block_keys, play_block, join, Objective.without_teacher),
     )
 
 

@@ -5,11 +5,12 @@ A batch of `B` lanes is kept as what its focal seats decided, in the order of th
 drawn anew for every batch and strategies may be given new rows.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int32
+from jaxtyping import Bool, Float, Float32, Int, Int32
 
 from neupl.matches import Matches, seat_order
 from neupl.rollout import Trajectory
@@ -17,6 +18,9 @@ from neupl.types import Objective, Rows
 
 # A strategy whose row has moved by more than this, in probability, is another one.
 SAME_ROW = 1e-6
+# Fields of a batch with lanes along the second axis, and along the first.
+BY_STEP = ("observation", "legal_mask", "action", "log_prob", "reward", "decided")
+BY_LANE = ("temperature", "seat", "profile")
 
 
 class Played(NamedTuple):
@@ -47,6 +51,20 @@ class Played(NamedTuple):
     seat: Int32[np.ndarray, "*R B"]
     profile: Int32[np.ndarray, "*R B P"]
     batch: Int32[np.ndarray, "*R"]
+
+
+class ReplayBlock(NamedTuple):
+    """Episodes of a part of a batch.
+
+    Attributes:
+      played: what focal seats decided.
+      matches: who played in each lane.
+      returns: `[B, P]` of all seats, in game points.
+    """
+
+    played: Played
+    matches: Matches
+    returns: Float32[np.ndarray, "B P"]
 
 
 def focal_episodes(
@@ -98,6 +116,24 @@ def focal_episodes(
             matches.profile, seat_order(matches.profile.shape[1])[seat], axis=1
         ),
         batch=np.int32(-1),
+    )
+
+
+def together(parts: Sequence[Played]) -> Played:
+    """The lanes of all parts of a batch."""
+    fields = {
+        name: np.concatenate([getattr(part, name) for part in parts], axis=axis)
+        for axis, names in ((1, BY_STEP), (0, BY_LANE))
+        for name in names
+    }
+    return parts[0]._replace(**fields)
+
+
+def some_lanes(played: Played, index: Int[np.ndarray, "N"]) -> Played:
+    """Some lanes of a batch, its rows as they are."""
+    return played._replace(
+        **{name: getattr(played, name)[:, index] for name in BY_STEP},
+        **{name: getattr(played, name)[index] for name in BY_LANE},
     )
 
 

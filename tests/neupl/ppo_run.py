@@ -8,7 +8,8 @@ from safetensors.numpy import load_file
 
 PPO_SETTINGS = (
     "learner.kind=ppo", "learner.episodes=256", "learner.minibatch=512", "learner.blocks=4",
-    "evaluation.episodes=128", "evaluation.final_episodes=2000", "population.size=3",
+    "evaluation.episodes=128", "evaluation.blocks=3", "evaluation.final_episodes=2000",
+    "population.size=3",
     "network.hidden_sizes=[8]", "network.embedding_size=4", "network.critic_hidden_size=4",
     "training.evaluate_every=2", "training.max_steps_per_row=2",
     "training.checkpoint_every_s=0",

@@ -7,12 +7,24 @@ import jax
 import numpy as np
 import pytest
 
-from neupl.actors import Beside, BlockKey, InTurns, PlayedBlock, check_actors, play_block
+from neupl import sampled_evaluation
+from neupl.actors import (
+    Beside,
+    BlockKey,
+    InTurns,
+    Part,
+    PlayedBlock,
+    PlayedPart,
+    check_actors,
+    do_item,
+)
+from neupl.broadcast import Informed
 from neupl.config import Config
 from neupl.config_io import load_config
 from neupl.crew import LATER
 from neupl.errors import UserError
-from neupl.problem import make_playing_learner
+from neupl.problem import make_playing_learner, make_problem
+from neupl.sampled_evaluation import SampledEvaluator
 from neupl.types import Blocks, Objective, Rows
 from neupl.workers import Workers
 
@@ -30,10 +42,24 @@ def objective_of(*, rows: float = 1.0, temperature: float = 0.1, teacher: Any = 
     return Objective(Rows(joint, identity), warm, respond, 0 * respond, teacher)
 
 
-def test_a_batch_is_its_blocks_whoever_plays_them_and_in_whatever_order():
-    config = config_of(
-        "learner.episodes=24", "learner.blocks=3", "population.size=3", "network.hidden_sizes=[4]"
-    )
+def tiny(*settings: str) -> Config:
+    return config_of("population.size=3", "network.hidden_sizes=[4]", *settings)
+
+
+def from_the_last(config: Config, taken: list[Informed]) -> Any:
+    """A map of actors whose last item is done first."""
+
+    def map_fn(items):
+        for item in sorted(items, key=lambda item: -item.item.number):
+            taken.append(item)
+            yield do_item(config, item)
+
+    return map_fn
+
+
+@pytest.mark.parametrize("kind", ["ppo", "mpo"])
+def test_a_batch_is_its_blocks_whoever_plays_them_and_in_whatever_order(kind):
+    config = tiny(f"learner.kind={kind}", "learner.episodes=24", "learner.blocks=3")
     learner = make_playing_learner(config)
     params = learner.init(jax.random.key(0)).params
     task, key = objective_of(teacher=params), jax.random.key(5)
@@ -43,19 +69,43 @@ def test_a_batch_is_its_blocks_whoever_plays_them_and_in_whatever_order():
     thirds = np.split(here.returns, 3)
     assert not np.array_equal(thirds[0], thirds[1])
     taken = []
-
-    def from_the_last(items):
-        for item in sorted(items, key=lambda item: -item.item.number):
-            assert item.broadcast.content[1].teacher == ()
-            taken.append(item.item.number)
-            yield play_block(config, item)
-
-    actors = InTurns(learner.blocks, from_the_last)
+    actors = InTurns(learner.blocks, from_the_last(config, taken))
     there = actors.collect(params, task, key)
-    assert taken == [2, 1, 0] and actors.metrics() == {}
-    assert jax.tree.structure(there) == jax.tree.structure(here)
-    for one, other in zip(jax.tree.leaves(there), jax.tree.leaves(here), strict=True):
-        np.testing.assert_array_equal(one, other)
+    assert [item.item.number for item in taken] == [2, 1, 0] and actors.metrics() == {}
+    assert all(item.broadcast.content[1].teacher == () for item in taken)
+    assert_same(there, here)
+
+
+def test_an_evaluation_is_its_parts_whoever_plays_them_and_in_whatever_order(monkeypatch):
+    """Waves of the last measurement: 200 episodes, as many again, then 400, then what is left."""
+    monkeypatch.setattr(sampled_evaluation, "FINAL_LANES", 200)
+    config = tiny("evaluation.episodes=50", "evaluation.blocks=3", "evaluation.final_episodes=1000")
+    problem, _ = make_problem(config)
+    params, task = problem.learner.init(jax.random.key(0)).params, objective_of()
+
+    def found(evaluator: SampledEvaluator) -> tuple:
+        asked = {"num_admitted": 3, "key": jax.random.key(7)}
+        evaluated = evaluator.evaluate(params, task, evaluator.begin(), newest=2, **asked)
+        measured = evaluator.measure(params, task.rows, **asked)
+        evaluation, carried = evaluated
+        return evaluation._replace(solve_s=0.0), carried, measured
+
+    here, taken = found(problem.evaluator), []
+    actors = InTurns(problem.learner.blocks, from_the_last(config, taken))
+    assert_same(found(problem.evaluator.played_by(actors.play_items)), here)
+    assert here[1].statistics.count.sum() < 50 and here[2].episodes == 1000
+    numbers = [item.item.number for item in taken]
+    assert numbers == [2, 1, 0, *[2, 1, 0] * 2, *range(5, -1, -1), 2, 1, 0]
+    assert {len(item.item.item.profiles) for item in taken} == {17, 67}
+    assert sum(item.item.item.probes for item in taken) == sampled_evaluation.PROBES
+    # The parameters of a measurement are told once.
+    assert [item.broadcast.version for item in taken] == [0] * 3 + [1] * 15
+
+
+def assert_same(one: Any, other: Any) -> None:
+    assert jax.tree.structure(one) == jax.tree.structure(other)
+    for its, theirs in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_array_equal(its, theirs)
 
 
 class Scripted(NamedTuple):
@@ -75,7 +125,11 @@ class Scripted(NamedTuple):
             while (item := next(items)) is not LATER:
                 self.taken.append(item.item)
                 given.append(item.item)
-            number, version, key = given.pop(self.order(given))
+            done = given.pop(self.order(given))
+            if isinstance(done, Part):
+                yield PlayedPart(done.number, -done.item)
+                continue
+            number, version, key = done
             yield PlayedBlock(number, version, (number, version, key.tolist()))
 
 
@@ -83,6 +137,7 @@ BLOCKS = Blocks(
     keys=lambda key: list(jax.random.split(key, 2)),
     play=None,
     join=lambda params, objective, blocks: blocks,
+    told=Objective.without_teacher,
 )
 
 
@@ -135,12 +190,26 @@ def test_episodes_of_another_task_are_dropped():
     assert actors.metrics()["actors/staleness_max"] == 0
 
 
+def test_an_evaluation_beside_the_learner_loses_no_block():
+    crew = Scripted([], lambda given: 0)
+    actors = Beside(BLOCKS, crew.map, staleness=2)
+    # As a run does that was resumed at its end.
+    assert actors.play_items("parameters", [3, 5]) == [-3, -5]
+    assert len(crew.taken) == 2
+    numbers = []
+    for step in range(4):
+        numbers += [number for number, _, _ in collected(actors, step)]
+        assert actors.play_items("parameters", [step, 7]) == [-step, -7]
+    assert numbers == list(range(8)) and actors.metrics()["actors/dropped"] == 0
+    assert len(crew.taken) <= 2 + 4 * 2 + 2 * (4 + 2)
+
+
 @pytest.mark.parametrize(
     ("settings", "workers", "message"),
     [
         (("learner.kind=exact",), Workers(number=2), "is one piece of work"),
-        (("graph.kind=jpsro",), Workers(ray="auto"), "is one piece of work"),
-        ((), Workers(number=2), "learner.blocks is 1"),
+        (("graph.kind=jpsro",), Workers(ray="auto"), "learner.blocks is 1"),
+        ((), Workers(number=2), "learner.blocks is 1 and evaluation.blocks too"),
         (("training.staleness=2",), Workers(), "and there are none"),
     ],
 )
@@ -156,12 +225,26 @@ def test_one_piece_may_be_played_by_one_worker():
     check_actors(config_of("learner.blocks=8"), Workers(number=2, item_limit_s=9.0))
 
 
+def test_any_part_of_a_run_may_be_shared_out_alone():
+    for settings in (
+        ("learner.kind=mpo", "learner.blocks=4"),
+        ("evaluation.blocks=4",),
+        ("graph.kind=jpsro", "learner.blocks=4"),
+        ("graph.kind=jpsro", "evaluation.payoffs=sampled"),
+    ):
+        check_actors(config_of(*settings), Workers(number=2))
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         (("learner.blocks=3",), "divisor of learner.episodes"),
         (("learner.blocks=0",), "divisor of learner.episodes"),
-        (("learner.kind=mpo", "learner.blocks=2"), "learner.blocks"),
+        (("learner.kind=exact", "learner.blocks=2"), "learner.blocks"),
+        (("evaluation.blocks=0",), "evaluation.blocks"),
+        (("evaluation.blocks=9", "evaluation.episodes=8"), "evaluation.blocks"),
+        (("evaluation.blocks=2", "evaluation.payoffs=exact"), "evaluation.blocks"),
+        (("evaluation.blocks=2", "graph.kind=jpsro"), "evaluation.blocks"),
         (("training.staleness=-1",), "training.staleness"),
         (("training.staleness=1", "graph.simplex_share=0.5"), "training.staleness"),
     ],

@@ -19,9 +19,10 @@ from neupl.config import Config
 from neupl.config_io import load_config
 from neupl.problem import make_problem
 from neupl.training import initial_state, train
+from neupl.training_run import make_trainer
 from neupl.training_state import to_arrays
 from neupl.workers import Workers
-from tests.ray_cluster import add_node, start_cluster
+from tests.ray_cluster import actors, add_node, start_cluster
 
 pytestmark = [
     pytest.mark.slow,
@@ -31,7 +32,8 @@ pytestmark = [
 
 SETTINGS = (
     "game=kuhn_poker", "learner.kind=ppo", "learner.episodes=256", "learner.minibatch=512",
-    "learner.blocks=4", "evaluation.episodes=128", "evaluation.final_episodes=2000",
+    "learner.blocks=4", "evaluation.episodes=128", "evaluation.blocks=3",
+    "evaluation.final_episodes=2000",
     "population.size=3", "network.hidden_sizes=[8]", "network.embedding_size=4",
     "network.critic_hidden_size=4", "training.steps=12", "training.evaluate_every=2",
     "training.max_steps_per_row=2",
@@ -67,14 +69,15 @@ def trained(
 ) -> dict[str, np.ndarray]:
     """What a run with actors comes to; its accident happens once they have played."""
     steps = iter(range(problem.config.training.steps))
-    with with_actors(problem.learner, problem.config, workers) as learner:
+    with with_actors(problem, workers) as shared:
 
         def collect(params: Any, objective: Any, key: Any) -> Any:
             if next(steps) == ACCIDENT_STEP:
                 accident()
-            return learner.collect(params, objective, key)
+            return shared.learner.collect(params, objective, key)
 
-        disturbed = dataclasses.replace(problem, learner=learner._replace(collect=collect))
+        learner = shared.learner._replace(collect=collect)
+        disturbed = dataclasses.replace(shared, learner=learner)
         return to_arrays(train(disturbed, initial_state(problem), on_evaluation=lambda *_: None))
 
 
@@ -82,17 +85,6 @@ def assert_same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -
     assert found.keys() == expected.keys()
     for name, array in expected.items():
         np.testing.assert_array_equal(found[name], array, err_msg=name)
-
-
-def actors() -> list[int]:
-    """Processes that do items, of this process, or of Ray."""
-    psutil = pytest.importorskip("psutil", reason="finds processes")
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        line = " ".join(process.cmdline())
-        if "spawn_main" in line or line.startswith("ray::_Actor"):
-            found.append(process.pid)
-    return found
 
 
 def stop_one() -> int:
@@ -110,6 +102,27 @@ def kill_one_with_a_block_in_hand() -> None:
 def test_any_number_of_processes_learns_the_same(problem, expected):
     for number in (1, 2, 3):
         assert_same(trained(problem, Workers(number=number)), expected)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("learner.kind=mpo",),
+        (
+            "graph.kind=jpsro", "evaluation.payoffs=sampled", "evaluation.blocks=1",
+            "game=kuhn_poker(players=3)",
+        ),
+    ],
+    ids=["mpo", "joint"],
+)  # fmt: skip
+def test_other_runs_learn_the_same_by_processes(settings):
+    config = load_config(Config, None, (*SETTINGS, *settings))
+    found = []
+    for workers in (Workers(), Workers(number=2)):
+        trainer = make_trainer(config, workers=workers)
+        state = trainer.train(trainer.initial_state(), on_evaluation=lambda *_: None)
+        found.append(to_arrays(state))
+    assert_same(*found)
 
 
 def test_a_killed_and_a_hanging_process_cost_nothing(problem, expected):
@@ -170,10 +183,10 @@ def test_parameters_that_are_no_numbers_end_the_run_before_anything_is_learned(p
     broken = broken._replace(params=jax.tree.map(lambda leaf: leaf * np.nan, broken.params))
     state = initial_state(problem)._replace(learner=broken)
     with (
-        with_actors(problem.learner, problem.config, Workers(number=2)) as learner,
+        with_actors(problem, Workers(number=2)) as shared,
         pytest.raises(Exception, match=r"NaN|not finite|illegal"),
     ):
-        train(dataclasses.replace(problem, learner=learner), state, on_evaluation=lambda *_: None)
+        train(shared, state, on_evaluation=lambda *_: None)
 
 
 def test_actors_beside_the_learner_reach_the_same_certificate(tmp_path):

@@ -47,6 +47,24 @@ def test_a_slow_network_asks_for_few_nodes(plan_scale):
     assert (step.blocks, step.network, step.limit) == (1, 30.0, "network")
 
 
+def test_evaluations_are_planned_as_by_hand(plan_scale):
+    """Four episodes in two parts: 3 seconds stay, a part takes 1 + 2 * 2, parameters go to two
+    nodes. The measurement, a wave and a half in parts of 5,000: four of them, then two.
+    """
+    costs = {
+        "episodes": 4, "evaluate_s": 12.0, "evaluate_stays_s": 3.0, "evaluate_part_s": 1.0,
+        "evaluate_episode_s": 2.0, "evaluate_episode_bytes": 5, "told_bytes": 100,
+        "final_episodes": 30_000, "measure_stays_s": 1.0, "measure_part_s": 0.5,
+        "measure_episode_s": 0.001, "measure_episode_bytes": 0,
+    }  # fmt: skip
+    cluster = plan_scale.Cluster(nodes=2, cores=1, bytes_per_s=1000.0, item_s=0.1)
+    parts, seconds = plan_scale.plan_evaluation(costs, cluster)
+    assert parts == 2 and seconds == pytest.approx(3.0 + 5.0 + 0.2 + 0.22)
+    parts, seconds = plan_scale.plan_measurement(costs, cluster)
+    assert parts == 4 and seconds == pytest.approx((1 + 11 + 0.4 + 0.2) + (1 + 5.5 + 0.2 + 0.2))
+    assert plan_scale.evaluation_alone(costs) == (12.0, pytest.approx(2 * 1.5 + 30.0))
+
+
 def test_payoffs_are_planned_as_by_hand(plan_scale):
     """Six pairs of three strategies, two at a time."""
     cell = {"cell_s": 3.0, "cell_bytes": 10.0}

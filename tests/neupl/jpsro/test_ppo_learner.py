@@ -2,6 +2,8 @@
 was, and that responses gain.
 """
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from neupl.config import (
 from neupl.config_io import load_config
 from neupl.errors import UserError
 from neupl.jpsro.iteration import task_of
-from neupl.jpsro.problem import make_joint_problem
+from neupl.jpsro.problem import make_joint_problem, make_playing_response_learner
 from neupl.jpsro.response_actor import DecidingNetwork, Meeting, ResponseActor
 from neupl.jpsro.response_matches import draw_response_matches
 from neupl.jpsro.trainer import JointTrainer
@@ -53,6 +55,31 @@ def episodes(run):
     task = task_with_mixture(run, {(1, 1, 1): 0.25, (2, 2, 0): 0.75})
     params = run.states[-1].learner.params
     return run.problem.learner.collect(params, task, jax.random.key(3))
+
+
+def test_a_batch_is_its_blocks_with_those_lanes_first_in_which_a_response_learns(run):
+    """Who plays them is told of no tree."""
+    config = dataclasses.replace(
+        run.problem.config, learner=dataclasses.replace(run.problem.config.learner, blocks=2)
+    )
+    blocks = make_playing_response_learner(config).blocks
+    task = task_with_mixture(run, {(1, 1, 1): 0.25, (2, 2, 0): 0.75})
+    params, told = run.states[-1].learner.params, blocks.told(task)
+    assert told.on_tree is None and task.on_tree is not None
+    played = [blocks.play(params, told, key) for key in blocks.keys(jax.random.key(3))]
+    found = blocks.join(params, task, played)
+    assert len(found.matches.focal.seat) == 2 * len(played[0].matches.focal.seat) == 768
+    for own, lanes in (("focal", slice(0, 768)), ("rehearsal", slice(768, None))):
+        cut = slice(0, 384) if own == "focal" else slice(384, None)
+        for part, which in ((played[0], 0), (played[1], 1)):
+            half = np.split(np.arange(1024)[lanes], 2)[which]
+            np.testing.assert_array_equal(found.returns[half], part.returns[cut])
+            np.testing.assert_array_equal(found.matches.profile[half], part.matches.profile[cut])
+    # Every strategy that is held is rehearsed alike, in whichever block it decides.
+    strategy = found.held.seat * SIZE + found.held.profile[:, 0]
+    shares = np.bincount(strategy, found.held_share)
+    np.testing.assert_allclose(shares[shares > 0], 1 / (shares > 0).sum())
+    assert len(found.held_share) == sum(len(part.held.seat) for part in played)
 
 
 def test_co_players_are_drawn_from_the_joint_together(episodes):
