@@ -2,6 +2,9 @@
 # A Ray cluster inside a Slurm job, and one command on it. From a folder that all nodes share, with
 # the virtual environment active:
 #   sbatch --nodes=4 configs/cluster/slurm.sh train configs/leduc_poker.yaml --seeds 10 --out leduc
+# One run whose episodes are played by all cores, and evaluated by them:
+#   sbatch --nodes=4 configs/cluster/slurm.sh train configs/leduc_poker_ppo_64.yaml \
+#     --set learner.blocks=64 --set evaluation.blocks=64 --out leduc-64
 # A job that ran into its time limit goes on by:
 #   sbatch --nodes=4 configs/cluster/slurm.sh resume leduc
 #SBATCH --job-name=neupl
