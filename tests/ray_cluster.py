@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 STORE_BYTES = 80_000_000
 # Ray gives a node 30 seconds to start, which a busy machine may need for more than one.
 ATTEMPTS = 4
@@ -26,3 +28,14 @@ def add_node(cluster: Any, num_cpus: int, **options: Any) -> Any:
             if "timed out" not in str(error) or attempt == ATTEMPTS - 1:
                 raise
     raise AssertionError("not reached")
+
+
+def actors() -> list[int]:
+    """Processes that do items, of this process, or of the cluster that it started."""
+    psutil = pytest.importorskip("psutil", reason="finds processes")
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        line = " ".join(process.cmdline())
+        if "spawn_main" in line or line.startswith("ray::_Actor"):
+            found.append(process.pid)
+    return found
