@@ -15,6 +15,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from neupl.broadcast import Broadcast, Informed
@@ -26,6 +27,8 @@ from neupl.one_thread import WORKER
 
 # Variables that change what JAX computes; compiled programs are of a node's own processor.
 _PASSED_ON, _OWN = ("JAX_", "XLA_"), ("JAX_COMPILATION_CACHE_DIR",)
+# Where Ray keeps what opens its clusters to a user.
+_TOKEN = Path("~/.ray/auth_token")
 # Seconds that a cluster may take to answer.
 _ANSWER_S = 10.0
 # Seconds between two looks at the size of the cluster.
@@ -109,14 +112,12 @@ def _connect(ray: Any, address: str, num_workers: int | None) -> None:
             warnings.filterwarnings("ignore", r"os\.fork\(\)", RuntimeWarning)
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
     except Exception as error:  # Ray itself raises no narrower one where a node does not start.
-        if type(error).__name__ == "AuthenticationError":
-            raise UserError(
-                f"--ray {address}: the cluster asks for a token",
-                hint="set RAY_AUTH_MODE=token, and have the head's ~/.ray/auth_token here",
-            ) from error
+        hint = "start one by `ray start --head`, give its ADDRESS:PORT, or --ray local"
+        # A head closes its cluster where there is a token, but drivers are not told (Ray 2.60).
+        if "RAY_AUTH_MODE" not in os.environ and _TOKEN.expanduser().exists():
+            hint += f"; RAY_AUTH_MODE=token shows it the token in {_TOKEN}, which it may ask for"
         raise UserError(
-            f"--ray {address}: no Ray cluster answers: {' '.join(str(error).split())}",
-            hint="start one by `ray start --head`, give its ADDRESS:PORT, or --ray local",
+            f"--ray {address}: no Ray cluster answers: {' '.join(str(error).split())}", hint=hint
         ) from error
 
 

@@ -57,7 +57,7 @@ def from_the_last(config: Config, taken: list[Informed]) -> Any:
     return map_fn
 
 
-@pytest.mark.parametrize("kind", ["ppo", "mpo"])
+@pytest.mark.parametrize("kind", ["ppo", pytest.param("mpo", marks=pytest.mark.slow)])
 def test_a_batch_is_its_blocks_whoever_plays_them_and_in_whatever_order(kind):
     config = tiny(f"learner.kind={kind}", "learner.episodes=24", "learner.blocks=3")
     learner = make_playing_learner(config)
