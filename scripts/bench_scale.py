@@ -5,8 +5,9 @@ outlasts the loss of those who do it.
   processes beside one.
 - `one_second_items`: items that wait for a second, two at a time, by Ray beside processes; what is
   above the ideal is what handing out and collecting cost. `one_cpu_second_items` compute for a
-  second of CPU time. Workers are up before the clock starts, the two take turns, and the ratio is
-  the median of those of the turns.
+  second of CPU time; of `stragglers` every eighth waits for three seconds and the others for half a
+  one. Ideal is half of the sum. Workers are up before the clock starts, the two take turns, and the
+  ratio is the median of those of the turns.
 - `item_round_trip`: the same with empty items, in milliseconds an item; `item_in_the_driver`: what
   of it is CPU time of the process that hands out and collects.
 - `payoff_tensor`: seconds until 64 networks of Leduc poker have met each other and themselves in 64
@@ -162,6 +163,7 @@ def overhead(quick: bool, seeds: int) -> list[dict]:
     for name, function, items in (
         ("one_second_items", wait, [1.0] * num_items),
         ("one_cpu_second_items", burn, [1.0] * (num_items // 2)),
+        ("stragglers", wait, ([0.5] * 7 + [3.0]) * (num_items // 10 or 1)),
         ("empty_items", wait, [0.0] * 400),
     ):
         wall, driver = in_turns(kinds, function, items, repeats=seeds)
@@ -179,7 +181,7 @@ def overhead(quick: bool, seeds: int) -> list[dict]:
             continue
         line = bench_report.row(
             name, ours, peer, peer_name=peer_name, unit="s", target=RAY_TARGET,
-            ours_driver_cpu_s=own, peer_driver_cpu_s=peer_own, ideal=len(items) / 2,
+            ours_driver_cpu_s=own, peer_driver_cpu_s=peer_own, ideal=max(sum(items) / 2, *items),
         )  # fmt: skip
         if len(kinds) == 2:
             line["ratio"] = statistics.median(b / a for a, b in zip(*wall, strict=True))
