@@ -126,7 +126,9 @@ def apply_network(
     seat = jax.nn.one_hot(seen.seat if num_tables > 1 else jnp.zeros_like(seen.seat), num_tables)
     profile = jax.nn.one_hot(seen.profile, rows.every.shape[1])
     told = seen.observation if seen.remembered is None else seen.remembered
-    known = {} if seen.privileged is None else {"privileged": seen.privileged}
+    # Also where a demonstrator alone was shown more.
+    reads = seen.privileged is not None and getattr(network, "privileged_critic", False)
+    known = {"privileged": seen.privileged} if reads else {}
     outputs, value = network.apply(
         params, told, seat, rows.tables(num_tables), profile=profile, **known
     )

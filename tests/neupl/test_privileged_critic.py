@@ -61,13 +61,16 @@ def told(small_config):
     return trained(small_config, "privileged")
 
 
-def test_a_critic_learns_what_only_it_is_told(told, small_config):
-    """Returns of -1 and 1 are half a payoff range from their mean: an error of 1/4 is left to who
-    does not know which.
-    """
+def test_a_critic_learns_what_only_it_is_told(told):
+    """Returns of -1 and 1 are half a payoff range from their mean."""
     assert told[2]["train/critic_error"] < 0.005
-    *_, untold = trained(small_config, "observation")
-    assert abs(untold["train/critic_error"] - 0.25) < 0.01
+
+
+@pytest.mark.slow
+def test_who_is_not_told_cannot_know(small_config):
+    """The variance of the returns is left, 1/4."""
+    *_, metrics = trained(small_config, "observation")
+    assert abs(metrics["train/critic_error"] - 0.25) < 0.01
 
 
 def test_what_it_is_told_has_statistics_of_its_own(told):
