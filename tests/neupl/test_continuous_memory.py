@@ -109,6 +109,7 @@ def test_previous_continuous_actions_are_remembered_within_episodes():
     np.testing.assert_array_equal(found[:, 0], [[0, 0], [1, 2], [1, 2], [0, 0]])
 
 
+@pytest.mark.slow
 def test_a_memory_is_told_the_last_action_as_far_as_it_was_done():
     """Beyond 1 an action is 1; lanes that are gone along are remembered as they are played."""
     config = NetworkConfig(
