@@ -67,7 +67,8 @@ class MujocoTask(Protocol):
       substeps: physics steps in a control step.
       observation_kind: what observations are, in a word.
 
-    A task whose mirror image is the task itself may have a `games.types.Mirror` as `mirror`.
+    A task whose mirror image is the task itself may have a `games.types.Mirror` as `mirror`; one
+    whose `info.privileged_size` is not 0 has `observe_privileged` beside `observe`.
     """
 
     info: GameInfo
@@ -226,6 +227,14 @@ class MujocoHost:
         observation = self.task.observe(states)
         observation[states.over] = 0
         return observation
+
+    def observe_privileged(self, states: MujocoStates) -> Float32[np.ndarray, "B P C"]:
+        """Returns what critics may see of every seat besides, of tasks that have it; zeros where
+        the episode is over.
+        """
+        privileged = self.task.observe_privileged(states)
+        privileged[states.over] = 0
+        return privileged
 
     def _begin(self, states: MujocoStates, lanes: Lanes) -> None:
         self._put_at_rest(states, lanes)

@@ -57,6 +57,8 @@ class GameInfo(NamedTuple):
       turn_based: whether at most one seat is to move at a time.
       continuous: whether an action is a vector of `num_actions` numbers from -1 to 1, instead of
         one id; legal masks are then all true for seats to move.
+      privileged_size: how many numbers a critic may see of every seat beyond its observation; where
+        there are any, the game has `observe_privileged`, called as `observe` is.
     """
 
     name: str
@@ -70,6 +72,7 @@ class GameInfo(NamedTuple):
     max_steps: int
     turn_based: bool = False
     continuous: bool = False
+    privileged_size: int = 0
 
     @property
     def payoff_range(self) -> float:
@@ -85,12 +88,16 @@ class Mirror(NamedTuple):
       observation_sign: `[O]`.
       action_order: `[A]`.
       action_sign: `[A]`.
+      privileged_order: `[C]` of what critics alone may see.
+      privileged_sign: `[C]`.
     """
 
     observation_order: np.ndarray
     observation_sign: np.ndarray
     action_order: np.ndarray
     action_sign: np.ndarray
+    privileged_order: np.ndarray = np.zeros(0, np.int64)
+    privileged_sign: np.ndarray = np.zeros(0, np.float32)
 
 
 @runtime_checkable

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from neupl.observation_statistics import COLLECTION, normalised
+from neupl.observation_statistics import PRIVILEGED_COLLECTION, running_normalised
 from neupl.types import Rows
 
 
@@ -36,6 +36,9 @@ class ConditionalNetwork(nn.Module):
       critic_observes: whether a critic that reads the policy's features reads the observation too.
       normalise: whether observations are shifted and scaled by statistics that are kept among the
         variables (`neupl.observation_statistics`).
+      privileged_critic: whether the critic also reads what a game shows critics alone. Where the
+        network is not told that, it knows no values and tells zeros: who plays needs none.
+      normalise_privileged: as `normalise`, of that.
     """
 
     num_actions: int
@@ -48,6 +51,8 @@ class ConditionalNetwork(nn.Module):
     told_action: bool = False
     critic_observes: bool = False
     normalise: bool = False
+    privileged_critic: bool = False
+    normalise_privileged: bool = False
 
     @nn.compact
     def __call__(
@@ -58,6 +63,7 @@ class ConditionalNetwork(nn.Module):
         coplayers: Float[Array, "P K M"] | None = None,
         profile: Float[Array, "S N K"] | None = None,
         action: Float[Array, "S C D"] | None = None,
+        privileged: Float[Array, "S V"] | None = None,
     ) -> tuple[
         Float[Array, "... S A"],
         Float[Array, "... S"] | Float[Array, "... S A"] | Float[Array, "S C"],
@@ -79,6 +85,7 @@ class ConditionalNetwork(nn.Module):
             seat, which acts, then of the others in ascending order, whom the value is against.
           action: for a critic that is told actions, `C` of them at each observation; by default the
             one of zeros.
+          privileged: for a privileged critic, what it alone sees at each observation.
         """
         num_strategies = rows.joint.shape[1]
         marginals = coplayer_marginals(rows.every, num_strategies)
@@ -119,12 +126,7 @@ class ConditionalNetwork(nn.Module):
             return acts @ of_strategy.reshape(acts.shape[-1], -1)
 
         if self.normalise:
-            mean, variance = (
-                self.variable(COLLECTION, name, fill, observation.shape[-1:]).value
-                for name, fill in (("mean", jnp.zeros), ("variance", jnp.ones))
-            )
-            self.variable(COLLECTION, "count", jnp.zeros, ())
-            observation = normalised(observation, mean, variance)
+            observation = running_normalised(self, observation)
         seen = jnp.concatenate([observation, seat], axis=-1)
         hidden = seen
         for layer, size in enumerate(self.hidden_sizes):
@@ -143,8 +145,13 @@ class ConditionalNetwork(nn.Module):
         if not (self.critic_shapes or self.action_values or self.told_action):
             read = jax.lax.stop_gradient(hidden)
         if self.critic_observes:
-            wide = jnp.broadcast_to(seen, (*read.shape[:-1], seen.shape[-1]))
-            read = jnp.concatenate([wide, read], axis=-1)
+            read = _beside(seen, read)
+        if self.privileged_critic:
+            if privileged is None:
+                return logits, jnp.zeros(logits.shape[:-1])
+            if self.normalise_privileged:
+                privileged = running_normalised(self, privileged, collection=PRIVILEGED_COLLECTION)
+            read = _beside(privileged, read)
         against = nn.Dense(self.critic_hidden_size, use_bias=False, name="inject_critic")(met)
         if profile is None:
             against = spread(against)
@@ -156,6 +163,12 @@ class ConditionalNetwork(nn.Module):
             nn.relu(features)
         )
         return logits, value if self.action_values else value[..., 0]
+
+
+def _beside(seen: Float[Array, "S O"], read: Float[Array, "... S H"]) -> Float[Array, "... S I"]:
+    """The same numbers before what every strategy reads."""
+    wide = jnp.broadcast_to(seen, (*read.shape[:-1], seen.shape[-1]))
+    return jnp.concatenate([wide, read], axis=-1)
 
 
 def coplayer_marginals(

@@ -102,13 +102,15 @@ class NetworkConfig:
     """Conditional: widths of the hidden layers of a head that reads from what a seat has seen, or
     remembers, which strategy its opponent plays; none has no such head. Two players.
     """
-    critic_reads: Literal["features", "observation"] = "features"
-    """Conditional, without a memory: what the critic reads: the policy's last hidden layer, or also
-    the `observation` itself, which may tell of the value what no action hangs on.
+    critic_reads: Literal["features", "observation", "privileged"] = "features"
+    """Conditional: what the critic reads: the policy's last hidden layer, or the memory where there
+    is one; without a memory also the `observation` itself, which may tell of the value what no
+    action hangs on; or besides all that what the game shows critics alone (`privileged`, PPO),
+    which the policy never needs.
     """
     normalise: bool = False
-    """Conditional, without a memory: shift and scale observations by their running mean and
-    standard deviation, for those in physical units.
+    """Conditional: shift and scale observations by their running mean and standard deviation, for
+    those in physical units.
     """
 
 

@@ -117,16 +117,26 @@ def _check_network(config: "Config") -> None:
         "none unless network.kind is conditional, learner.kind ppo or mpo, evaluation.payoffs "
         f"sampled or learned, and {NOT_JOINT}",
     )
-    for key, changed in (
-        ("normalise", network.normalise),
-        ("critic_reads", network.critic_reads != "features"),
-    ):
-        _require(
-            not changed or (conditional and not remembers),
-            f"network.{key}",
-            getattr(network, key),
-            "as by default unless network.kind is conditional and network.memory none",
-        )
+    _require(
+        not network.normalise or conditional,
+        "network.normalise",
+        network.normalise,
+        "false unless network.kind is conditional",
+    )
+    _require(
+        network.critic_reads != "observation" or (conditional and not remembers),
+        "network.critic_reads",
+        network.critic_reads,
+        "features, or privileged, unless network.kind is conditional and network.memory none",
+    )
+    _require(
+        network.critic_reads != "privileged"
+        or (conditional and plays_alone and learner.kind == "ppo" and not joint),
+        "network.critic_reads",
+        network.critic_reads,
+        "features or observation unless network.kind is conditional, learner.kind ppo, "
+        f"evaluation.payoffs sampled or learned, and {NOT_JOINT}",
+    )
 
 
 def _check_exact_learner(config: "Config") -> None:
@@ -198,11 +208,16 @@ def _check_playing_learner(config: "Config") -> None:
     )
     plays_alone = plays and config.evaluation.payoffs != "exact"
     _require(
-        not learner.imitate or (plays_alone and config.network.memory == "none"),
+        not learner.symmetry or config.network.memory == "none",
+        "learner.symmetry",
+        learner.symmetry,
+        "false unless network.memory is none: what was remembered has no mirror image",
+    )
+    _require(
+        not learner.imitate or plays_alone,
         "learner.imitate",
         learner.imitate,
-        "empty unless learner.kind is ppo, evaluation.payoffs sampled or learned, network.memory "
-        f"none and {NOT_JOINT}",
+        f"empty unless learner.kind is ppo, evaluation.payoffs sampled or learned and {NOT_JOINT}",
     )
     _require(
         not learner.start or plays_alone,

@@ -111,23 +111,30 @@ class MemberMemory(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RecurrentMemberPolicy:
-    """The same of a network with a memory, which all strategies share.
+    """The same of a network with a memory, which all strategies share, and of actions of either
+    kind.
 
     Attributes:
       every: `(observation [B, O], mask [B, A], remembered [B, H]) -> [K, B, A]`, action
-        probabilities of all strategies of the seat.
+        probabilities of all strategies of the seat; of continuous actions `[K, B, 2 A]`, means and
+        log standard deviations.
       remember: `(observation, recall) -> [B, H]` what is remembered after an observation.
       memory_size: `H`.
       weights: probabilities of the strategies.
+      action_length: of continuous actions; `None` of ids.
+      likeliest: of continuous actions, as in `ContinuousMemberPolicy`.
     """
 
     every: Callable[[Any, Any, Any], Any]
     remember: Callable[[Any, Recall], Any]
     memory_size: int
     weights: Float[Array, "K"]
+    action_length: int | None = None
+    likeliest: bool = False
 
     def initial_memory(self, batch: int) -> MemberMemory:
-        return MemberMemory(jnp.full((batch,), -1, jnp.int32), no_recall(batch, self.memory_size))
+        recall = no_recall(batch, self.memory_size, action_length=self.action_length)
+        return MemberMemory(jnp.full((batch,), -1, jnp.int32), recall)
 
     def act(
         self,
@@ -135,9 +142,16 @@ class RecurrentMemberPolicy:
         observation: Float[Array | np.ndarray, "B O"],
         mask: Bool[Array | np.ndarray, "B A"],
         key: Any,
-    ) -> tuple[Int[Array, "B"], Float[Array, "B A"], MemberMemory]:
+    ) -> tuple[Array, Array, MemberMemory]:
         remembered = self.remember(jnp.asarray(observation), memory.recall)
-        chooser = MemberPolicy(lambda *seen: self.every(*seen, remembered), self.weights)
+
+        def every(*seen: Any) -> Any:
+            return self.every(*seen, remembered)
+
+        if self.action_length is None:
+            chooser = MemberPolicy(every, self.weights)
+        else:
+            chooser = ContinuousMemberPolicy(every, self.weights, self.likeliest)
         action, probabilities, member = chooser.act(memory.member, observation, mask, key)
         return action, probabilities, MemberMemory(member, Recall(remembered, action))
 

@@ -29,7 +29,7 @@ def make_network(
       config: describes it.
       num_actions: outputs of the policy: one per action id; for continuous actions what
         `neupl.action_distribution` asks for.
-      continuous: whether actions are: a critic of action values is told them then.
+      continuous: whether actions are: a memory and a critic of action values are told them then.
     """
     if config.kind != "conditional":
         return SeparateNetworks(
@@ -47,6 +47,9 @@ def make_network(
             use_index=config.use_index,
             critic_hidden_size=config.critic_hidden_size,
             action_values=config.critic == "action_values",
+            continuous=continuous,
+            normalise=config.normalise,
+            privileged_critic=config.critic_reads == "privileged",
         )
     return ConditionalNetwork(
         num_actions=num_actions,
@@ -56,8 +59,10 @@ def make_network(
         critic_hidden_size=config.critic_hidden_size,
         action_values=config.critic == "action_values" and not continuous,
         told_action=config.critic == "action_values" and continuous,
-        critic_observes=config.critic_reads == "observation",
+        critic_observes=config.critic_reads != "features",
         normalise=config.normalise,
+        privileged_critic=config.critic_reads == "privileged",
+        normalise_privileged=config.normalise,
     )
 
 

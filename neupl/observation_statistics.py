@@ -7,19 +7,35 @@ time. Gradients do not reach them; learners update them between batches.
 
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-# Of the variables of a network that normalises.
+# Of the variables of a network that normalises: of observations, and of what its critic sees alone.
 COLLECTION = "normalisation"
+PRIVILEGED_COLLECTION = "privileged_normalisation"
 # Normalised observations are at most so many standard deviations from the mean.
 MOST = 5.0
 # Added to the variance: what never changes stays finite.
 LEAST_VARIANCE = 1e-4
 # Observations that count at most, so that what was seen long ago is forgotten in the end.
 MOST_COUNTED = 1e7
+
+
+def running_normalised(
+    module: nn.Module, numbers: Float[Array, "*n O"], *, collection: str = COLLECTION
+) -> Float[Array, "*n O"]:
+    """Numbers normalised by statistics that a module keeps among its variables; called where it may
+    make variables.
+    """
+    mean, variance = (
+        module.variable(collection, name, fill, numbers.shape[-1:]).value
+        for name, fill in (("mean", jnp.zeros), ("variance", jnp.ones))
+    )
+    module.variable(collection, "count", jnp.zeros, ())
+    return normalised(numbers, mean, variance)
 
 
 def normalised(
@@ -35,14 +51,25 @@ def normalised(
     return jnp.where(variance > 0, jnp.clip(shifted, -MOST, MOST), 0.0)
 
 
-def updated_statistics(variables: Any, observation: Float[np.ndarray, "N O"]) -> Any:
-    """The variables of a network with more observations counted (Chan et al. 1979, "Updating
-    formulae and a pairwise algorithm for computing sample variances", equation 2.1); as they are
-    where the network does not normalise.
+def updated_statistics(
+    variables: Any, observation: Float[np.ndarray, "N O"], *, collection: str = COLLECTION
+) -> Any:
+    """The variables of a network with more observations counted, or whatever a collection is of; as
+    they are where the network does not normalise.
     """
-    if COLLECTION not in variables or not len(observation):
+    if collection not in variables or not len(observation):
         return variables
-    old = {name: np.asarray(value, np.float64) for name, value in variables[COLLECTION].items()}
+    return {**variables, collection: _updated(variables[collection], observation)}
+
+
+def _updated(statistics: Any, observation: Float[np.ndarray, "N O"]) -> Any:
+    """By Chan et al. 1979, "Updating formulae and a pairwise algorithm for computing sample
+    variances", equation 2.1.
+    """
+    if "count" not in statistics:
+        # Those of a part of the network, under its name.
+        return {name: _updated(part, observation) for name, part in statistics.items()}
+    old = {name: np.asarray(value, np.float64) for name, value in statistics.items()}
     wide = observation.astype(np.float64)
     number, mean, variance = len(wide), wide.mean(axis=0), wide.var(axis=0)
     total = old["count"] + number
@@ -53,7 +80,4 @@ def updated_statistics(variables: Any, observation: Float[np.ndarray, "N O"]) ->
         "variance": (1 - share) * (old["variance"] + share * shift**2) + share * variance,
         "count": np.minimum(total, MOST_COUNTED),
     }
-    return {
-        **variables,
-        COLLECTION: {name: jnp.asarray(value, jnp.float32) for name, value in new.items()},
-    }
+    return {name: jnp.asarray(value, jnp.float32) for name, value in new.items()}

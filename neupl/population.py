@@ -204,11 +204,9 @@ class Population:
         else:
             weights = np.eye(self.num_strategies)[member]
         every = functools.partial(self._forward, seat)
-        if self.continuous:
-            return ContinuousMemberPolicy(every, jnp.asarray(weights, jnp.float32), likeliest)
-        if likeliest:
+        if likeliest and not self.continuous:
             raise ValueError(f"likeliest is of continuous actions; {self.game} has action ids")
-        return self._policy(every, weights, seat)
+        return self._policy(every, weights, seat, likeliest=likeliest)
 
     def tree(self, progress: Callable[[int], None] | None = None) -> GameTree:
         """The compiled game, with the observations that the network was trained on.
@@ -295,13 +293,19 @@ class Population:
         trained = self.joint[0 if self.symmetric else seat].sum(axis=-1) > 0
         return int(np.argmax(np.where(trained, earned, -np.inf)))
 
-    def _policy(self, every: Any, weights: Float[np.ndarray, "N"], seat: int) -> Policy:
+    def _policy(
+        self, every: Any, weights: Float[np.ndarray, "N"], seat: int, *, likeliest: bool = False
+    ) -> Policy:
         """Draws one of `every` by the weights, and remembers where the network does."""
         weights = jnp.asarray(weights, jnp.float32)
         size = memory_size(self.network)
+        if size is None and self.continuous:
+            return ContinuousMemberPolicy(every, weights, likeliest)
         if size is None:
             return MemberPolicy(every, weights)
-        return RecurrentMemberPolicy(every, functools.partial(self._remember, seat), size, weights)
+        remember = functools.partial(self._remember, seat)
+        length = self.num_actions if self.continuous else None
+        return RecurrentMemberPolicy(every, remember, size, weights, length, likeliest)
 
     def sink_probabilities(
         self, seat: int, observation: Float[Array, "B O"], mask: Bool[Array, "B A"]
@@ -397,7 +401,11 @@ class Population:
 
     @functools.cached_property
     def _remember(self) -> Any:
-        module = make_network(self.network, self.num_actions)
+        module = make_network(
+            self.network,
+            self.distribution.num_outputs(self.num_actions),
+            continuous=self.continuous,
+        )
         table_of = np.eye(self._num_tables, dtype=np.float32)
 
         @functools.partial(jax.jit, static_argnums=0)

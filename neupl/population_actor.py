@@ -13,7 +13,7 @@ from games.types import GameInfo, TimeStep
 from neupl.action_distribution import CATEGORICAL, ActionDistribution, action_distribution
 from neupl.matches import seat_order
 from neupl.networks import PopulationNetwork
-from neupl.recurrent_network import Recall, RecurrentNetwork
+from neupl.recurrent_network import Recall, RecurrentNetwork, no_action
 from neupl.rollout import Decision
 from neupl.types import Rows
 
@@ -41,6 +41,7 @@ class Seen(NamedTuple):
       seat: who decides.
       profile: `[N, P]` strategies, first the deciding seat's, then the others' in ascending order.
       remembered: memory after the observation, of networks that have one: what they decide by.
+      privileged: what the critic sees besides, where it is asked for values.
     """
 
     observation: Float[Array | np.ndarray, "N O"]
@@ -48,6 +49,7 @@ class Seen(NamedTuple):
     seat: Int[Array | np.ndarray, "N"]
     profile: Int[Array | np.ndarray, "N P"]
     remembered: Float[Array | np.ndarray, "N H"] | None = None
+    privileged: Float[Array | np.ndarray, "N V"] | None = None
 
 
 class ActorMemory(NamedTuple):
@@ -55,7 +57,7 @@ class ActorMemory(NamedTuple):
 
     Attributes:
       member: `[B, P]` what a `DrawnSink` drew, -1 until it has.
-      action: `[B, P]` last own actions, -1 before the first, for networks with a memory.
+      action: `[B, P]` last own actions, for networks with a memory, as in `Recall`.
       hidden: `[B, P, H]` memory of the network.
       sink: `[B, P, G]` memory of the `DrawnSink`'s network.
     """
@@ -124,7 +126,12 @@ def apply_network(
     seat = jax.nn.one_hot(seen.seat if num_tables > 1 else jnp.zeros_like(seen.seat), num_tables)
     profile = jax.nn.one_hot(seen.profile, rows.every.shape[1])
     told = seen.observation if seen.remembered is None else seen.remembered
-    outputs, value = network.apply(params, told, seat, rows.tables(num_tables), profile=profile)
+    # Also where a demonstrator alone was shown more.
+    reads = seen.privileged is not None and getattr(network, "privileged_critic", False)
+    known = {"privileged": seen.privileged} if reads else {}
+    outputs, value = network.apply(
+        params, told, seat, rows.tables(num_tables), profile=profile, **known
+    )
     policy = distribution.parameters(outputs, seen.legal_mask)
     if value.ndim == 2:
         value = jnp.sum(jnp.where(seen.legal_mask, jnp.exp(policy) * value, 0.0), axis=1)
@@ -162,14 +169,16 @@ class PopulationActor:
 
     def begin(self, context: Playing, batch: int) -> ActorMemory:
         """See `Actor`."""
-        none = jnp.full((batch, self._info.num_players), -1, jnp.int32)
+        info = self._info
+        none = jnp.full((batch, info.num_players), -1, jnp.int32)
+        length = info.num_actions[0] if info.continuous else None
         hidden, sink = (
             () if size is None else jnp.zeros((*none.shape, size))
             for size in (self._memory_size, self._sink_memory_size)
         )
         return ActorMemory(
             member=none if self._drawn else (),
-            action=none if self._remembers else (),
+            action=no_action(none.shape, length) if self._remembers else (),
             hidden=hidden,
             sink=sink,
         )
@@ -258,7 +267,9 @@ class PopulationActor:
         )
         decision = sample_decision(self._distribution, parameters, value, now, key)
         if self._remembers:
-            action = jnp.where(now.to_move, decision.action, memory.action)
+            moves = jnp.asarray(now.to_move)
+            moves = moves.reshape(*moves.shape, *(1,) * (decision.action.ndim - 2))
+            action = jnp.where(moves, decision.action, memory.action)
             memory = memory._replace(action=action)
         return decision, memory
 
@@ -271,7 +282,7 @@ def seen_by_movers(
     Args:
       info: of the game.
       profile: strategy of every seat.
-      observation: `[B, P, O]`.
+      observation: `[B, P, O]`, or that and behind it what critics see.
       now: who is to move, and how.
 
     Returns:
@@ -284,10 +295,20 @@ def seen_by_movers(
         seat = jnp.tile(jnp.arange(num_players), (lanes, 1))
     order = jnp.asarray(seat_order(num_players))[seat]
     profile = jnp.take_along_axis(jnp.asarray(profile)[:, None], order, axis=2)
-    return seat, Seen(
+    seen = Seen(
         _of_seats(observation, seat), _of_seats(now.legal_mask, seat),
         seat.reshape(-1), profile.reshape(-1, num_players),
     )  # fmt: skip
+    return seat, critic_apart(seen, info.observation_size[0])
+
+
+def critic_apart(seen: Seen, observed: int) -> Seen:
+    """Decisions with what critics see apart from the first `observed` numbers, which all see."""
+    if seen.observation.shape[-1] == observed:
+        return seen
+    return seen._replace(
+        observation=seen.observation[..., :observed], privileged=seen.observation[..., observed:]
+    )
 
 
 def sample_decision(

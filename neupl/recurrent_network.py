@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from neupl.conditional_network import ConditionalNetwork
+from neupl.observation_statistics import running_normalised
 from neupl.types import Rows
 
 
@@ -23,11 +24,12 @@ class Recall(NamedTuple):
 
     Attributes:
       hidden: state of the recurrent core, zero at the start of an episode.
-      action: the seat's last own action, -1 before the first.
+      action: the seat's last own action, -1 before the first; of continuous ones, `A` numbers, 0
+        before the first.
     """
 
     hidden: Float[Array, "N H"]
-    action: Int[Array, "N"]
+    action: Int[Array, "N"] | Float[Array, "N A"]
 
 
 class RecurrentNetwork(nn.Module):
@@ -37,7 +39,7 @@ class RecurrentNetwork(nn.Module):
     `flax.linen.GRUCell`), its input the encoded observation, seat and last own action.
 
     Attributes:
-      num_actions: number of action ids `A`.
+      num_actions: number of action ids `A`, or of whatever outputs choose an action.
       encoder_sizes: width of each layer between observation and memory.
       memory_size: width `H` of the memory.
       hidden_sizes: width of each hidden layer between memory and policy.
@@ -45,6 +47,9 @@ class RecurrentNetwork(nn.Module):
       use_index: whether the identity of a strategy is embedded beside its row.
       critic_hidden_size: width of the critic's hidden layer.
       action_values: whether the critic tells a value of every action.
+      continuous: whether actions are vectors of numbers, of which the last is told as it is.
+      normalise: whether observations are shifted and scaled, as in `ConditionalNetwork`.
+      privileged_critic: whether the critic also reads what a game shows critics alone, likewise.
     """
 
     num_actions: int
@@ -55,6 +60,9 @@ class RecurrentNetwork(nn.Module):
     use_index: bool
     critic_hidden_size: int
     action_values: bool = False
+    continuous: bool = False
+    normalise: bool = False
+    privileged_critic: bool = False
 
     def setup(self) -> None:
         self.encoder = [nn.Dense(size) for size in self.encoder_sizes]
@@ -68,6 +76,8 @@ class RecurrentNetwork(nn.Module):
             critic_hidden_size=self.critic_hidden_size,
             action_values=self.action_values,
             critic_shapes=True,
+            privileged_critic=self.privileged_critic,
+            normalise_privileged=self.normalise,
         )
 
     def __call__(
@@ -77,9 +87,10 @@ class RecurrentNetwork(nn.Module):
         rows: Rows,
         coplayers: Float[Array, "P K M"] | None = None,
         profile: Float[Array, "S N K"] | None = None,
+        privileged: Float[Array, "S V"] | None = None,
     ) -> tuple[Float[Array, "... S A"], Float[Array, "... S"] | Float[Array, "... S A"]]:
         """As `ConditionalNetwork`, of what is remembered after the observation."""
-        return self.heads(remembered, seat, rows, coplayers, profile)
+        return self.heads(remembered, seat, rows, coplayers, profile, privileged=privileged)
 
     def first(
         self,
@@ -88,9 +99,11 @@ class RecurrentNetwork(nn.Module):
         recall: Recall,
         rows: Rows,
         profile: Float[Array, "N P K"],
+        privileged: Float[Array, "N V"] | None = None,
     ) -> tuple[Float[Array, "N A"], Float[Array, "N"] | Float[Array, "N A"]]:
         """Remembers and decides; what initialises all parameters."""
-        return self(self.remember(observation, seat, recall), seat, rows, profile=profile)
+        remembered = self.remember(observation, seat, recall)
+        return self(remembered, seat, rows, profile=profile, privileged=privileged)
 
     def remember(
         self, observation: Float[Array, "N O"], seat: Float[Array, "N P"], recall: Recall
@@ -102,7 +115,7 @@ class RecurrentNetwork(nn.Module):
         self,
         observation: Float[Array, "T N O"],
         seat: Float[Array, "N P"],
-        previous: Int[Array, "T N"],
+        previous: Int[Array, "T N"] | Float[Array, "T N A"],
         *,
         start: Float[Array, "N H"],
         fresh: Bool[Array, "T N"],
@@ -113,7 +126,7 @@ class RecurrentNetwork(nn.Module):
         Args:
           observation: at each step.
           seat: one-hot seat, the same at all steps.
-          previous: the last own action before each step, -1 for none.
+          previous: the last own action before each step, as in `Recall`.
           start: memory before the first step.
           fresh: where an episode begins; it remembers nothing of what was before.
           moved: where the seat decides; elsewhere the memory stays as it is.
@@ -130,11 +143,18 @@ class RecurrentNetwork(nn.Module):
         scan = nn.scan(step, variable_broadcast="params", split_rngs={"params": False})
         return scan(self, start, (encoded, fresh, moved))[1]
 
+    @nn.compact
     def _encode(self, observation: Array, seat: Array, previous: Array) -> Array:
         """What the core is told, all of it that does not hang on its state: one product for all
         steps.
         """
-        last = jax.nn.one_hot(previous, self.num_actions)
+        if self.normalise:
+            observation = running_normalised(self, observation)
+        if self.continuous:
+            # What lies beyond is not what was done.
+            last = jnp.clip(previous, -1, 1)
+        else:
+            last = jax.nn.one_hot(previous, self.num_actions)
         encoded = jnp.concatenate([observation, seat, last], axis=-1)
         for layer in self.encoder:
             encoded = nn.relu(layer(encoded))
@@ -148,6 +168,15 @@ class RecurrentNetwork(nn.Module):
         return candidate + update * (hidden - candidate)
 
 
-def no_recall(count: int, memory_size: int) -> Recall:
-    """What `count` seats carry before the first decision of an episode."""
-    return Recall(jnp.zeros((count, memory_size)), jnp.full(count, -1, jnp.int32))
+def no_recall(count: int, memory_size: int, *, action_length: int | None = None) -> Recall:
+    """What `count` seats carry before the first decision of an episode; actions are ids, or
+    continuous of some length.
+    """
+    return Recall(jnp.zeros((count, memory_size)), no_action((count,), action_length))
+
+
+def no_action(shape: tuple[int, ...], action_length: int | None) -> Array:
+    """What is told of before the first action: no id, or the middle of what can be done."""
+    if action_length is None:
+        return jnp.full(shape, -1, jnp.int32)
+    return jnp.zeros((*shape, action_length))

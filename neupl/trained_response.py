@@ -246,7 +246,8 @@ def _make_trainer(population: AnyPopulation, key: Any) -> _Trainer:
         lanes = min(max(LEARNER.episodes * SHORT_EPISODE // info.max_steps, LEAST_LANES), 2048)
         settings = dataclasses.replace(LEARNER, episodes=lanes, minibatch=RECURRENT_MINIBATCH)
     if info.continuous:
-        network = dataclasses.replace(NETWORK, critic_reads="observation", normalise=True)
+        reads = "observation" if network.memory == "none" else "features"
+        network = dataclasses.replace(network, critic_reads=reads, normalise=True)
         settings = CONTINUOUS_LEARNER
     num_outputs = action_distribution(info).num_outputs(info.num_actions[0])
     config = Config(
@@ -258,7 +259,7 @@ def _make_trainer(population: AnyPopulation, key: Any) -> _Trainer:
     )
     actor = PopulationActor(
         info,
-        make_network(network, num_outputs),
+        make_network(network, num_outputs, continuous=info.continuous),
         num_tables=1 if symmetric else info.num_players,
         sink=frozen_mixture(population),
     )

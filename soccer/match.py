@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from games.mujoco_host import Lanes, MujocoStates
-from soccer import observations, pitch, randomisation, rewards, rules
+from soccer import observations, pitch, randomisation, rewards, rules, vision
 from soccer.items import size_of
 from soccer.observations import Before, Sensors
 from soccer.randomisation import Push
@@ -30,6 +30,7 @@ class Memory(NamedTuple):
       history: stacked items of the last control steps, newest first.
       measured: what was measured at the last control steps, newest first.
       now: what is observed once, delayed like the rest.
+      looks: with vision, what the camera told at the last control steps, newest first.
       before: what differences are taken from.
       sensors: what differs between robots, of this episode.
       delay_weights: by which measurements are mixed.
@@ -42,6 +43,7 @@ class Memory(NamedTuple):
     history: Float64[np.ndarray, "B P 5 stacked"]
     measured: Float64[np.ndarray, "B P steps measured"]
     now: Float64[np.ndarray, "B P current"]
+    looks: Float64[np.ndarray, "B P looks current"]
     before: Before
     sensors: Sensors
     delay_weights: Float64[np.ndarray, "B P steps"]
@@ -75,14 +77,19 @@ class SoccerTask:
         self.weights = scenario.shaping if shaped else scenario.payoff
         self.xml = pitch.match_xml(scenario.teams, ball=scenario.ball, body=scenario.body)
         self.info = game_info(scenario, randomise=randomise, shaped=shaped)
-        self.mirror = observations.mirror_of(scenario.extras, body=scenario.body)
+        self.mirror = observations.mirror_of(
+            scenario.extras, body=scenario.body, critic=scenario.privileged
+        )
+        self._sensed = size_of(observations.sensed(scenario.body))
         self._torsos = [1 + i * scenario.body.num_links for i in range(self.num_robots)]
 
     def allocate(self, batch: Any) -> Memory:
         """See `MujocoTask`."""
         B, P, body = batch.nsim, self.num_robots, self.scenario.body
-        steps, sensed = randomisation.DELAY_STEPS, size_of(observations.sensed(body))
+        steps, sensed = randomisation.DELAY_STEPS, self._sensed
+        known = size_of(self.scenario.shown_once)
         current = size_of((*observations.CURRENT, *self.scenario.extras))
+        looks = (vision.DELAY + 1) * self.scenario.vision
         if self.randomise:
             for field in ("geom_friction", "body_mass", "body_ipos", "body_inertia"):
                 batch.expand(field)
@@ -90,8 +97,9 @@ class SoccerTask:
         return Memory(
             command=np.zeros((B, P, body.num_actions)),
             history=np.zeros((B, P, observations.HISTORY, size_of(body.stacked))),
-            measured=np.zeros((B, P, steps, sensed + current)),
+            measured=np.zeros((B, P, steps, sensed + known)),
             now=np.zeros((B, P, current)),
+            looks=np.zeros((B, P, looks, current)),
             before=Before(*(np.zeros((B, P, 3)) for _ in range(3)), np.zeros((B, 3))),
             sensors=nominal.sensors,
             delay_weights=nominal.delay_weights,
@@ -125,6 +133,8 @@ class SoccerTask:
         _write(memory.before, lanes, observations.remember(scene))
         measured = self._measure(memory, lanes, scene)
         memory.measured[lanes] = measured[:, :, None]
+        if scenario.vision:
+            memory.looks[lanes] = self._look(states, lanes, scene)[:, :, None]
         self._perceive(memory, lanes)
         # All steps before the first were like it.
         memory.history[lanes] = memory.history[lanes][:, :, :1]
@@ -163,6 +173,14 @@ class SoccerTask:
         memory.measured[lanes] = np.concatenate(
             [measured[:, :, None], memory.measured[lanes][:, :, :-1]], axis=2
         )
+        if self.scenario.vision:
+            memory.looks[lanes] = np.concatenate(
+                [
+                    self._look(states, lanes, scene)[:, :, None],
+                    memory.looks[lanes][:, :, :-1],
+                ],
+                axis=2,
+            )
         self._perceive(memory, lanes)
         _write(memory.before, lanes, observations.remember(scene))
         return rewards_now, over
@@ -178,12 +196,14 @@ class SoccerTask:
         return observation
 
     def observe_privileged(self, states: MujocoStates) -> Float32[np.ndarray, "B P C"]:
-        """Returns what a critic may know beside the observations: `observations.PRIVILEGED`."""
+        """Returns what a critic may know beside the observations: `scenario.privileged`."""
         left = 1 - states.steps / self.info.max_steps
         scene = self.scene(states, slice(None))
-        return observations.privileged(scene, opponents=self.opponents, time_left=left).astype(
-            np.float32
-        )
+        known = observations.privileged(scene, opponents=self.opponents, time_left=left)
+        if self.scenario.vision:
+            exact = states.memory.measured[:, :, 0, self._sensed :]
+            known = np.concatenate([known, exact], axis=-1)
+        return known.astype(np.float32)
 
     def scene(self, states: MujocoStates, lanes: Lanes) -> Scene:
         """Who is where in some lanes."""
@@ -251,11 +271,24 @@ class SoccerTask:
             late = np.einsum("nps,npsm->npm", memory.delay_weights[lanes], measured)
         else:
             late = measured[:, :, 0]
-        sensed = size_of(observations.sensed(self.scenario.body))
+        sensed = self._sensed
         memory.history[lanes] = observations.stack_newest(
             memory.history[lanes], late[..., :sensed], memory.command[lanes]
         )
-        memory.now[lanes] = late[..., sensed:]
+        now = late[..., sensed:]
+        if self.scenario.vision:
+            now = vision.beside_goals(memory.looks[lanes][:, :, -1], now)
+        memory.now[lanes] = now
+
+    def _look(
+        self, states: MujocoStates, lanes: Lanes, scene: Scene
+    ) -> Float64[np.ndarray, "n P current"]:
+        """What the cameras tell at this moment of what has just been measured."""
+        seen = vision.things_seen(scene, opponents=self.opponents, mates=self.mates)
+        shape = (*seen.shape, vision.NUMBERS_PER_THING)
+        numbers = np.arange(len(states.over))[lanes]
+        uniform = states.streams.uniforms(numbers, int(np.prod(shape[1:]))).reshape(shape)
+        return vision.look(states.memory.measured[lanes][:, :, 0, self._sensed :], seen, uniform)
 
     def _throw_in(self, states: MujocoStates, lanes: Lanes) -> None:
         """Puts balls that left the pitch back to rest inside."""

@@ -43,6 +43,15 @@ TEAM = (
     Item("other_opponent_velocity", "plane", "m/s", "by differences of its place"),
 )
 
+# What tasks with vision (`soccer.vision`) add: whether the camera tells of what is shown above; the
+# last two with team-mates.
+SEEN = (
+    Item("ball_seen", "number", "1", "1 where the camera tells of the ball, else 0"),
+    Item("opponent_seen", "number", "1", "the same of the nearest opponent"),
+    Item("mate_seen", "number", "1", "the same of the team-mate"),
+    Item("other_opponent_seen", "number", "1", "the same of the other opponent"),
+)
+
 # What a critic may know beyond the observation, exact and without delay.
 PRIVILEGED = (
     Item("height", "number", "m", "of the torso"),
@@ -60,6 +69,15 @@ PRIVILEGED = (
     Item("opponent_joints", "joints", "rad", "angles of the nearest opponent"),
     Item("time_left", "number", "1", "share of the episode that is left"),
 )
+
+
+def privileged_items(body: Body = HUMANOID) -> tuple[Item, ...]:
+    """`PRIVILEGED` of a body: a boxhead has one joint, which a mirror leaves alone."""
+    if body is HUMANOID:
+        return PRIVILEGED
+    return tuple(
+        item._replace(kind="number") if item.kind == "joints" else item for item in PRIVILEGED
+    )
 
 
 NUM_OBSERVATIONS = HISTORY * size_of(HUMANOID.stacked) + size_of(CURRENT)
@@ -108,21 +126,35 @@ def mirror_observation(
     )
 
 
-def mirror_of(extras: tuple[Item, ...] = (), *, body: Body = HUMANOID) -> Mirror:
-    """The same as a `Mirror`, with that of the actions, whose ranges are each other's mirror image.
+def mirror_of(
+    extras: tuple[Item, ...] = (),
+    *,
+    body: Body = HUMANOID,
+    critic: tuple[Item, ...] = PRIVILEGED,
+) -> Mirror:
+    """The same as a `Mirror`, with that of the actions, whose ranges are each other's mirror image,
+    and of what critics see.
 
     Args:
       extras: the task's own items.
       body: what the robots are.
+      critic: what critics see.
     """
     numbers = np.arange(1.0, layout(extras, body=body)[-1][2].stop + 1)
     seen = mirror_observation(numbers, extras, body=body)
     (action,) = (item for item in body.stacked if item.name == "previous_action")
     acted = mirror_item(action, np.arange(1.0, body.num_actions + 1))
+    places = np.split(
+        np.arange(1.0, size_of(critic) + 1), np.cumsum([item.size for item in critic])[:-1]
+    )
+    known = np.concatenate(list(map(mirror_item, critic, places)))
     return Mirror(
-        np.abs(seen).astype(np.int64) - 1, np.sign(seen).astype(np.float32),
-        np.abs(acted).astype(np.int64) - 1, np.sign(acted).astype(np.float32),
-    )  # fmt: skip
+        *(
+            part
+            for signed in (seen, acted, known)
+            for part in (np.abs(signed).astype(np.int64) - 1, np.sign(signed).astype(np.float32))
+        )
+    )
 
 
 class Sensors(NamedTuple):

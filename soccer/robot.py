@@ -33,8 +33,9 @@ HOME_HEIGHT = 0.2436
 # The marker on the shoulders, above the torso's origin: what get-up times are measured by.
 SHOULDER_HEIGHT = 0.131
 
-# Vertical field of view of the camera in the head, degrees.
+# Camera in the head: vertical field of view, degrees, and place in the frame of the head.
 CAMERA_FIELD_OF_VIEW = 43.3
+CAMERA_PLACE = (0.014, 0.0, 0.05)
 
 
 class Geom(NamedTuple):
@@ -299,7 +300,7 @@ def add_robot(
                 size=_numbers(geom.size), **place, **looks,
             )  # fmt: skip
     ElementTree.SubElement(
-        bodies["head"], "camera", name=f"{prefix}eye", pos="0.014 0 0.05",
+        bodies["head"], "camera", name=f"{prefix}eye", pos=_numbers(CAMERA_PLACE),
         xyaxes="0 -1 0 0 0 1", fovy=str(CAMERA_FIELD_OF_VIEW),
     )  # fmt: skip
     for joint in JOINTS:

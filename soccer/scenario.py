@@ -10,7 +10,7 @@ from jaxtyping import Float64
 from games.types import GameInfo, UtilityType
 from soccer import observations, pitch
 from soccer.body import HUMANOID, Body
-from soccer.items import Item
+from soccer.items import Item, size_of
 
 End = Literal["goal", "down", "off_pitch", "goal_area"]
 
@@ -35,6 +35,7 @@ class Scenario:
       name: without the parameters.
       teams: of each robot, 0 (home) or 1.
       body: what the robots are.
+      vision: whether they see ball and robots as a camera does, see `soccer.vision`.
       ball: whether there is a ball, with goals.
       seconds: longest episode.
       start: makes the start from numbers in [0, 1), `[n, start_numbers]`.
@@ -62,18 +63,32 @@ class Scenario:
     target: bool = False
     fouls_earn_nothing: bool = False
     body: Body = HUMANOID
+    vision: bool = False
+
+    @property
+    def shown_once(self) -> tuple[Item, ...]:
+        """What is shown once of the game, without vision."""
+        two_teams = len(self.teams) > len(set(self.teams)) > 1
+        return (*observations.CURRENT, *observations.TEAM * two_teams)
 
     @property
     def extras(self) -> tuple[Item, ...]:
         """The task's own items of an observation."""
-        two_teams = len(self.teams) > len(set(self.teams)) > 1
-        return observations.TEAM * two_teams
+        extras = self.shown_once[len(observations.CURRENT) :]
+        things = 4 if extras else 2
+        return (*extras, *observations.SEEN[:things] * self.vision)
+
+    @property
+    def privileged(self) -> tuple[Item, ...]:
+        """What critics see: with vision also, exact, what is shown once without it."""
+        return (*observations.privileged_items(self.body), *self.shown_once * self.vision)
 
 
 def game_info(scenario: Scenario, *, randomise: bool, shaped: bool) -> GameInfo:
     """Static facts of the game that a scenario is."""
     P = len(scenario.teams)
-    given = [name for name, on in (("randomise", randomise), ("shaped", shaped)) if on]
+    on = {"randomise": randomise, "shaped": shaped, "vision": scenario.vision}
+    given = [name for name in on if on[name]]
     parameters = ",".join(
         [f"body={scenario.body.name}"] * (scenario.body is not HUMANOID)
         + [f"{name}=1" for name in given]
@@ -91,4 +106,5 @@ def game_info(scenario: Scenario, *, randomise: bool, shaped: bool) -> GameInfo:
         max_return=scenario.returns[1],
         max_steps=round(scenario.seconds / pitch.CONTROL_STEP),
         continuous=True,
+        privileged_size=size_of(scenario.privileged),
     )

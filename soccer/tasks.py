@@ -7,6 +7,8 @@ Weights are per control step; a goal, 1000 in the paper's units, keeps its propo
 terms.
 """
 
+import dataclasses
+
 import numpy as np
 from jaxtyping import Float64
 
@@ -116,7 +118,9 @@ def get_up(*, randomise: int = 0, shaped: int = 0, num_threads: int = 0) -> Mujo
     )
 
 
-def score(*, randomise: int = 0, shaped: int = 0, num_threads: int = 0) -> MujocoHost:
+def score(
+    *, randomise: int = 0, shaped: int = 0, vision: int = 0, num_threads: int = 0
+) -> MujocoHost:
     """One robot and a ball 0.3 to 1.5 m away: 1 for a goal within 50 s.
 
     The episode ends with a goal on either side, a fall, and outside the pitch or in a goal area, as
@@ -142,35 +146,56 @@ def score(*, randomise: int = 0, shaped: int = 0, num_threads: int = 0) -> Mujoc
         ),
         randomise=randomise,
         shaped=shaped,
+        vision=vision,
         num_threads=num_threads,
     )  # fmt: skip
 
 
 def duel(
-    *, randomise: int = 0, shaped: int = 0, num_threads: int = 0, body: str = "humanoid"
+    *,
+    randomise: int = 0,
+    shaped: int = 0,
+    vision: int = 0,
+    num_threads: int = 0,
+    body: str = "humanoid",
 ) -> MujocoHost:
     """One versus one: 1 for the first goal, -1 for who concedes it, 0 for both after 50 s.
 
     Humanoids start standing, on their face or on their back, with equal probability.
     """
-    return _match("soccer/duel", (0, 1), randomise, shaped, num_threads, body)
+    options = {"randomise": randomise, "shaped": shaped, "vision": vision}
+    return _match("soccer/duel", (0, 1), num_threads=num_threads, body=body, **options)
 
 
 def team(
-    *, randomise: int = 0, shaped: int = 0, num_threads: int = 0, body: str = "humanoid"
+    *,
+    randomise: int = 0,
+    shaped: int = 0,
+    vision: int = 0,
+    num_threads: int = 0,
+    body: str = "humanoid",
 ) -> MujocoHost:
     """Two versus two, else as `duel`; both players of a team are paid the same."""
-    return _match("soccer/team", (0, 0, 1, 1), randomise, shaped, num_threads, body)
+    options = {"randomise": randomise, "shaped": shaped, "vision": vision}
+    return _match("soccer/team", (0, 0, 1, 1), num_threads=num_threads, body=body, **options)
 
 
 def _match(
-    name: str, teams: tuple[int, ...], randomise: int, shaped: int, num_threads: int, body: str
+    name: str,
+    teams: tuple[int, ...],
+    *,
+    randomise: int,
+    shaped: int,
+    vision: int,
+    num_threads: int,
+    body: str,
 ) -> MujocoHost:
     P, humanoid = len(teams), body == HUMANOID.name
     if body not in BODIES:
         raise GameError(f"{name}: body is {body}, allowed are {' and '.join(BODIES)}")
-    if randomise and not humanoid:
-        raise GameError(f"{name}: randomise=1 is of humanoids; body is {body}")
+    for option, on in (("randomise", randomise), ("vision", vision)):
+        if on and not humanoid:
+            raise GameError(f"{name}: {option}=1 is of humanoids; body is {body}")
 
     def start(uniform: Float64[np.ndarray, "n numbers"]) -> Start:
         place, heading, ball = rules.match_places(uniform[:, : 3 * P + 3], teams)
@@ -210,14 +235,18 @@ def _match(
         ),
         randomise=randomise,
         shaped=shaped,
+        vision=vision,
         num_threads=num_threads,
     )  # fmt: skip
 
 
-def _host(scenario: Scenario, *, randomise: int, shaped: int, num_threads: int) -> MujocoHost:
-    for name, value in (("randomise", randomise), ("shaped", shaped)):
+def _host(
+    scenario: Scenario, *, randomise: int, shaped: int, num_threads: int, vision: int = 0
+) -> MujocoHost:
+    for name, value in (("randomise", randomise), ("shaped", shaped), ("vision", vision)):
         if value not in (0, 1):
             raise GameError(f"{scenario.name}: {name} is {value}, allowed are 0 and 1")
+    scenario = dataclasses.replace(scenario, vision=bool(vision))
     task = SoccerTask(scenario, randomise=bool(randomise), shaped=bool(shaped))
     return MujocoHost(task, num_threads=num_threads or None)
 

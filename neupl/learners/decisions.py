@@ -77,14 +77,17 @@ def focal_unrolls(
     payoff_range: float,
     trace: float,
     discount: float = 1.0,
+    taught: np.ndarray | None = None,
 ) -> Unrolls:
-    """The same for a network with a memory; the arguments are those of `focal_decisions`."""
+    """The same for a network with a memory; the arguments are those of `focal_decisions`, and
+    `taught` of `cut_unrolls`.
+    """
     temperature, respond, hold = focal_task(matches, objective)
     found = lane_advantages(
         trajectory, matches.seat, temperature,
         payoff_range=payoff_range, trace=trace, discount=discount,
     )  # fmt: skip
-    return cut_unrolls(trajectory, matches, found, respond=respond, hold=hold)
+    return cut_unrolls(trajectory, matches, found, respond=respond, hold=hold, taught=taught)
 
 
 def decisions_along(unrolls: Unrolls) -> Decisions:

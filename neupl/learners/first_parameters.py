@@ -8,7 +8,6 @@ from jaxtyping import Array, Float
 
 from games.types import GameInfo
 from neupl.config import Config
-from neupl.errors import UserError
 from neupl.networks import PopulationNetwork, memory_size
 from neupl.opponent_readout import OpponentReadout, add_readout
 from neupl.recurrent_network import no_recall
@@ -40,25 +39,20 @@ def first_parameters(
         jnp.zeros((players, size, size ** (players - 1))), jnp.zeros((players, size), jnp.int32)
     ).tables(num_tables)
     observation = jnp.zeros((1, info.observation_size[0]))
+    told = {}
+    if config.network.critic_reads == "privileged":
+        told["privileged"] = jnp.zeros((1, info.privileged_size))
     seat, profile = jnp.zeros((1, num_tables)), jnp.zeros((1, players, size))
     remembered = memory_size(config.network)
     if remembered is not None:
-        recall = no_recall(1, remembered)
-        params = network.init(key, observation, seat, recall, rows, profile, method="first")
+        length = info.num_actions[0] if info.continuous else None
+        recall = no_recall(1, remembered, action_length=length)
+        params = network.init(key, observation, seat, recall, rows, profile, method="first", **told)
     elif action is not None:
         params = network.init(key, observation, seat, rows, profile=profile, action=action)
     else:
-        params = network.init(key, observation, seat, rows, profile=profile)
+        params = network.init(key, observation, seat, rows, profile=profile, **told)
     width = observation.shape[1] if remembered is None else remembered
     return add_readout(
         readout, params, jax.random.fold_in(key, 1), width=width, num_tables=num_tables
-    )
-
-
-def remembers_ids_alone(config: Config, info: GameInfo) -> UserError:
-    """What is wrong with a memory in a game of continuous actions."""
-    return UserError(
-        f"network.memory is {config.network.memory!r}, but the actions of {info.name} are "
-        "continuous: a memory is told of action ids alone",
-        hint="set network.memory=none",
     )

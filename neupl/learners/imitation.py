@@ -6,6 +6,11 @@ cloning). Continuous actions are played with noise and shown without it, so that
 sees what the demonstrator does after mistakes (Laskey et al. 2017, "DART: noise injection for
 robust imitation learning", arXiv 1703.09327); the policy becomes as wide as the noise. The critic
 learns what the demonstrator earns. All strategies become alike, whatever their rows are.
+
+A demonstrator that says `reads_privileged = True` is shown what critics see (`games.critic_view`).
+
+A network with a memory is told what was played, noise included, as it would be of its own actions,
+and learns along unrolls (`neupl.learners.unrolls`) that start from what it remembers of the lane.
 """
 
 import functools
@@ -15,19 +20,28 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int32
 
+from games.critic_view import with_critic_view
 from games.types import Game, GameInfo, HostGame, Policy, TimeStep
 from neupl.action_distribution import action_distribution
 from neupl.config import Config
-from neupl.learners.decisions import Decisions, focal_decisions, minibatches, seen_at
-from neupl.learners.mirror_image import half_mirrored, mirror_of, with_mirror_image
+from neupl.learners.decisions import (
+    Decisions,
+    decisions_along,
+    focal_decisions,
+    focal_unrolls,
+    minibatches,
+    seen_at,
+)
+from neupl.learners.mirror_image import half_mirrored, mirror_of
 from neupl.learners.optimizer import Optimizer
 from neupl.learners.ppo import PPOExperience
+from neupl.learners.seen_by_network import as_critics_see, make_see, with_statistics_of
+from neupl.learners.unrolls import Unrolls, lane_memory, lane_steps
 from neupl.matches import Matches
 from neupl.networks import make_network
-from neupl.observation_statistics import updated_statistics
-from neupl.population_actor import apply_network
+from neupl.population_actor import ActorMemory, apply_network, critic_apart
 from neupl.rollout import Decision, SeatPolicies, Trajectory, make_actor_play
 from neupl.types import LearnerPhase, LearnerState, Objective, Rows
 
@@ -36,12 +50,27 @@ class Demonstration(NamedTuple):
     """Episodes of the demonstrator.
 
     Attributes:
-      trajectory: NumPy arrays; its actions are those that were shown, without noise, its values 0.
+      trajectory: NumPy arrays; its values are 0.
+      shown: `[T, B, P, ...]` the actions that are to be learned: those that were played, without
+        noise.
       matches: focal seats, and the strategies that are to play like that.
     """
 
     trajectory: Trajectory
+    shown: Int32[np.ndarray, "T B P"] | Float32[np.ndarray, "T B P A"]
     matches: Matches
+
+
+class _Observing:
+    """A policy that is shown the first `observed` numbers alone: what players observe."""
+
+    def __init__(self, policy: Policy, observed: int) -> None:
+        self._policy, self._observed = policy, observed
+        self.initial_memory = policy.initial_memory
+
+    def act(self, memory: Any, observation: Any, mask: Any, key: Any) -> tuple[Any, Any, Any]:
+        """See `games.types.Policy`."""
+        return self._policy.act(memory, observation[:, : self._observed], mask, key)
 
 
 class _Shaken(SeatPolicies):
@@ -62,17 +91,26 @@ class _Shaken(SeatPolicies):
 
 
 def make_demonstrate(
-    game: Game | HostGame, demonstrators: Sequence[Policy], *, horizon: int, std: float
+    game: Game | HostGame,
+    demonstrators: Sequence[Policy],
+    *,
+    observed: int,
+    horizon: int,
+    std: float,
 ) -> Callable[..., Demonstration]:
     """Makes `(lanes, objective, key) -> Demonstration`, which consumes the key.
 
     Args:
       game: what is played.
       demonstrators: one per seat. Of continuous actions they must not sample: they are asked twice.
+      observed: numbers of an observation that players see.
       horizon: steps of a lane; 0 plays one episode in each.
       std: standard deviation of the noise on continuous actions.
     """
-    info, policies = game.info, tuple(demonstrators)
+    info = game.info
+    policies = tuple(
+        policy if _is_informed(policy) else _Observing(policy, observed) for policy in demonstrators
+    )
     actor = _Shaken(policies, info, std) if info.continuous else SeatPolicies(policies, info)
     play = make_actor_play(game, actor, record=True, restart=horizon > 0, steps=horizon or None)
 
@@ -86,9 +124,8 @@ def make_demonstrate(
         )
         played = play(lanes, play_key).trajectory
         trajectory = Trajectory(*map(np.asarray, played[:-1]))
-        if info.continuous:
-            trajectory = trajectory._replace(action=shown_actions(policies, trajectory))
-        return Demonstration(trajectory, matches)
+        shown = shown_actions(policies, trajectory) if info.continuous else trajectory.action
+        return Demonstration(trajectory, shown, matches)
 
     return demonstrate
 
@@ -123,7 +160,7 @@ def shown_actions(
 def make_imitation(
     game: Game | HostGame, demonstrators: Sequence[Policy], config: Config
 ) -> LearnerPhase:
-    """Builds what a PPO learner does before it improves, for networks without a memory.
+    """Builds what a PPO learner does before it improves.
 
     Args:
       game: what is played.
@@ -133,8 +170,14 @@ def make_imitation(
     info, settings = game.info, config.learner
     num_tables = 1 if config.population.symmetric else info.num_players
     distribution = action_distribution(info)
-    network = make_network(config.network, distribution.num_outputs(info.num_actions[0]))
-    mirror = mirror_of(game) if settings.symmetry else None
+    network = make_network(
+        config.network, distribution.num_outputs(info.num_actions[0]), continuous=info.continuous
+    )
+    remembers, observed = config.network.memory != "none", info.observation_size[0]
+    see = make_see(network, observed=observed, num_tables=num_tables, remembers=remembers)
+    informed = any(map(_is_informed, demonstrators))
+    view = with_critic_view(game) if informed else as_critics_see(game, config.network)
+    mirror = mirror_of(view) if settings.symmetry else None
     optimizer = Optimizer(
         config, rates=(settings.imitation_learning_rate, settings.imitation_learning_rate)
     )
@@ -143,30 +186,50 @@ def make_imitation(
     )
     expect = jax.jit(apply)
     demonstrate = make_demonstrate(
-        game, demonstrators, horizon=settings.horizon, std=settings.imitation_std
+        view,
+        demonstrators,
+        observed=observed,
+        horizon=settings.horizon,
+        std=settings.imitation_std,
     )
+
+    recall = jax.jit(functools.partial(lane_memory, network, num_tables=num_tables))
 
     def collect(params: Any, objective: Objective, key: Any) -> PPOExperience:
         rows = jax.tree.map(np.asarray, objective.rows)
-        trajectory, matches = demonstrate(settings.episodes, objective, key)
+        trajectory, shown, matches = demonstrate(settings.episodes, objective, key)
         moved = trajectory.to_move[:, np.arange(len(matches.seat)), matches.seat]
         when, lane = np.nonzero(moved)
         where = (when, lane, matches.seat[lane])
+        seen = critic_apart(seen_at(trajectory, matches.profile, where), observed)
+        if remembers:
+            steps = lane_steps(trajectory, matches.seat)
+            steps = steps._replace(observation=steps.observation[..., :observed])
+            hidden = np.asarray(recall(params, steps, matches.seat))
+            seen = seen._replace(remembered=hidden[when, lane])
+            trajectory = trajectory._replace(memory=_memories(hidden, settings.unroll, info))
         expected = trajectory.value.copy()
-        expected[where] = expect(params, rows, seen_at(trajectory, matches.profile, where))[1]
+        expected[where] = expect(params, rows, seen)[1]
         trajectory = trajectory._replace(value=expected)
-        decisions = focal_decisions(
-            trajectory, matches, objective, payoff_range=info.payoff_range,
-            trace=settings.trace, discount=settings.discount,
-        )  # fmt: skip
+        parts = {
+            "payoff_range": info.payoff_range,
+            "trace": settings.trace,
+            "discount": settings.discount,
+        }
+        if remembers:
+            decisions = focal_unrolls(trajectory, matches, objective, **parts, taught=shown)
+        else:
+            shown_alone = trajectory._replace(action=shown)
+            decisions = focal_decisions(shown_alone, matches, objective, **parts)
         # What a demonstrator earns says nothing of the strategies.
         nobody, nothing = Matches(*(part[:0] for part in matches)), np.zeros((0, info.num_players))
         return PPOExperience(
             rows, params, objective.teacher, decisions, nobody, nothing.astype(np.float32)
         )
 
-    def loss(params: Any, rows: Rows, batch: Decisions, key: Any):
-        policy, value = apply(params, rows, batch.seen)
+    def loss(params: Any, rows: Rows, part: Decisions | Unrolls, key: Any):
+        policy, value = apply(params, rows, see(params, part))
+        batch = decisions_along(part) if remembers else part
         action = batch.action
         if info.continuous:
             # A policy that is as wide as this noise is least surprised.
@@ -190,10 +253,12 @@ def make_imitation(
         rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
         decisions, params, opt_state = experience.decisions, state.params, state.optimizer
         if config.network.normalise:
-            params = updated_statistics(params, with_mirror_image(decisions, mirror))
+            params = with_statistics_of(params, decisions, observed=observed, mirror=mirror)
         steps = 0
+        # An unroll is as many decisions as it has steps.
+        size = max(settings.minibatch // (decisions.action.shape[1] if remembers else 1), 1)
         for _ in range(settings.epochs):
-            for batch in minibatches(decisions, settings.minibatch, rng):
+            for batch in minibatches(decisions, size, rng):
                 if mirror is not None:
                     batch = half_mirrored(batch, mirror, rng)
                 steps += 1
@@ -208,6 +273,20 @@ def make_imitation(
         return LearnerState(params, opt_state, state.step + 1), metrics
 
     return LearnerPhase(collect, update)
+
+
+def _is_informed(policy: Policy) -> bool:
+    return getattr(policy, "reads_privileged", False)
+
+
+def _memories(hidden: Float32[np.ndarray, "T B H"], unroll: int, info: GameInfo) -> ActorMemory:
+    """What lanes remember before each part of at most `unroll` steps, as an actor records it; by
+    what they remember after each step, the same for all seats.
+    """
+    parts = -(-len(hidden) // unroll)
+    length = -(-len(hidden) // parts)
+    before = np.concatenate([np.zeros_like(hidden[:1]), hidden[length - 1 : -1 : length]])
+    return ActorMemory(hidden=np.repeat(before[:, :, None], info.num_players, axis=2))
 
 
 def _where(mask: np.ndarray, new: Any, old: Any) -> Any:

@@ -34,15 +34,11 @@ def half_mirrored(decisions: Decisions, mirror: Mirror, rng: np.random.Generator
     """Decisions of which each is left alone or mirrored, with equal probability."""
     chosen = rng.random(len(decisions.action)) < 0.5
     observation, action = decisions.seen.observation.copy(), decisions.action.copy()
-    observation[chosen] = mirrored(observation[chosen], *mirror[:2])
-    action[chosen] = mirrored(action[chosen], *mirror[2:])
+    observation[chosen] = mirrored(
+        observation[chosen], mirror.observation_order, mirror.observation_sign
+    )
+    action[chosen] = mirrored(action[chosen], mirror.action_order, mirror.action_sign)
     return decisions._replace(seen=decisions.seen._replace(observation=observation), action=action)
-
-
-def with_mirror_image(decisions: Decisions, mirror: Mirror | None) -> Float[np.ndarray, "N O"]:
-    """Observations of decisions, and of their mirror images where there is a mirror."""
-    seen = decisions.seen.observation
-    return seen if mirror is None else np.concatenate([seen, mirrored(seen, *mirror[:2])])
 
 
 def mirrored(

@@ -37,9 +37,10 @@ from games.types import Game, HostGame
 from neupl.action_distribution import action_distribution
 from neupl.conditional_network import coplayer_marginals
 from neupl.config import Config
+from neupl.errors import UserError
 from neupl.jit_once import jit_once
 from neupl.learners.blocks import keys_of_blocks
-from neupl.learners.first_parameters import first_parameters, remembers_ids_alone
+from neupl.learners.first_parameters import first_parameters
 from neupl.learners.focal_lanes import focal_task, lane_weights, one_size
 from neupl.learners.mpo_steps import (
     find_eta,
@@ -118,7 +119,11 @@ def make_mpo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
     network = make_network(config.network, num_outputs, continuous=info.continuous)
     readout = make_readout(config.network, size)
     if config.network.memory != "none" and info.continuous:
-        raise remembers_ids_alone(config, info)
+        raise UserError(
+            f"network.memory is {config.network.memory!r} and learner.kind mpo, but the actions of "
+            f"{info.name} are continuous: MPO's critic has no memory of those",
+            hint="set learner.kind=ppo, or network.memory=none",
+        )
     observation_size = one_size(info.observation_size, "observations")
     play = make_actor_play(game, actor, record=True)
     optimizer = Optimizer(config)

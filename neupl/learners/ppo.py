@@ -9,6 +9,9 @@ that follow it, which are part of the return. Advantages are divided by their st
 over the batch, and temperatures by the same number, so that they keep their meaning. Strategies
 that are held are drawn to the teacher by its divergence from them, where they go themselves.
 
+A critic may know more than the policy (`network.critic_reads`): then the game is played as critics
+see it (`games.critic_view`).
+
 A network with a memory learns from unrolls (`neupl.learners.unrolls`): parts of episodes, along
 which the gradient reaches back to earlier observations.
 
@@ -47,16 +50,16 @@ from neupl.learners.decisions import (
     focal_unrolls,
     minibatches,
 )
-from neupl.learners.first_parameters import first_parameters, remembers_ids_alone
+from neupl.learners.first_parameters import first_parameters
 from neupl.learners.focal_lanes import lane_weights, one_size
-from neupl.learners.mirror_image import half_mirrored, mirror_of, with_mirror_image
+from neupl.learners.mirror_image import half_mirrored, mirror_of
 from neupl.learners.optimizer import Optimizer, make_restart
-from neupl.learners.unrolls import Unrolls, unrolled_memory
+from neupl.learners.seen_by_network import as_critics_see, make_see, with_statistics_of
+from neupl.learners.unrolls import Unrolls
 from neupl.matches import Matches, draw_matches
 from neupl.networks import make_network
-from neupl.observation_statistics import updated_statistics
 from neupl.opponent_readout import log_likelihoods, log_posterior, make_readout
-from neupl.population_actor import Playing, PopulationActor, Seen, apply_network
+from neupl.population_actor import Playing, PopulationActor, apply_network
 from neupl.rollout import make_actor_play
 from neupl.types import Blocks, Learner, LearnerState, Objective, Rows
 
@@ -115,16 +118,16 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
     num_tables = 1 if config.population.symmetric else info.num_players
     distribution = action_distribution(info)
     num_outputs = distribution.num_outputs(one_size(info.num_actions, "actions"))
-    network = make_network(config.network, num_outputs)
-    mirror = mirror_of(game) if settings.symmetry else None
+    network = make_network(config.network, num_outputs, continuous=info.continuous)
     # Refuses a game whose seats see arrays of different sizes.
-    one_size(info.observation_size, "observations")
+    observed = one_size(info.observation_size, "observations")
+    shown = as_critics_see(game, config.network)
+    mirror = mirror_of(shown) if settings.symmetry else None
     remembers = config.network.memory != "none"
     readout = make_readout(config.network, config.population.size)
-    if remembers and info.continuous:
-        raise remembers_ids_alone(config, info)
+    see = make_see(network, observed=observed, num_tables=num_tables, remembers=remembers)
     play = make_actor_play(
-        game,
+        shown,
         actor,
         record=True,
         restart=remembers or settings.horizon > 0,
@@ -179,16 +182,9 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         blocks = [play_block(params, objective, own_key) for own_key in block_keys(key)]
         return join(params, objective, blocks)
 
-    def seen_with(params, part) -> Seen:
-        if not remembers:
-            return part.seen
-        memory = unrolled_memory(network, params, part, num_tables=num_tables)
-        remembered = memory.reshape(-1, memory.shape[-1])
-        return decisions_along(part).seen._replace(remembered=remembered)
-
     def loss(params, behaviour, teacher, rows, part, spread, with_teacher):
         batch = decisions_along(part) if remembers else part
-        seen = seen_with(params, part)
+        seen = see(params, part)
         policy, value = apply(params, rows, seen)
         legal = batch.seen.legal_mask
         chosen = distribution.log_prob(policy, batch.action)
@@ -196,13 +192,13 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         entropy = distribution.entropy(policy, legal)
         moved = jnp.zeros(())
         if settings.mirror:
-            before, _ = apply(behaviour, rows, seen_with(behaviour, part))
+            before, _ = apply(behaviour, rows, see(behaviour, part))
             moved = distribution.divergence(policy, before, legal)
         gain = gain + batch.temperature * entropy - settings.mirror * moved
         improvement = batch.respond * gain / spread
         holding = jnp.zeros(())
         if with_teacher:
-            taught, _ = apply(teacher, rows, seen_with(teacher, part))
+            taught, _ = apply(teacher, rows, see(teacher, part))
             holding = distribution.divergence(taught, policy, legal)
         error = (value - batch.target) ** 2
         total = (
@@ -266,7 +262,7 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         metrics["train/advantage_spread"] = float(spread)
         if config.network.normalise:
             # Last: what was played is compared with what the same statistics make of it.
-            params = updated_statistics(params, with_mirror_image(decisions, mirror))
+            params = with_statistics_of(params, decisions, observed=observed, mirror=mirror)
         return LearnerState(params, opt_state, state.step + 1), metrics
 
     init = jit_once(init)

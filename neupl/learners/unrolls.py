@@ -26,7 +26,7 @@ class Unrolls(NamedTuple):
     Attributes:
       observation: what the seat saw.
       legal_mask: legal actions.
-      action: what it did, an action id.
+      action: what it did, or is to learn.
       log_prob: its log-probability when it was done.
       advantage: estimate in payoff ranges.
       target: of the value, in payoff ranges.
@@ -36,7 +36,7 @@ class Unrolls(NamedTuple):
       hold: 1 where it stays with the teacher.
       seat: who decides.
       profile: strategies, first the deciding seat's, then the others' in ascending order.
-      previous: the seat's last own action before each step, -1 for none.
+      previous: the seat's last own action before each step, as in `Recall`.
       fresh: where an episode begins.
       moved: where the seat decides.
       start: memory before the first step.
@@ -44,7 +44,7 @@ class Unrolls(NamedTuple):
 
     observation: Float32[np.ndarray, "N L O"]
     legal_mask: Bool[np.ndarray, "N L A"]
-    action: Int32[np.ndarray, "N L"]
+    action: Int32[np.ndarray, "N L"] | Float32[np.ndarray, "N L A"]
     log_prob: Float32[np.ndarray, "N L"]
     advantage: Float32[np.ndarray, "N L"]
     target: Float32[np.ndarray, "N L"]
@@ -54,7 +54,7 @@ class Unrolls(NamedTuple):
     hold: Float32[np.ndarray, "N"]
     seat: Int32[np.ndarray, "N"]
     profile: Int32[np.ndarray, "N P"]
-    previous: Int32[np.ndarray, "N L"]
+    previous: Int32[np.ndarray, "N L"] | Float32[np.ndarray, "N L A"]
     fresh: Bool[np.ndarray, "N L"]
     moved: Bool[np.ndarray, "N L"]
     start: Float32[np.ndarray, "N H"]
@@ -67,6 +67,7 @@ def cut_unrolls(
     *,
     respond: Float32[np.ndarray, "B"],
     hold: Float32[np.ndarray, "B"],
+    taught: np.ndarray | None = None,
 ) -> Unrolls:
     """Cuts the lanes of a trajectory where the actor's memory was recorded, and keeps the parts
     with something to learn from.
@@ -77,6 +78,8 @@ def cut_unrolls(
       found: advantages of the focal seats.
       respond: as in `Unrolls`, of each lane.
       hold: as in `Unrolls`, of each lane.
+      taught: `[T, B, P, ...]` actions to learn; by default those that were done, which are what the
+        seats remember in any case.
     """
     seat = matches.seat
     lanes = np.arange(len(seat))
@@ -90,23 +93,18 @@ def cut_unrolls(
         padded = np.pad(of_lane, padding).reshape(parts, length, *of_lane.shape[1:])
         return padded.swapaxes(1, 2).reshape(-1, length, *of_lane.shape[2:])
 
-    action, moved = (field[:, lanes, seat] for field in (trajectory.action, trajectory.to_move))
-    fresh = np.ones(moved.shape, bool)
-    fresh[1:] = trajectory.discount[:-1] == 0
+    actions = trajectory.action if taught is None else taught
     counts = cut(found.counts.astype(np.float32))
     kept = np.flatnonzero(counts.any(axis=1))
     lane = kept % len(lanes)
     profile = np.take_along_axis(matches.profile, seat_order(matches.profile.shape[1])[seat], 1)
     by_step = {
-        "observation": trajectory.observation[:, lanes, seat],
+        **lane_steps(trajectory, seat)._asdict(),
         "legal_mask": trajectory.legal_mask[:, lanes, seat],
-        "action": action,
+        "action": actions[:, lanes, seat],
         "log_prob": trajectory.log_prob[:, lanes, seat],
         "advantage": found.advantage,
         "target": found.advantage + found.value,
-        "previous": previous_actions(action, moved=moved, fresh=fresh),
-        "fresh": fresh,
-        "moved": moved,
     }
     by_lane = {
         "temperature": found.temperature, "respond": respond, "hold": hold, "seat": seat,
@@ -120,17 +118,41 @@ def cut_unrolls(
     )
 
 
+class LaneSteps(NamedTuple):
+    """What one seat of each of `B` lanes saw and did, step by step; fields as in `Unrolls`, time
+    first.
+    """
+
+    observation: Float32[np.ndarray, "T B O"]
+    previous: Int32[np.ndarray, "T B"] | Float32[np.ndarray, "T B A"]
+    fresh: Bool[np.ndarray, "T B"]
+    moved: Bool[np.ndarray, "T B"]
+
+
+def lane_steps(trajectory: Trajectory, seat: Int32[np.ndarray, "B"]) -> LaneSteps:
+    """The steps of a seat of each lane of a trajectory, NumPy arrays."""
+    lanes = np.arange(len(seat))
+    action, moved = (field[:, lanes, seat] for field in (trajectory.action, trajectory.to_move))
+    fresh = np.ones(moved.shape, bool)
+    fresh[1:] = trajectory.discount[:-1] == 0
+    previous = previous_actions(action, moved=moved, fresh=fresh)
+    return LaneSteps(trajectory.observation[:, lanes, seat], previous, fresh, moved)
+
+
 def previous_actions(
-    action: Int[np.ndarray, "T B"],
+    action: Int[np.ndarray, "T B"] | Float[np.ndarray, "T B A"],
     *,
     moved: Bool[np.ndarray, "T B"],
     fresh: Bool[np.ndarray, "T B"],
-) -> Int32[np.ndarray, "T B"]:
-    """The last own action of a seat before each step of its episode, -1 before the first."""
-    found = np.empty(action.shape, np.int32)
-    last = np.full(action.shape[1], -1, np.int32)
+) -> Int32[np.ndarray, "T B"] | Float32[np.ndarray, "T B A"]:
+    """The last own action of a seat before each step of its episode, as in `Recall`."""
+    continuous = action.ndim == 3
+    none = np.float32(0) if continuous else np.int32(-1)
+    found = np.empty(action.shape, none.dtype)
+    last = np.full(action.shape[1:], none)
+    moved, fresh = (mask[..., None] if continuous else mask for mask in (moved, fresh))
     for t in range(len(action)):
-        last = np.where(fresh[t], np.int32(-1), last)
+        last = np.where(fresh[t], none, last)
         found[t] = last
         last = np.where(moved[t], action[t], last)
     return found
@@ -157,5 +179,29 @@ def unrolled_memory(
         start=jnp.asarray(unrolls.start),
         fresh=by_time(unrolls.fresh),
         moved=by_time(unrolls.moved),
+        method="unroll",
+    )
+
+
+def lane_memory(
+    network: RecurrentNetwork,
+    params: Any,
+    steps: LaneSteps,
+    seat: Int[Array | np.ndarray, "B"],
+    *,
+    num_tables: int,
+) -> Float[Array, "T B H"]:
+    """What the network would remember after each step of lanes that somebody else has played, which
+    begin with an episode.
+    """
+    steps, table = jax.tree.map(jnp.asarray, (steps, seat))
+    return network.apply(
+        params,
+        steps.observation,
+        jax.nn.one_hot(table if num_tables > 1 else jnp.zeros_like(table), num_tables),
+        steps.previous,
+        start=jnp.zeros((len(table), network.memory_size)),
+        fresh=steps.fresh,
+        moved=steps.moved,
         method="unroll",
     )

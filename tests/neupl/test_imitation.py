@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from games.types import GameInfo
-from neupl.config import Config, LearnerConfig, NetworkConfig
+from neupl.config import Config, LearnerConfig
 from neupl.demonstrators import load_demonstrators
 from neupl.errors import UserError
 from neupl.learners.imitation import shown_actions
@@ -123,12 +123,7 @@ def test_who_cannot_demonstrate_is_an_error(name, message):
         load_demonstrators(name, info)
 
 
-def test_only_networks_that_forget_imitate_and_by_ppo_alone():
-    ppo = LearnerConfig(kind="ppo", imitate="soccer.bots:Walker")
-    Config(learner=ppo)
-    for wrong in (
-        {"learner": LearnerConfig(imitate="soccer.bots:Walker")},
-        {"learner": ppo, "network": NetworkConfig(memory="gru")},
-    ):
-        with pytest.raises(ValueError, match=r"learner.imitate is 'soccer.bots:Walker'"):
-            Config(**wrong)
+def test_only_ppo_imitates():
+    Config(learner=LearnerConfig(kind="ppo", imitate="soccer.bots:Walker"))
+    with pytest.raises(ValueError, match=r"learner\.imitate is 'soccer\.bots:Walker'"):
+        Config(learner=LearnerConfig(imitate="soccer.bots:Walker"))

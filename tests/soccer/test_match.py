@@ -55,7 +55,8 @@ def test_parameters_are_checked():
     with pytest.raises(GameError, match="randomise is 2, allowed are 0 and 1"):
         load_game("soccer/duel(randomise=2)")
     with pytest.raises(
-        GameError, match=r"soccer/duel\(randomise=0, shaped=0, num_threads=0, body=humanoid\)"
+        GameError,
+        match=r"soccer/duel\(randomise=0, shaped=0, vision=0, num_threads=0, body=humanoid\)",
     ):
         load_game("soccer/duel(colour=1)")
 
