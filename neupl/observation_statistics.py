@@ -39,19 +39,23 @@ def updated_statistics(variables: Any, observation: Float[np.ndarray, "N O"]) ->
     """The variables of a network with more observations counted (Chan et al. 1979, "Updating
     formulae and a pairwise algorithm for computing sample variances", equation 2.1); as they are
     where the network does not normalise.
+
+    Numbers that have never varied have not been counted: once they vary, in another game, they are
+    normalised by what they are there.
     """
     if COLLECTION not in variables or not len(observation):
         return variables
     old = {name: np.asarray(value, np.float64) for name, value in variables[COLLECTION].items()}
     wide = observation.astype(np.float64)
     number, mean, variance = len(wide), wide.mean(axis=0), wide.var(axis=0)
-    total = old["count"] + number
+    counted = np.where(old["variance"] > 0, old["count"], 0.0)
+    total = counted + number
     shift = mean - old["mean"]
     share = number / total
     new = {
         "mean": old["mean"] + share * shift,
         "variance": (1 - share) * (old["variance"] + share * shift**2) + share * variance,
-        "count": np.minimum(total, MOST_COUNTED),
+        "count": np.minimum(old["count"] + number, MOST_COUNTED),
     }
     return {
         **variables,
