@@ -267,8 +267,9 @@ class Chaser(ScriptedRobot):
 
     # Metres behind the ball to come from and to touch it from, to the side of the ball to pass it,
     # and of the ball to the side of the middle of the robot; the aim is so far behind the goal
-    # line.
+    # line; lined up, it goes for what is so far ahead.
     behind, strike, beside, foot, depth = 0.4, 0.12, 0.35, 0.02, 0.5
+    lead = 0.15
 
     def wish(self, observation: Float32[np.ndarray, "B O"]) -> Wish:
         """A place behind the ball, beside it on the way there, or right at it."""
@@ -279,7 +280,7 @@ class Chaser(ScriptedRobot):
         start = ball - self.behind * shot
         place = np.where(passes[:, None], start + side * self.beside * left, start)
         # Onto the line of the shot well before the ball.
-        carrot = np.maximum(back - 0.15, self.strike)[:, None]
+        carrot = np.maximum(back - self.lead, self.strike)[:, None]
         place = np.where(runs[:, None], ball - carrot * shot + side * self.foot * left, place)
         return Wish(place, shot, 0.02)
 
@@ -300,9 +301,9 @@ class Kicker(Chaser):
     # Place of the ball before a kick with the left foot, metres ahead and to the left, and how far
     # it may be off in either direction; radians by which the shot may be off.
     before, off, off_angle = (0.205, 0.045), (0.03, 0.03), 0.15
-    # Metres ahead on the line of the kick to go for, and to be as fast as if they were left at
-    # least.
-    ahead, left_over = 0.15, 0.04
+    # Metres ahead on the line of the kick to go for, far from the ball and near it, and to be as
+    # fast as if they were left at least.
+    lead, ahead, left_over = 0.35, 0.15, 0.04
 
     def wish(self, observation: Float32[np.ndarray, "B O"]) -> Wish:
         """That of a chaser far from the ball; near it, slowly on to where it can be kicked."""
