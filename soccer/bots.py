@@ -2,8 +2,9 @@
 
 They walk by `soccer.gait`, get up by `soccer.key_poses`, know nothing but the observation,
 and are deterministic. `Walker` goes to targets, or to the ball, `Chaser` goes behind the
-ball and dribbles it into the goal, `Keeper` stays between the ball and its own goal, `Stand` holds
-its home pose. Each is a `games.Policy` on NumPy arrays, of any task of `soccer.tasks`.
+ball and dribbles it into the goal, `Kicker` kicks it, `Keeper` stays between the ball and its own
+goal, `Stand` holds its home pose. Each is a `games.Policy` on NumPy arrays, of any task of
+`soccer.tasks`.
 """
 
 from typing import Any, NamedTuple

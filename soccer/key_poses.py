@@ -1,8 +1,9 @@
-"""Getting up by key poses, from the face and from the back.
+"""Getting up by key poses, from the face and from the back, and kicking.
 
 Targets move linearly from pose to pose, as in the get-up scripts of the OP3 that Haarnoja et al.
-2024 (arXiv 2304.13653) use. The numbers below were found by hand and by random search in
-simulation, and then made to go as fast as the robot still got up by them with noise.
+2024 (arXiv 2304.13653) use. The numbers of getting up were found by hand and by random search in
+simulation, and then made to go as fast as the robot still got up by them with noise; those of the
+kick by the cross-entropy method.
 """
 
 from typing import NamedTuple
@@ -103,7 +104,7 @@ FROM_BACK = KeyPoses(
     seconds=np.array([0.33, 0.33, 0.2, 0.33, 0.53]),
 )
 
-# A kick with the left foot, begun where the gait would lift it; found by the cross-entropy method.
+# A kick with the left foot, begun where the gait would lift it.
 KICK_LEFT = KeyPoses(
     angles=_kick(
         [
