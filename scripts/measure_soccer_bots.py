@@ -166,6 +166,7 @@ def main() -> None:
         *walking(walker, seeds),
         *getting_up(walker, seeds),
         *scoring(bots.Chaser(), seeds),
+        *({**row, "name": f"kicker_{row['name']}"} for row in scoring(bots.Kicker(), seeds)),
         *playing(seeds),
     ]
     bench_report.finish(
