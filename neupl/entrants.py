@@ -52,7 +52,8 @@ _BOTS = {
     "toy_soccer": {name: f"games.toy_soccer.bots:{name}" for name in ("stand", "chaser", "keeper")},
     **{
         f"soccer/{task}": {
-            name.lower(): f"soccer.bots:{name}" for name in ("Stand", "Walker", "Chaser", "Keeper")
+            name.lower(): f"soccer.bots:{name}"
+            for name in ("Stand", "Walker", "Chaser", "Kicker", "Keeper")
         }
         for task in ("walk_to_target", "get_up", "score", "duel", "team")
     },

@@ -56,6 +56,9 @@ def updated_statistics(
 ) -> Any:
     """The variables of a network with more observations counted, or whatever a collection is of; as
     they are where the network does not normalise.
+
+    Numbers that have never varied have not been counted: once they vary, in another game, they are
+    normalised by what they are there.
     """
     if collection not in variables or not len(observation):
         return variables
@@ -72,12 +75,13 @@ def _updated(statistics: Any, observation: Float[np.ndarray, "N O"]) -> Any:
     old = {name: np.asarray(value, np.float64) for name, value in statistics.items()}
     wide = observation.astype(np.float64)
     number, mean, variance = len(wide), wide.mean(axis=0), wide.var(axis=0)
-    total = old["count"] + number
+    counted = np.where(old["variance"] > 0, old["count"], 0.0)
+    total = counted + number
     shift = mean - old["mean"]
     share = number / total
     new = {
         "mean": old["mean"] + share * shift,
         "variance": (1 - share) * (old["variance"] + share * shift**2) + share * variance,
-        "count": np.minimum(total, MOST_COUNTED),
+        "count": np.minimum(old["count"] + number, MOST_COUNTED),
     }
     return {name: jnp.asarray(value, jnp.float32) for name, value in new.items()}

@@ -1,7 +1,7 @@
 """Plays an episode of a soccer task between scripted robots and films it, as an animated GIF, or as
 a PNG of its moments side by side.
 
-Robots are `stand`, `walker`, `chaser` or `keeper`, one for each seat.
+Robots are `stand`, `walker`, `chaser`, `kicker` or `keeper`, one for each seat.
 """
 
 import argparse

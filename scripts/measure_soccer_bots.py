@@ -75,9 +75,16 @@ def kicking_skills(
 
 
 def scoring(policy: Policy, seeds: np.ndarray) -> list[dict[str, Any]]:
-    """Goals on an empty goal from 0.3 to 1.5 m behind, beside or before the ball."""
-    results = exhibition.play(load_game("soccer/score"), [policy], seeds)
-    return [share("scores_on_an_empty_goal", results.returns[:, 0] > 0)]
+    """Goals on an empty goal from 0.3 to 1.5 m behind, beside or before the ball, the time they
+    take, and the ball's greatest speed over 0.2 s.
+    """
+    results = exhibition.play(load_game("soccer/score"), [policy], seeds, record=len(seeds))
+    scored, seconds = results.returns[:, 0] > 0, results.steps * CONTROL_STEP
+    ball = results.recording[..., -7:-5].astype(np.float64)
+    rows = [share("scores_on_an_empty_goal", scored)]
+    if scored.sum() > 1:
+        rows.append(mean("seconds_to_a_goal", seconds[scored], "s"))
+    return [*rows, mean("fastest_ball", protocols.fastest(ball), "m/s")]
 
 
 def playing(seeds: np.ndarray) -> list[dict[str, Any]]:
@@ -115,12 +122,14 @@ def mean(
     return _row(name, unit, middle, ends, len(values), peer, peer_name)
 
 
-def share(name: str, happened: np.ndarray) -> dict[str, Any]:
+def share(
+    name: str, happened: np.ndarray, *, peer: float | None = None, peer_name: str = ""
+) -> dict[str, Any]:
     """A share and its interval."""
     n, p, z = len(happened), float(np.mean(happened)), 1.96
     middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    return _row(name, "share", p, (middle - half, middle + half), n)
+    return _row(name, "share", p, (middle - half, middle + half), n, peer, peer_name)
 
 
 def _row(
@@ -153,10 +162,11 @@ def main() -> None:
     rows = [
         *walking_skills(walker, seeds, **beside),
         *getting_up_skills(walker, seeds, **beside),
-        *kicking_skills(bots.Chaser(), seeds, **beside),
+        *kicking_skills(bots.Kicker(), seeds, **beside),
         *walking(walker, seeds),
         *getting_up(walker, seeds),
         *scoring(bots.Chaser(), seeds),
+        *({**row, "name": f"kicker_{row['name']}"} for row in scoring(bots.Kicker(), seeds)),
         *playing(seeds),
     ]
     bench_report.finish(

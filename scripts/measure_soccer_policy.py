@@ -52,8 +52,14 @@ def main() -> None:
     if task not in ("soccer/walk_to_target", "soccer/get_up", "soccer/score"):
         sys.exit(f"{options.population} is of {population.game}: there is no protocol for that")
     rows = measure(task, population.policy(0, seat=0, likeliest=True), seeds)
-    robot = bots.Chaser() if task == "soccer/score" else bots.Walker()
-    scripted = measure(task, robot, seeds)
+    scripts: dict[str, Policy] = {"walker": bots.Walker()}
+    if task == "soccer/score":
+        scripts = {"chaser": bots.Chaser(), "kicker": bots.Kicker()}
+    scripted = [
+        {**row, "name": f"{name}_{row['name']}"}
+        for name, robot in scripts.items()
+        for row in measure(task, robot, seeds)
+    ]
     bench_report.finish(
         "measure_soccer_policy", options, rows, scripted=scripted,
         title=f"A trained policy of {task}", about=__doc__, packages=("mujoco", "numpy", "jax"),

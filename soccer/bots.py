@@ -2,19 +2,20 @@
 
 They walk by `soccer.gait`, get up by `soccer.key_poses`, know nothing but the observation,
 and are deterministic. `Walker` goes to targets, or to the ball, `Chaser` goes behind the
-ball and dribbles it into the goal, `Keeper` stays between the ball and its own goal, `Stand` holds
-its home pose. Each is a `games.Policy` on NumPy arrays, of any task of `soccer.tasks`.
+ball and dribbles it into the goal, `Kicker` kicks it, `Keeper` stays between the ball and its own
+goal, `Stand` holds its home pose. Each is a `games.Policy` on NumPy arrays, of any task of
+`soccer.tasks`.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from soccer import observations, robot
 from soccer.control import actions_of, unfiltered
 from soccer.gait import Gait, blended, gait_targets, next_phase
-from soccer.key_poses import FROM_BACK, FROM_FACE, pose_targets
+from soccer.key_poses import FROM_BACK, FROM_FACE, KICK_LEFT, KICK_RIGHT, pose_targets
 from soccer.pitch import CONTROL_STEP
 
 WALK = Gait(
@@ -66,10 +67,11 @@ DOWN_TILT, STILL = 1.0, 1.0
 SETTLE = 0.5
 
 # Scripts by number.
-_SCRIPTS = (FROM_FACE, FROM_BACK)
-_FROM_FACE, _FROM_BACK, _WALKS = 0, 1, -1
+_SCRIPTS = (FROM_FACE, FROM_BACK, KICK_LEFT, KICK_RIGHT)
+_FROM_FACE, _FROM_BACK, _KICK_LEFT, _WALKS = 0, 1, 2, -1
 # Seconds of each; walking, the last, has no end.
-_LENGTH = np.array([FROM_FACE.seconds.sum() + SETTLE, FROM_BACK.seconds.sum(), np.inf])
+_LENGTH = np.array([script.seconds.sum() for script in _SCRIPTS] + [np.inf])
+_LENGTH[_FROM_FACE] += SETTLE
 
 _PLACE = {name: place for name, _, place in observations.layout()}
 
@@ -157,6 +159,24 @@ class Wish(NamedTuple):
     near: float
 
 
+class Shot(NamedTuple):
+    """A ball that is to go somewhere, in the heading frame.
+
+    Attributes:
+      ball: its place, metres.
+      way: unit vector to the goal.
+      left: unit vector to the left of it.
+      back: metres by which the robot is behind the ball.
+      aside: metres by which it is to the left of the line of the shot.
+    """
+
+    ball: Float64[np.ndarray, "B 2"]
+    way: Float64[np.ndarray, "B 2"]
+    left: Float64[np.ndarray, "B 2"]
+    back: Float64[np.ndarray, "B"]
+    aside: Float64[np.ndarray, "B"]
+
+
 class Stand:
     """Holds the home pose, whatever happens."""
 
@@ -179,6 +199,10 @@ class ScriptedRobot:
         """Where the robot wants to be."""
         raise NotImplementedError
 
+    def kicks(self, observation: Float32[np.ndarray, "B O"]) -> Bool[np.ndarray, "B 2"]:
+        """Whether to kick with the left and with the right foot."""
+        return np.zeros((len(observation), 2), bool)
+
     def initial_memory(self, batch: int) -> Memory:
         """See `games.types.Policy`."""
         return Memory(
@@ -199,6 +223,7 @@ class ScriptedRobot:
         wish = self.wish(seen)
         memory = _choose_script(memory, gravity)
         manner = self.manner
+        memory = _begin_kicks(memory, self.kicks(seen), next_phase(manner.spot, np.zeros(1))[0])
         stride, turn = _steer(wish, manner)
         stride = memory.stride + np.clip(stride - memory.stride, -STRIDE_RATE, STRIDE_RATE)
         most = np.interp(stride, manner.strides, manner.most_turn)
@@ -213,7 +238,7 @@ class ScriptedRobot:
         actions = actions_of(unfiltered(command, wanted)).astype(np.float32)
         walks = memory.script == _WALKS
         spin = np.linalg.norm(seen[:, _PLACE["angular_velocity[0]"]], axis=1)
-        goes_on = (memory.time > 0) | (spin < STILL)
+        goes_on = (memory.time > 0) | (spin < STILL) | (memory.script >= _KICK_LEFT)
         after = memory._replace(
             phase=np.where(walks, next_phase(gait, memory.phase), 0.0),
             stride=np.where(walks, stride, 0.0),
@@ -243,29 +268,60 @@ class Chaser(ScriptedRobot):
 
     # Metres behind the ball to come from and to touch it from, to the side of the ball to pass it,
     # and of the ball to the side of the middle of the robot; the aim is so far behind the goal
-    # line.
+    # line; lined up, it goes for what is so far ahead.
     behind, strike, beside, foot, depth = 0.4, 0.12, 0.35, 0.02, 0.5
+    lead = 0.15
 
     def wish(self, observation: Float32[np.ndarray, "B O"]) -> Wish:
         """A place behind the ball, beside it on the way there, or right at it."""
-        ball = observation[:, _PLACE["ball"]].astype(np.float64)
-        goal = observation[:, _PLACE["opponent_goal"]].astype(np.float64)
-        upfield = _unit(goal - observation[:, _PLACE["own_goal"]].astype(np.float64))
-        # Into the goal, not onto its line, where the ball would be turned aside.
-        shot = _unit(goal + self.depth * upfield - ball)
-        left = np.stack([-shot[:, 1], shot[:, 0]], axis=1)
-        # The robot in the frame of the shot: how far it is behind the ball, and to the left of it.
-        back = (ball * shot).sum(axis=1)
-        aside = -(ball * left).sum(axis=1)
+        ball, shot, left, back, aside = self.shot(observation)
         runs = (back > 0) & (np.abs(aside) < 0.08 + 0.25 * np.maximum(back - self.strike, 0))
         passes = (back < self.behind / 2) & ~runs
         side = np.where(aside >= 0, 1.0, -1.0)[:, None]
         start = ball - self.behind * shot
         place = np.where(passes[:, None], start + side * self.beside * left, start)
         # Onto the line of the shot well before the ball.
-        carrot = np.maximum(back - 0.15, self.strike)[:, None]
+        carrot = np.maximum(back - self.lead, self.strike)[:, None]
         place = np.where(runs[:, None], ball - carrot * shot + side * self.foot * left, place)
         return Wish(place, shot, 0.02)
+
+    def shot(self, observation: Float32[np.ndarray, "B O"]) -> Shot:
+        """Where the ball is, and where it has to go."""
+        ball = observation[:, _PLACE["ball"]].astype(np.float64)
+        goal = observation[:, _PLACE["opponent_goal"]].astype(np.float64)
+        upfield = _unit(goal - observation[:, _PLACE["own_goal"]].astype(np.float64))
+        # Into the goal, not onto its line, where the ball would be turned aside.
+        way = _unit(goal + self.depth * upfield - ball)
+        left = np.stack([-way[:, 1], way[:, 0]], axis=1)
+        return Shot(ball, way, left, (ball * way).sum(axis=1), -(ball * left).sum(axis=1))
+
+
+class Kicker(Chaser):
+    """Goes behind the ball and kicks it towards the goal."""
+
+    # Place of the ball before a kick with the left foot, metres ahead and to the left, and how far
+    # it may be off in either direction; radians by which the shot may be off.
+    before, off, off_angle = (0.205, 0.045), (0.03, 0.03), 0.15
+    # Metres ahead on the line of the kick to go for, far from the ball and near it, and to be as
+    # fast as if they were left at least.
+    lead, ahead, left_over = 0.35, 0.15, 0.04
+
+    def wish(self, observation: Float32[np.ndarray, "B O"]) -> Wish:
+        """That of a chaser far from the ball; near it, slowly on to where it can be kicked."""
+        wish, (_, way, left, back, aside) = super().wish(observation), self.shot(observation)
+        near = (back > 0) & (back < self.behind) & (np.abs(aside) < self.before[1] + self.off[1])
+        right = np.where(aside >= 0, self.before[1], -self.before[1]) - aside
+        line = _unit(self.ahead * way + right[:, None] * left)
+        place = np.maximum(back - self.before[0], self.left_over)[:, None] * line
+        return wish._replace(place=np.where(near[:, None], place, wish.place))
+
+    def kicks(self, observation: Float32[np.ndarray, "B O"]) -> Bool[np.ndarray, "B 2"]:
+        """Where the ball lies before the foot, the goal behind it."""
+        ball, way, *_ = self.shot(observation)
+        ahead = np.abs(ball[:, 0] - self.before[0]) < self.off[0]
+        ahead &= np.abs(np.arctan2(way[:, 1], way[:, 0])) < self.off_angle
+        aside = np.abs(np.stack([ball[:, 1], -ball[:, 1]], axis=1) - self.before[1]) < self.off[1]
+        return ahead[:, None] & aside
 
 
 class Keeper(ScriptedRobot):
@@ -281,7 +337,9 @@ class Keeper(ScriptedRobot):
         return Wish(goal + self.distance * _unit(ball - goal), _unit(ball), 0.2)
 
 
-BOTS = {"stand": Stand, "walker": Walker, "chaser": Chaser, "keeper": Keeper}
+BOTS = {
+    "stand": Stand, "walker": Walker, "chaser": Chaser, "kicker": Kicker, "keeper": Keeper,
+}  # fmt: skip
 
 
 def _steer(wish: Wish, manner: Manner) -> tuple[Float64[np.ndarray, "B"], Float64[np.ndarray, "B"]]:
@@ -304,9 +362,22 @@ def _choose_script(memory: Memory, gravity: Float64[np.ndarray, "B 3"]) -> Memor
     over = memory.time > _LENGTH[memory.script]
     script = np.where(over, _WALKS, memory.script)
     tilt = np.arccos(np.clip(-gravity[:, 2], -1, 1))
-    falls = (tilt > DOWN_TILT) & (script == _WALKS)
+    falls = (tilt > DOWN_TILT) & ((script == _WALKS) | (script >= _KICK_LEFT))
     begun = np.where(falls, np.where(gravity[:, 0] < 0, _FROM_BACK, _FROM_FACE), script)
     return memory._replace(script=begun, time=np.where(begun != memory.script, 0.0, memory.time))
+
+
+def _begin_kicks(memory: Memory, wanted: Bool[np.ndarray, "B 2"], step: float) -> Memory:
+    """Begins kicks where they are wanted and the foot would be lifted now anyway, within `step`
+    radians of the gait: the weight is on the other foot then.
+    """
+    right = (memory.phase >= np.pi).astype(np.int64)
+    lifts = (memory.script == _WALKS) & (memory.phase % np.pi < step)
+    begins = lifts & wanted[np.arange(len(right)), right]
+    return memory._replace(
+        script=np.where(begins, _KICK_LEFT + right, memory.script),
+        time=np.where(begins, 0.0, memory.time),
+    )
 
 
 def _unit(vectors: Float64[np.ndarray, "B 2"]) -> Float64[np.ndarray, "B 2"]:

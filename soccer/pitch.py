@@ -5,8 +5,8 @@ the goal that the home team attacks, the origin is the centre spot. Depth and he
 and the ball are not published: ours are the constants below. Where the paper has ramps from which
 the ball rolls back, we have boards that only the ball touches.
 
-The ball rolls 2 to 4 m when it is sent off at 2 m/s, about the speed of the paper's kicks. What
-speed a kick of this robot gives it has not been measured.
+The ball rolls 2 to 4 m when it is sent off at 2 m/s, about the speed of the paper's kicks and of
+those of `soccer.bots.Kicker`.
 """
 
 from collections.abc import Sequence

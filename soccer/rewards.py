@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from soccer import robot, rules
+from soccer import robot
 from soccer.pitch import CONTROL_STEP, HALF_LENGTH
 from soccer.scene import Scene
 
@@ -91,11 +91,6 @@ def termination(now: Moment) -> Float64[np.ndarray, "n P"]:
     return -now.foul.astype(float)
 
 
-def falling(now: Moment) -> Float64[np.ndarray, "n P"]:
-    """-1 while down, wherever that is."""
-    return -rules.down(now.scene).astype(float)
-
-
 def upright(now: Moment) -> Float64[np.ndarray, "n P"]:
     """1 where the torso tilts less than 0.2 rad, 0 from 0.4 rad on, linear between."""
     return np.clip((TILTED - now.scene.tilt) / (TILTED - UPRIGHT_TILT), 0.0, 1.0)
@@ -171,7 +166,7 @@ def shoulder_height(scene: Scene) -> Float64[np.ndarray, "n P"]:
 TERMS: Mapping[str, Term] = {
     term.__name__: term
     for term in (
-        scoring, conceding, velocity_to_ball, forward_velocity, interference, termination, falling,
+        scoring, conceding, velocity_to_ball, forward_velocity, interference, termination,
         upright, joint_torque, target_pose, progress, approach, facing_target, ball_to_goal, rise,
         standing,
     )

@@ -135,10 +135,10 @@ def score(
             start=_take_penalty,
             start_numbers=5,
             payoff={"scoring": 1.0},
-            # 50 s without a goal are worth less than one: else nobody hurries.
+            # Standing about earns nothing: else nobody hurries.
             shaping={
-                "scoring": 1.0, "ball_to_goal": 0.1, "velocity_to_ball": 0.03, "upright": 0.005,
-                "falling": 0.1,
+                "scoring": 1.0, "ball_to_goal": 0.01, "velocity_to_ball": 0.002,
+                "termination": 0.2,
             },
             utility="general_sum",
             returns=(0.0, 1.0),

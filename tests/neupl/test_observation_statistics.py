@@ -59,6 +59,18 @@ def test_statistics_are_those_of_all_batches_together():
     assert updated_statistics(full, batches()[0])[COLLECTION]["count"] == MOST_COUNTED
 
 
+def test_what_never_varied_is_normalised_by_what_it_is_once_it_varies():
+    variables, _ = make_case(normalise=True)
+    first, then = batches()[1], batches()[2]
+    first[:, 2] = 7.0
+    found = updated_statistics(updated_statistics(variables, first), then)[COLLECTION]
+    both = np.concatenate([first, then]).astype(np.float64)
+    both[: len(first), 2] = np.nan
+    np.testing.assert_allclose(found["mean"], np.nanmean(both, axis=0), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found["variance"], np.nanvar(both, axis=0), rtol=1e-4)
+    assert found["count"] == len(both)
+
+
 def test_a_network_that_normalises_is_the_other_on_normalised_observations():
     variables, apply = make_case(normalise=True)
     plain, apply_plain = make_case(normalise=False)

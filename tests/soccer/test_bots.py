@@ -47,12 +47,34 @@ def test_targets_move_linearly_between_key_poses():
 
 
 def test_scripts_end_at_home_within_the_joint_ranges_and_get_ups_are_symmetric():
-    for script in (key_poses.FROM_FACE, key_poses.FROM_BACK):
+    left, right = key_poses.KICK_LEFT, key_poses.KICK_RIGHT
+    get_ups = (key_poses.FROM_FACE, key_poses.FROM_BACK)
+    for script in (*get_ups, left, right):
         np.testing.assert_array_equal(script.angles[-1], robot.HOME)
         assert len(script.angles) == len(script.seconds)
         assert (script.angles >= robot.JOINT_LOW - 1e-9).all()
         assert (script.angles <= robot.JOINT_HIGH + 1e-9).all()
+    for script in get_ups:
         np.testing.assert_allclose(robot.mirror_joints(script.angles), script.angles, atol=1e-12)
+    knee = robot.JOINTS.index("l_knee")
+    swing = np.ptp(left.angles[:, knee]), np.ptp(right.angles[:, knee])
+    assert swing[0] > 1.0 > 0.5 > swing[1]
+    np.testing.assert_allclose(robot.mirror_joints(left.angles), right.angles, atol=1e-12)
+
+
+def test_a_kick_begins_with_the_foot_that_the_gait_is_about_to_lift():
+    """Wanted with both feet, left, right; the phases: left foot, on its way, right foot."""
+    memory = (
+        bots.Kicker()
+        .initial_memory(6)
+        ._replace(
+            phase=np.array([0.1, 1.5, np.pi + 0.1, 0.1, np.pi + 0.1, 0.1]),
+            script=np.array([-1, -1, -1, -1, -1, 0]),
+        )
+    )
+    wanted = np.array([[1, 1], [1, 1], [1, 1], [0, 1], [1, 0], [1, 1]], bool)
+    begun = bots._begin_kicks(memory, wanted, 0.3)
+    np.testing.assert_array_equal(begun.script, [2, -1, 3, -1, -1, 0])
 
 
 @pytest.fixture(scope="module", autouse=True)
