@@ -246,25 +246,29 @@ class Chaser(ScriptedRobot):
     # line.
     behind, strike, beside, foot, depth = 0.4, 0.12, 0.35, 0.02, 0.5
 
-    def wish(self, observation: Float32[np.ndarray, "B O"]) -> Wish:
-        """A place behind the ball, beside it on the way there, or right at it."""
-        ball = observation[:, _PLACE["ball"]].astype(np.float64)
-        goal = observation[:, _PLACE["opponent_goal"]].astype(np.float64)
-        upfield = _unit(goal - observation[:, _PLACE["own_goal"]].astype(np.float64))
+    def wish(self, observation: Any) -> Wish:
+        """A place behind the ball, beside it on the way there, or right at it; `[B, O]` may be
+        JAX's.
+        """
+        xp = observation.__array_namespace__()
+        ball, goal, own_goal = (
+            _in_full(observation[:, _PLACE[name]]) for name in ("ball", "opponent_goal", "own_goal")
+        )
+        upfield = _unit(goal - own_goal)
         # Into the goal, not onto its line, where the ball would be turned aside.
         shot = _unit(goal + self.depth * upfield - ball)
-        left = np.stack([-shot[:, 1], shot[:, 0]], axis=1)
+        left = xp.stack([-shot[:, 1], shot[:, 0]], axis=1)
         # The robot in the frame of the shot: how far it is behind the ball, and to the left of it.
         back = (ball * shot).sum(axis=1)
         aside = -(ball * left).sum(axis=1)
-        runs = (back > 0) & (np.abs(aside) < 0.08 + 0.25 * np.maximum(back - self.strike, 0))
+        runs = (back > 0) & (xp.abs(aside) < 0.08 + 0.25 * xp.maximum(back - self.strike, 0))
         passes = (back < self.behind / 2) & ~runs
-        side = np.where(aside >= 0, 1.0, -1.0)[:, None]
+        side = xp.where(aside >= 0, 1.0, -1.0)[:, None]
         start = ball - self.behind * shot
-        place = np.where(passes[:, None], start + side * self.beside * left, start)
+        place = xp.where(passes[:, None], start + side * self.beside * left, start)
         # Onto the line of the shot well before the ball.
-        carrot = np.maximum(back - 0.15, self.strike)[:, None]
-        place = np.where(runs[:, None], ball - carrot * shot + side * self.foot * left, place)
+        carrot = xp.maximum(back - 0.15, self.strike)[:, None]
+        place = xp.where(runs[:, None], ball - carrot * shot + side * self.foot * left, place)
         return Wish(place, shot, 0.02)
 
 
@@ -309,5 +313,12 @@ def _choose_script(memory: Memory, gravity: Float64[np.ndarray, "B 3"]) -> Memor
     return memory._replace(script=begun, time=np.where(begun != memory.script, 0.0, memory.time))
 
 
-def _unit(vectors: Float64[np.ndarray, "B 2"]) -> Float64[np.ndarray, "B 2"]:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+def _in_full(numbers: Any) -> Any:
+    """In double precision where there is one: JAX has none by default."""
+    return numbers.astype(np.float64) if isinstance(numbers, np.ndarray) else numbers
+
+
+def _unit(vectors: Any) -> Any:
+    """Vectors `[B, 2]` of length 1, of NumPy or JAX."""
+    xp = vectors.__array_namespace__()
+    return vectors / xp.maximum(xp.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
