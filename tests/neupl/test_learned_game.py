@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from neupl.errors import UserError
-from neupl.problem import make_playing_learner, make_problem
+from neupl.problem import make_problem
 from neupl.training import initial_state, objective_of, train
 
 _spec = importlib.util.spec_from_file_location("aim_game", Path(__file__).with_name("aim_game.py"))
@@ -58,10 +58,9 @@ def learns_from(small_config, monkeypatch):
 
 
 def test_it_is_learned_from_and_pays_nothing(learns_from):
-    config = learns_from("other:PaysAlways")
-    problem, _ = make_problem(config)
+    problem, _ = make_problem(learns_from("other:PaysAlways"))
     state = initial_state(problem)
-    played = make_playing_learner(config).collect(
+    played = problem.learner.collect(
         state.learner.params, objective_of(problem, state), jax.random.key(0)
     )
     np.testing.assert_allclose(played.decisions.target, PAID / problem.info.payoff_range)
