@@ -219,12 +219,14 @@ def _check_playing_learner(config: "Config") -> None:
         learner.imitate,
         f"empty unless learner.kind is ppo, evaluation.payoffs sampled or learned and {NOT_JOINT}",
     )
-    _require(
-        not learner.start or plays_alone,
-        "learner.start",
-        learner.start,
-        f"empty unless learner.kind is ppo, evaluation.payoffs sampled or learned and {NOT_JOINT}",
-    )
+    for key, value in (("start", learner.start), ("game", learner.game)):
+        _require(
+            not value or plays_alone,
+            f"learner.{key}",
+            value,
+            "empty unless learner.kind is ppo, evaluation.payoffs sampled or learned and "
+            f"{NOT_JOINT}",
+        )
 
 
 def _check_training(config: "Config") -> None:

@@ -235,6 +235,8 @@ def _simplex(config: Config) -> str:
 def _start_rows(config: Config) -> str:
     start, imitate = config.learner.start, config.learner.imitate
     rows = f"| Starts from | `{start}` |\n" if start else ""
+    if config.learner.game:
+        rows += f"| Rewards learned from | those of `{config.learner.game}` |\n"
     if imitate:
         steps = config.learner.imitation_steps
         rows += f"| Imitates | `{imitate}`, for the first {steps} batches |\n"

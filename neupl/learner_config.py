@@ -76,6 +76,12 @@ class LearnerConfig:
     """PPO: half of the decisions of every gradient step, drawn anew for each, are shown as their
     mirror image, in games that have one.
     """
+    game: str = ""
+    """PPO: the game whose rewards are learned from, with the seats, actions and observations of the
+    run's `game`: the same one with shaped rewards, such as `soccer/duel(body=boxhead,shaped=1)`.
+    Payoffs, graph and certificate stay those of `game`, from the episodes of evaluations alone.
+    Empty is the run's `game`.
+    """
     start: str = ""
     """PPO: the run or folder of a population whose network, of the same shape, goes on
     learning; empty starts with random parameters.

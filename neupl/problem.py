@@ -98,6 +98,8 @@ def make_profile_play(config: Config) -> PlayItem:
 
 
 def _sampled_learner(game: Game | HostGame, actor: PopulationActor, config: Config) -> Learner:
+    if config.learner.game:
+        game = _learned_game(config.learner.game, game.info)
     make_learner = make_mpo_learner if config.learner.kind == "mpo" else make_ppo_learner
     learner = make_learner(game, actor, config)
     if config.learner.start:
@@ -106,6 +108,20 @@ def _sampled_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         return learner
     demonstrators = load_demonstrators(config.learner.imitate, game.info)
     return learner._replace(imitation=make_imitation(game, demonstrators, config))
+
+
+def _learned_game(name: str, info: GameInfo) -> Game | HostGame:
+    """The game that is learned from in the place of another one, which it must look like."""
+    game = load_simulator(name)
+    for what in ("num_players", "num_actions", "observation_size", "continuous"):
+        found, wanted = getattr(game.info, what), getattr(info, what)
+        if found != wanted:
+            raise UserError(
+                f"learner.game is {name!r}, whose {what} is {found}, but that of {info.name} is "
+                f"{wanted}",
+                hint="name the same game with other rewards, or leave learner.game out",
+            )
+    return game
 
 
 def _exact_gated_problem(config: Config, *, quiet: bool) -> Problem:

@@ -272,27 +272,31 @@ class Chaser(ScriptedRobot):
     behind, strike, beside, foot, depth = 0.4, 0.12, 0.35, 0.02, 0.5
     lead = 0.15
 
-    def wish(self, observation: Float32[np.ndarray, "B O"]) -> Wish:
-        """A place behind the ball, beside it on the way there, or right at it."""
+    def wish(self, observation: Any) -> Wish:
+        """A place behind the ball, beside it on the way there, or right at it; `[B, O]` may be
+        JAX's.
+        """
+        xp = observation.__array_namespace__()
         ball, shot, left, back, aside = self.shot(observation)
-        runs = (back > 0) & (np.abs(aside) < 0.08 + 0.25 * np.maximum(back - self.strike, 0))
+        runs = (back > 0) & (xp.abs(aside) < 0.08 + 0.25 * xp.maximum(back - self.strike, 0))
         passes = (back < self.behind / 2) & ~runs
-        side = np.where(aside >= 0, 1.0, -1.0)[:, None]
+        side = xp.where(aside >= 0, 1.0, -1.0)[:, None]
         start = ball - self.behind * shot
-        place = np.where(passes[:, None], start + side * self.beside * left, start)
+        place = xp.where(passes[:, None], start + side * self.beside * left, start)
         # Onto the line of the shot well before the ball.
-        carrot = np.maximum(back - self.lead, self.strike)[:, None]
-        place = np.where(runs[:, None], ball - carrot * shot + side * self.foot * left, place)
+        carrot = xp.maximum(back - self.lead, self.strike)[:, None]
+        place = xp.where(runs[:, None], ball - carrot * shot + side * self.foot * left, place)
         return Wish(place, shot, 0.02)
 
-    def shot(self, observation: Float32[np.ndarray, "B O"]) -> Shot:
-        """Where the ball is, and where it has to go."""
-        ball = observation[:, _PLACE["ball"]].astype(np.float64)
-        goal = observation[:, _PLACE["opponent_goal"]].astype(np.float64)
-        upfield = _unit(goal - observation[:, _PLACE["own_goal"]].astype(np.float64))
+    def shot(self, observation: Any) -> Shot:
+        """Where the ball is, and where it has to go; `[B, O]` may be JAX's."""
+        ball, goal, own_goal = (
+            _in_full(observation[:, _PLACE[name]]) for name in ("ball", "opponent_goal", "own_goal")
+        )
+        upfield = _unit(goal - own_goal)
         # Into the goal, not onto its line, where the ball would be turned aside.
         way = _unit(goal + self.depth * upfield - ball)
-        left = np.stack([-way[:, 1], way[:, 0]], axis=1)
+        left = observation.__array_namespace__().stack([-way[:, 1], way[:, 0]], axis=1)
         return Shot(ball, way, left, (ball * way).sum(axis=1), -(ball * left).sum(axis=1))
 
 
@@ -380,5 +384,12 @@ def _begin_kicks(memory: Memory, wanted: Bool[np.ndarray, "B 2"], step: float) -
     )
 
 
-def _unit(vectors: Float64[np.ndarray, "B 2"]) -> Float64[np.ndarray, "B 2"]:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+def _in_full(numbers: Any) -> Any:
+    """In double precision where there is one: JAX has none by default."""
+    return numbers.astype(np.float64) if isinstance(numbers, np.ndarray) else numbers
+
+
+def _unit(vectors: Any) -> Any:
+    """Vectors `[B, 2]` of length 1, of NumPy or JAX."""
+    xp = vectors.__array_namespace__()
+    return vectors / xp.maximum(xp.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)

@@ -7,7 +7,7 @@ Each is a `games.Policy` on NumPy arrays, deterministic, of `soccer/duel(body=bo
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32
 
 from soccer import bots, observations
 from soccer.bots import Wish
@@ -17,6 +17,8 @@ from soccer.boxhead import BOXHEAD
 # greatest at 1, and against the present speed.
 TURN_GAIN, TURN_DAMPING = 2.0, 0.15
 SPEED_GAIN, SPEED_DAMPING = 4.0, 0.5
+# Standard deviation of scripts as strategy 0 of a population, the least of a policy.
+SINK_STD = 0.05
 
 _PLACE = {name: place for name, _, place in observations.layout(body=BOXHEAD)}
 _SPIN, _VELOCITY = _PLACE["angular_velocity[0]"], _PLACE["velocity[0]"]
@@ -34,7 +36,17 @@ def stand_still(observation: Any, legal_mask: Any) -> Any:
     import jax.numpy as jnp
 
     nothing = jnp.zeros(BOXHEAD.num_actions)
-    return jnp.concatenate([nothing, nothing + np.log(0.05)])
+    return jnp.concatenate([nothing, nothing + np.log(SINK_STD)])
+
+
+def chase(observation: Any, legal_mask: Any) -> Any:
+    """The chaser as strategy 0 of a population (`population.sink: soccer.boxhead_bots:chase`):
+    means and log standard deviations likewise.
+    """
+    import jax.numpy as jnp
+
+    means = _commands(Chaser.wishes, observation[None])[0]
+    return jnp.concatenate([means, jnp.full(len(means), np.log(SINK_STD))])
 
 
 class Stand:
@@ -64,11 +76,7 @@ class ScriptedBoxhead:
     ) -> tuple[Float32[np.ndarray, "B 3"], Float32[np.ndarray, "B"], tuple]:
         """See `games.types.Policy`; consumes nothing."""
         seen = np.asarray(observation)
-        actions = _drive(
-            self.wishes.wish(_as_humanoids_see(seen)),
-            spin=seen[:, _SPIN][:, 2].astype(np.float64),
-            speed=seen[:, _VELOCITY][:, 0].astype(np.float64),
-        )
+        actions = _commands(self.wishes, seen)
         return actions.astype(np.float32), np.zeros(len(seen), np.float32), ()
 
 
@@ -87,31 +95,37 @@ class Keeper(ScriptedBoxhead):
 BOTS = {"stand": Stand, "chaser": Chaser, "keeper": Keeper}
 
 
-def _as_humanoids_see(observation: Float32[np.ndarray, "B O"]) -> Float32[np.ndarray, "B H"]:
+# Arrays from here on are NumPy's, or JAX's where a script is strategy 0.
+
+
+def _commands(wishes: bots.ScriptedRobot, seen: Any) -> Any:
+    """What a script that wishes so does, `[B, 3]`, at observations `[B, O]`."""
+    wish = wishes.wish(_as_humanoids_see(seen))
+    return _drive(wish, spin=seen[:, _SPIN][:, 2], speed=seen[:, _VELOCITY][:, 0])
+
+
+def _as_humanoids_see(observation: Any) -> Any:
     """The places of ball, goals and others where humanoids have them; nothing of a body."""
-    own = np.zeros((len(observation), _HUMANOIDS_FIRST_CURRENT), np.float32)
-    return np.concatenate([own, observation[:, _FIRST_CURRENT:]], axis=1)
+    xp = observation.__array_namespace__()
+    own = xp.zeros((len(observation), _HUMANOIDS_FIRST_CURRENT), np.float32)
+    return xp.concatenate([own, observation[:, _FIRST_CURRENT:]], axis=1)
 
 
-def _drive(
-    wish: Wish, *, spin: Float64[np.ndarray, "B"], speed: Float64[np.ndarray, "B"]
-) -> Float64[np.ndarray, "B 3"]:
+def _drive(wish: Wish, *, spin: Any, speed: Any) -> Any:
     """Turns to the place, or there to where to look, and drives the faster the straighter."""
-    distance = np.linalg.norm(wish.place, axis=1)
+    xp = wish.place.__array_namespace__()
+    distance = xp.linalg.norm(wish.place, axis=1)
     there = distance < wish.near
-    way = np.where(there[:, None], wish.face, wish.place)
-    angle = np.arctan2(way[:, 1], way[:, 0])
-    straight = np.maximum(np.cos(angle), 0.0) ** 2
-    ahead = np.where(there, 0.0, np.minimum(SPEED_GAIN * distance, 1.0) * straight)
-    return np.clip(
-        np.stack(
-            [
-                ahead - SPEED_DAMPING * speed * (1 - straight),
-                TURN_GAIN * angle - TURN_DAMPING * spin,
-                np.zeros_like(ahead),
-            ],
-            axis=1,
-        ),
-        -1,
-        1,
+    way = xp.where(there[:, None], wish.face, wish.place)
+    angle = xp.arctan2(way[:, 1], way[:, 0])
+    straight = xp.maximum(xp.cos(angle), 0.0) ** 2
+    ahead = xp.where(there, 0.0, xp.minimum(SPEED_GAIN * distance, 1.0) * straight)
+    actions = xp.stack(
+        [
+            ahead - SPEED_DAMPING * speed * (1 - straight),
+            TURN_GAIN * angle - TURN_DAMPING * spin,
+            xp.zeros_like(ahead),
+        ],
+        axis=1,
     )
+    return xp.clip(actions, -1, 1)

@@ -38,6 +38,7 @@ class Scenario:
       vision: whether they see ball and robots as a camera does, see `soccer.vision`.
       ball: whether there is a ball, with goals.
       seconds: longest episode.
+      usual_seconds: of tasks whose length can be chosen, what it is if nothing is said.
       start: makes the start from numbers in [0, 1), `[n, start_numbers]`.
       start_numbers: how many it needs.
       payoff: weights of the reward terms that the game pays.
@@ -61,6 +62,7 @@ class Scenario:
     returns: tuple[float, float]
     ends: frozenset[End] = frozenset()
     target: bool = False
+    usual_seconds: float | None = None
     fouls_earn_nothing: bool = False
     body: Body = HUMANOID
     vision: bool = False
@@ -89,8 +91,10 @@ def game_info(scenario: Scenario, *, randomise: bool, shaped: bool) -> GameInfo:
     P = len(scenario.teams)
     on = {"randomise": randomise, "shaped": shaped, "vision": scenario.vision}
     given = [name for name in on if on[name]]
+    unusual = scenario.usual_seconds not in (None, scenario.seconds)
     parameters = ",".join(
         [f"body={scenario.body.name}"] * (scenario.body is not HUMANOID)
+        + [f"seconds={scenario.seconds:g}"] * unusual
         + [f"{name}=1" for name in given]
     )
     layout = observations.layout(scenario.extras, body=scenario.body)

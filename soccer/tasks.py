@@ -26,6 +26,8 @@ BODIES = {body.name: body for body in (HUMANOID, BOXHEAD)}
 
 # A lying robot starts so high that it touches the floor nowhere, and settles in the first moments.
 LYING_HEIGHT = 0.2
+# Seconds after which a match is drawn, if nothing else is said.
+MATCH_SECONDS = 50
 # Joints of a lying robot start so far from the home pose at most, radians; legs are not turned and
 # spread outwards alone, where they do not meet.
 LYING_SPREAD = 0.5
@@ -158,13 +160,16 @@ def duel(
     vision: int = 0,
     num_threads: int = 0,
     body: str = "humanoid",
+    seconds: int = MATCH_SECONDS,
 ) -> MujocoHost:
-    """One versus one: 1 for the first goal, -1 for who concedes it, 0 for both after 50 s.
+    """One versus one: 1 for the first goal, -1 for who concedes it, 0 for both after `seconds`.
 
     Humanoids start standing, on their face or on their back, with equal probability.
     """
     options = {"randomise": randomise, "shaped": shaped, "vision": vision}
-    return _match("soccer/duel", (0, 1), num_threads=num_threads, body=body, **options)
+    return _match(
+        "soccer/duel", (0, 1), body=body, seconds=seconds, num_threads=num_threads, **options
+    )
 
 
 def team(
@@ -174,23 +179,29 @@ def team(
     vision: int = 0,
     num_threads: int = 0,
     body: str = "humanoid",
+    seconds: int = MATCH_SECONDS,
 ) -> MujocoHost:
     """Two versus two, else as `duel`; both players of a team are paid the same."""
     options = {"randomise": randomise, "shaped": shaped, "vision": vision}
-    return _match("soccer/team", (0, 0, 1, 1), num_threads=num_threads, body=body, **options)
+    return _match(
+        "soccer/team", (0, 0, 1, 1), body=body, seconds=seconds, num_threads=num_threads, **options
+    )
 
 
 def _match(
     name: str,
     teams: tuple[int, ...],
     *,
+    body: str,
+    seconds: int,
     randomise: int,
     shaped: int,
     vision: int,
     num_threads: int,
-    body: str,
 ) -> MujocoHost:
     P, humanoid = len(teams), body == HUMANOID.name
+    if seconds < 1:
+        raise GameError(f"{name}: seconds is {seconds}, allowed are 1 and more")
     if body not in BODIES:
         raise GameError(f"{name}: body is {body}, allowed are {' and '.join(BODIES)}")
     for option, on in (("randomise", randomise), ("vision", vision)):
@@ -211,12 +222,14 @@ def _match(
             name=name,
             teams=teams,
             ball=True,
-            seconds=50.0,
+            seconds=seconds,
+            usual_seconds=MATCH_SECONDS,
             start=start,
             start_numbers=3 * P + 3 + P * _NUMBERS_LYING * humanoid,
             payoff={"scoring": 1.0, "conceding": 1.0},
-            # Boxheads neither fall nor have knees: ours is the way to the ball, and that of the
-            # ball, together less than a goal.
+            # Boxheads neither fall nor have knees: ours is the way of the ball, two points a metre,
+            # and a little that to the ball, so little that who only runs after it earns less than
+            # who scores.
             shaping={
                 "scoring": 1000.0, "conceding": 1000.0, "velocity_to_ball": 0.05,
                 "forward_velocity": 0.1, "interference": 1.0, "termination": 0.5, "upright": 0.02,
@@ -224,8 +237,8 @@ def _match(
             }
             if humanoid
             else {
-                "scoring": 10.0, "conceding": 10.0, "velocity_to_ball": 0.01, "ball_to_goal": 0.02,
-                "termination": 0.02,
+                "scoring": 10.0, "conceding": 10.0, "ball_to_goal": 0.05,
+                "velocity_to_ball": 0.0025, "termination": 0.02,
             },
             utility="zero_sum",
             returns=(-1.0, 1.0),

@@ -5,7 +5,8 @@ The demonstrator plays, and the network learns the likeliest way to have done th
 cloning). Continuous actions are played with noise and shown without it, so that the network also
 sees what the demonstrator does after mistakes (Laskey et al. 2017, "DART: noise injection for
 robust imitation learning", arXiv 1703.09327); the policy becomes as wide as the noise. The critic
-learns what the demonstrator earns. All strategies become alike, whatever their rows are.
+learns what the demonstrator earns. All strategies become alike, whatever their rows will be: rows
+are drawn anew for every batch.
 
 A demonstrator that says `reads_privileged = True` is shown what critics see (`games.critic_view`).
 
@@ -44,6 +45,9 @@ from neupl.networks import make_network
 from neupl.population_actor import ActorMemory, apply_network, critic_apart
 from neupl.rollout import Decision, SeatPolicies, Trajectory, make_actor_play
 from neupl.types import LearnerPhase, LearnerState, Objective, Rows
+
+# Of a batch, the stream of its rows.
+ROWS_STREAM = 1
 
 
 class Demonstration(NamedTuple):
@@ -88,6 +92,22 @@ class _Shaken(SeatPolicies):
         decision, memory = super().decide(context, memory, observation, now, own_key)
         noise = self._std * jax.random.normal(noise_key, decision.action.shape)
         return decision._replace(action=decision.action + noise), memory
+
+
+def any_rows(rng: np.random.Generator, rows: Rows) -> Rows:
+    """Rows as strategies may get them later: random mixtures, mostly of few, of strategies that are
+    told apart. Before it is admitted a strategy has none, and would be shown as strategy 0.
+
+    Args:
+      rng: consumed.
+      rows: the present ones; mixtures that are asked about stay.
+    """
+    joint = np.asarray(rows.joint)
+    players, strategies, profiles = joint.shape
+    drawn = rng.dirichlet(np.full(profiles, 1 / profiles), (players, strategies))
+    apart = np.tile(np.arange(strategies, dtype=np.int32), (players, 1))
+    present = jax.tree.map(np.asarray, rows)
+    return present._replace(joint=drawn.astype(joint.dtype), identity=apart)
 
 
 def make_demonstrate(
@@ -196,7 +216,8 @@ def make_imitation(
     recall = jax.jit(functools.partial(lane_memory, network, num_tables=num_tables))
 
     def collect(params: Any, objective: Objective, key: Any) -> PPOExperience:
-        rows = jax.tree.map(np.asarray, objective.rows)
+        seed = jax.random.key_data(jax.random.fold_in(key, ROWS_STREAM))
+        rows = any_rows(np.random.default_rng(np.asarray(seed)), objective.rows)
         trajectory, shown, matches = demonstrate(settings.episodes, objective, key)
         moved = trajectory.to_move[:, np.arange(len(matches.seat)), matches.seat]
         when, lane = np.nonzero(moved)

@@ -83,7 +83,8 @@ class PPOExperience(NamedTuple):
       behaviour: parameters that played.
       teacher: parameters that held strategies are drawn to.
       decisions: of the focal seats; as unrolls where the network has a memory.
-      matches: who played in each lane; no lanes where episodes may be cut off.
+      matches: who played in each lane; no lanes where episodes may be cut off, or are of
+        `learner.game`.
       returns: `[B, P]` of all seats, in game points.
     """
 
@@ -167,8 +168,8 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
             discount=settings.discount,
         )
         returns = np.asarray(episodes.returns)
-        if 0 < settings.horizon < info.max_steps:
-            # What was cut off before its end says nothing of returns.
+        if settings.game or 0 < settings.horizon < info.max_steps:
+            # What is of another game, or was cut off before its end, says nothing of returns.
             matches, returns = Matches(*(part[:0] for part in matches)), returns[:0]
         return EpisodeBlock(decisions, matches, returns)
 

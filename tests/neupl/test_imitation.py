@@ -13,11 +13,12 @@ from games.types import GameInfo
 from neupl.config import Config, LearnerConfig
 from neupl.demonstrators import load_demonstrators
 from neupl.errors import UserError
-from neupl.learners.imitation import shown_actions
+from neupl.learners.imitation import any_rows, shown_actions
 from neupl.observation_statistics import normalised
 from neupl.population_trainer import PopulationTrainer
 from neupl.rollout import Trajectory
 from neupl.stored_population import load_population
+from neupl.training import rows_of
 
 _spec = importlib.util.spec_from_file_location("aim_game", Path(__file__).with_name("aim_game.py"))
 aim_game = importlib.util.module_from_spec(_spec)
@@ -127,3 +128,21 @@ def test_only_ppo_imitates():
     Config(learner=LearnerConfig(kind="ppo", imitate="soccer.bots:Walker"))
     with pytest.raises(ValueError, match=r"learner\.imitate is 'soccer\.bots:Walker'"):
         Config(learner=LearnerConfig(imitate="soccer.bots:Walker"))
+
+
+def test_rows_of_demonstrations_tell_all_strategies_apart():
+    """Before the second response is admitted its row is empty, as that of strategy 0 is; a player
+    alone has one row all the time.
+    """
+    joint = np.zeros((2, 4, 4))
+    joint[:, 1, 0] = 1
+    rng = np.random.default_rng(0)
+    drawn = [any_rows(rng, rows_of(joint)) for _ in range(200)]
+    assert all((rows.identity == np.arange(4)).all() for rows in drawn)
+    rows = np.stack([rows.joint for rows in drawn])
+    np.testing.assert_allclose(rows.sum(axis=-1), 1, atol=1e-5)
+    # Every opponent alike, and vertices as well as mixtures.
+    np.testing.assert_allclose(rows.mean(axis=0), 0.25, atol=0.1)
+    assert (rows.max(axis=-1) > 0.99).any() and (rows.max(axis=-1) < 0.5).any()
+    alone = any_rows(rng, rows_of(np.ones((1, 1, 1))))
+    assert alone.joint.tolist() == [[[1.0]]] and alone.identity.tolist() == [[0]]

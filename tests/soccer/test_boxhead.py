@@ -9,6 +9,7 @@ import pytest
 from games.registry import load_game
 from games.types import GameError, Policy
 from neupl.entrants import _bots_of
+from neupl.fixed_strategy import fixed_strategy
 from soccer import boxhead, boxhead_bots, exhibition, observations, tasks
 from soccer.boxhead import BOXHEAD
 
@@ -104,13 +105,13 @@ def test_the_chaser_scores_on_who_stands():
 
 
 def test_two_versus_two_plays_by_name():
-    game = load_game("soccer/team(body=boxhead,shaped=1,num_threads=1)")
-    assert game.info.name == "soccer/team(body=boxhead,shaped=1)"
+    game = load_game("soccer/team(body=boxhead,seconds=1,shaped=1,num_threads=1)")
+    assert game.info.name == "soccer/team(body=boxhead,seconds=1,shaped=1)"
     assert game.info.observation_size == (95,) * 4 and game.info.num_actions == (3,) * 4
     seeds = np.arange(4, dtype=np.uint64)
     players = [boxhead_bots.Chaser(), boxhead_bots.Keeper()] * 2
-    game.info = game.info._replace(max_steps=40)
     results = exhibition.play(game, players, seeds)
+    assert results.steps.tolist() == [40] * 4
     assert not results.broken.any() and np.isfinite(results.returns).all()
     known = game.task.observe_privileged(game.init(seeds))
     assert known.shape == (4, 4, 23) and np.isfinite(known).all()
@@ -120,12 +121,13 @@ def test_parameters_are_checked_and_bots_are_those_of_the_body():
     for name, message in (
         ("soccer/duel(body=octopus)", "body is octopus, allowed are humanoid and boxhead"),
         ("soccer/duel(body=boxhead,randomise=1)", "randomise=1 is of humanoids"),
+        ("soccer/duel(seconds=0)", "seconds is 0, allowed are 1 and more"),
         ("soccer/duel(shaped=yes)", "whole numbers and words, by default"),
         ("soccer/score(body=boxhead)", "whole numbers, by default"),
     ):
         with pytest.raises(GameError, match=message):
             load_game(name)
-    assert load_game("soccer/duel(body=humanoid)").info.name == "soccer/duel"
+    assert load_game("soccer/duel(body=humanoid,seconds=50)").info.name == "soccer/duel"
     assert _bots_of("soccer/duel(body=boxhead,shaped=1)")["chaser"] == "soccer.boxhead_bots:Chaser"
     assert _bots_of("soccer/duel(body=humanoid)")["chaser"] == "soccer.bots:Chaser"
 
@@ -138,3 +140,13 @@ def test_documentation_lists_every_number_of_a_boxheads_observation():
         if name.endswith("[0]"):
             assert listed[item.name] == (place.start, place.stop, item.unit), name
     assert PLACE["ball"].start == 75 and PLACE["opponent_velocity"].stop == 87
+
+
+def test_the_chaser_as_strategy_0_does_what_the_chaser_does():
+    """In single precision, at 64 observations of places all over the pitch."""
+    seen = np.random.default_rng(0).uniform(-2, 2, (64, 87)).astype(np.float32)
+    mask = np.ones((64, 3), bool)
+    wanted, _, _ = boxhead_bots.Chaser().act((), seen, mask, None)
+    told = np.asarray(fixed_strategy("soccer.boxhead_bots:chase")(seen, mask))
+    np.testing.assert_allclose(told[:, :3], wanted, atol=1e-4)
+    np.testing.assert_allclose(np.exp(told[:, 3:]), 0.05, rtol=1e-5)
