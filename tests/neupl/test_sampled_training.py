@@ -205,6 +205,7 @@ def test_strategies_are_admitted_when_ready_or_overdue(kuhn):
     assert kuhn.states[-1].respond.any()
 
 
+@pytest.mark.slow
 def test_rows_are_made_again_when_payoffs_have_caught_up(sampled_config):
     """Halfway through a turn of eight batches, from the payoffs of that evaluation; once, and with
     nothing known of the strategy as it was. Both of a strategy that is admitted and of one that
