@@ -40,7 +40,8 @@ PRESET = ROOT / "configs" / "running_with_scissors_8.yaml"
 NAME = "running_with_scissors"
 QUICK = (
     "population.size=3", "network.memory_size=16", "learner.episodes=4", "training.steps=4",
-    "training.evaluate_every=1", "training.max_steps_per_row=2", "evaluation.window=2",
+    "training.evaluate_every=1", "training.max_steps_per_row=2", "training.closing_steps=1",
+    "evaluation.window=2",
     "evaluation.episodes=32", "evaluation.final_episodes=32", "evaluation.response_s=1",
 )  # fmt: skip
 MEASUREMENT_SEED = 1
@@ -211,7 +212,7 @@ def parse_options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument(
-        "--quick", action="store_true", help="about a minute: three strategies, four batches"
+        "--quick", action="store_true", help="about a minute: three strategies, five batches"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the run (0)")
     parser.add_argument("--episodes", type=int, help="of each pair (2000; quick: 20)")

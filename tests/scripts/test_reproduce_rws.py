@@ -86,7 +86,7 @@ def test_interrupted_run_is_measured_and_goes_on(tmp_path):
     assert done.returncode == 0, done.stderr
     content = json.loads(done.stdout)
     assert content == json.loads((tmp_path / "report" / "running_with_scissors.json").read_text())
-    assert content["finished"] and content["agent_steps"] == 4 * 4 * 500
+    assert content["finished"] and content["agent_steps"] == (4 + 1) * 4 * 500
     assert str(tmp_path) not in done.stdout, "a report belongs into a repository"
     page = (tmp_path / "report" / "running_with_scissors.md").read_text()
     assert "quick run" in page and "a lower bound" in page
