@@ -188,6 +188,11 @@ class TrainingConfig:
 
     steps: int = 3000
     """Steps of the run: gradient steps (exact) or batches of episodes (PPO). PPO: 1000."""
+    closing_steps: int = 0
+    """Steps after these in which all strategies go on learning, each against its row, at the last
+    learning rate: every strategy that comes after another moves it a little, although that one is
+    held (PPO and MPO, gated admission).
+    """
     evaluate_every: int = 20
     """Steps between evaluations (payoffs, certificate, admission); a multiple of
     `updates_per_target` for the exact learner. PPO: 10.
@@ -205,6 +210,11 @@ class TrainingConfig:
     steps_of_first_rows: tuple[int, ...] = ()
     """The same for the first responses one by one, before `max_steps_per_row` holds: those that
     meet one opponent may need fewer steps than those that meet several.
+    """
+    renew_row: float = 0.0
+    """Share of these steps after which the row of the strategy that learns is made again, below 1;
+    0: never. When it was admitted its predecessor had only just learned what it does, and payoffs
+    from episodes lagged behind (gated admission only).
     """
     rehearse: bool = True
     """While the population grows, train the strategies admitted before as well; else they are held
@@ -230,6 +240,11 @@ class TrainingConfig:
     """
     checkpoint_every_s: float = 20.0
     """Seconds between checkpoints."""
+
+    @property
+    def all_steps(self) -> int:
+        """Steps of the run, the closing ones among them."""
+        return self.steps + self.closing_steps
 
     def most_steps(self, response: int) -> int:
         """Steps after which response number `response`, from 1 on, has had its time."""

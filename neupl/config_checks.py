@@ -227,6 +227,12 @@ def _check_playing_learner(config: "Config") -> None:
             "empty unless learner.kind is ppo, evaluation.payoffs sampled or learned and "
             f"{NOT_JOINT}",
         )
+    _require(
+        learner.start_parts == "all" or (bool(learner.start) and config.network.memory != "none"),
+        "learner.start_parts",
+        learner.start_parts,
+        "all unless learner.start is given and network.memory is not none",
+    )
 
 
 def _check_training(config: "Config") -> None:
@@ -245,6 +251,21 @@ def _check_training(config: "Config") -> None:
         late,
         "0, or more with learner.kind=ppo, unless graph.kind is jpsro or graph.simplex_share "
         "above 0",
+    )
+    closing, gated = training.closing_steps, training.admission == "gated"
+    _require(
+        closing == 0 or (closing > 0 and gated and config.learner.kind != "exact" and not joint),
+        "training.closing_steps",
+        closing,
+        f"0, or more with learner.kind ppo or mpo, training.admission gated and {NOT_JOINT}",
+    )
+    share = training.renew_row
+    solved = config.graph.kind in ("psro", "rectified") and gated
+    _require(
+        share == 0 or (0 < share < 1 and solved),
+        "training.renew_row",
+        share,
+        "0, or below 1 with graph.kind psro or rectified and training.admission gated",
     )
 
 

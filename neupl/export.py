@@ -186,7 +186,7 @@ def _model_card(
 {config.training.admission} admission{_simplex(config)}, {learner} |
 | Network | {num_parameters:,} parameters; strategy 0 is the sink (`{sink}`) |
 | Effective size | {effective_size(best.joint, num_admitted)} distinct strategies per seat |
-| Trained for | {int(best.step)} of {config.training.steps} {steps}, seed {config.seed} |
+| Trained for | {int(best.step)} of {config.training.all_steps} {steps}, seed {config.seed} |
 | {worth} |
 | Selection | {selection} |
 {_calibration_row(agreement)}{_start_rows(config)}
@@ -216,7 +216,7 @@ def _card_of_one(info: GameInfo, config: Config, best: Snapshot) -> str:
 | Game | `{config.game}`, {info.num_actions[0]} {actions} |
 | Method | {method_name(config.learner.kind, config.evaluation.payoffs)} |
 | Network | {num_parameters:,} parameters |
-| Trained for | {int(best.step)} of {config.training.steps} batches, seed {config.seed} |
+| Trained for | {int(best.step)} of {config.training.all_steps} batches, seed {config.seed} |
 | Mean return | {value:.6g} ± {error:.2g} game points (standard error), estimated from \
 {int(best.episodes)} episodes of the policy that explores |
 | Selection | the last one of the run |

@@ -86,6 +86,10 @@ class LearnerConfig:
     """PPO: the run or folder of a population whose network, of the same shape, goes on
     learning; empty starts with random parameters.
     """
+    start_parts: Literal["all", "memory"] = "all"
+    """What `start` hands on: `all`, or only encoder and recurrent core (`memory`), under heads that
+    start anew; that population may be of another size.
+    """
     imitate: str = ""
     """PPO: whom the network imitates before it improves: `RUN` or `RUN#k`, strategy 0 or k of
     another population with the same observations and actions, of the same seat where it has as

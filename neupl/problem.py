@@ -103,7 +103,8 @@ def _sampled_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
     make_learner = make_mpo_learner if config.learner.kind == "mpo" else make_ppo_learner
     learner = make_learner(game, actor, config)
     if config.learner.start:
-        learner = with_inherited_parameters(learner, config.learner.start)
+        parts = config.learner.start_parts
+        learner = with_inherited_parameters(learner, config.learner.start, parts=parts)
     if not config.learner.imitate:
         return learner
     demonstrators = load_demonstrators(config.learner.imitate, game.info)

@@ -25,14 +25,14 @@ from neupl.errors import UserError
 from neupl.evaluation import Evaluation, Evaluator
 from neupl.interaction_graph import (
     GROUNDED,
-    effective_size,
+    SAME_ROW,
     first_equal_row,
     graph_rows,
     response_row,
-    row_returns,
 )
 from neupl.simplex_sampling import ask_mixtures
 from neupl.temperature import temperatures, warmth_of_newest
+from neupl.training_metrics import metrics_line
 from neupl.training_state import Snapshot, TrainingState
 from neupl.tree_population import TreePopulation
 from neupl.types import Learner, Objective, Rows
@@ -91,7 +91,7 @@ def train(problem: Problem, state: TrainingState, *, on_evaluation: OnEvaluation
     targets = settings.evaluate_every // learner.steps_per_update
     imitation_steps = problem.config.learner.imitation_steps
     evaluation = None
-    while (step := int(state.learner.step)) < settings.steps:
+    while (step := int(state.learner.step)) < settings.all_steps:
         objective = objective_of(problem, state)
         learner_state, estimates = state.learner, state.estimates
         clock = _Clock()
@@ -112,7 +112,9 @@ def train(problem: Problem, state: TrainingState, *, on_evaluation: OnEvaluation
         state = state._replace(learner=learner_state, estimates=estimates)
         state, evaluation = evaluate(problem, state)
         clock.add("evaluate")
-        line = _metrics(state, evaluation, metrics, exact=problem.evaluator.exact)
+        line = metrics_line(state, evaluation, metrics, exact=problem.evaluator.exact)
+        if not np.isfinite(line["train/loss"]):
+            raise _diverged(state, "the loss is not finite")
         if problem.config.learner.kind != "exact":
             # Exact learners hand their work to JAX and go on: their times would say nothing.
             line |= clock.seconds | {"time/solve_s": evaluation.solve_s}
@@ -331,21 +333,20 @@ def admit(problem: Problem, state: TrainingState, evaluation: Evaluation) -> Tra
     settling = config.learner.kind == "exact" and settings.settle > 0
     if settling and step >= round((1 - settings.settle) * settings.steps):
         return _settle(state, answering=config.graph.simplex_share > 0)
+    if settings.closing_steps and step >= settings.steps:
+        return _close(state)
     if not turn_is_over(problem.config, state, evaluation):
-        return state
+        return _renew_row(problem, state, evaluation)
     num_admitted, predecessor = int(state.num_admitted), int(np.argmax(state.response_number))
     response = int(state.response_number.max()) + 1
-    exploration, rehearse = config.graph.exploration, settings.rehearse
+    rehearse = settings.rehearse
     if num_admitted < config.population.size:
         if not evaluation.ready:
             _explain_wait(problem, state, evaluation)
-        slot, members = num_admitted, range(num_admitted)
+        slot = num_admitted
     elif settings.readmit:
         slot = _least_used(state, evaluation)
-        members = [k for k in range(num_admitted) if k != slot]
         rehearse = False
-        # Exploration keeps the population broad; every other response closes the current exploit.
-        exploration *= response % 2
     else:
         return state
     respond, hold = state.respond.copy(), state.hold.copy()
@@ -356,8 +357,7 @@ def admit(problem: Problem, state: TrainingState, evaluation: Evaluation) -> Tra
         hold[1:num_admitted] = float(config.network.kind == "conditional")
     respond[slot], hold[slot] = 1.0, 0.0
     joint, response_number = state.joint.copy(), state.response_number.copy()
-    graph = dataclasses.replace(config.graph, exploration=exploration)
-    joint[:, slot] = response_row(graph, evaluation.payoffs, members, solver=problem.solver)
+    joint[:, slot] = _new_row(problem, evaluation, slot, response)
     response_number[slot] = response
     key = jax.random.fold_in(jax.random.key(config.seed), RESTART_STREAM)
     key = jax.random.fold_in(key, response)
@@ -373,6 +373,36 @@ def admit(problem: Problem, state: TrainingState, evaluation: Evaluation) -> Tra
     )
 
 
+def _new_row(problem: Problem, evaluation: Evaluation, slot: int, response: int) -> np.ndarray:
+    """`[P, M]` what response number `response`, in `slot`, responds to.
+
+    Those that fill the population respond to all before them. Of later ones, which take the place
+    of another, every other one explores: exploration keeps the population broad, and the others
+    close the current exploit.
+    """
+    size, graph = problem.config.population.size, problem.config.graph
+    members = [k for k in range(slot if response < size else size) if k != slot]
+    exploration = graph.exploration * (1 if response < size else response % 2)
+    graph = dataclasses.replace(graph, exploration=exploration)
+    return response_row(graph, evaluation.payoffs, members, solver=problem.solver)
+
+
+def _renew_row(problem: Problem, state: TrainingState, evaluation: Evaluation) -> TrainingState:
+    """Makes the row of the strategy that learns again when it has had the share of its turn that
+    the run asks for, and if that makes it another one.
+    """
+    settings, response = problem.config.training, int(state.response_number.max())
+    due = round(settings.renew_row * settings.most_steps(response))
+    waited = int(state.learner.step) - int(state.admitted_step)
+    if not (settings.renew_row and due <= waited < due + settings.evaluate_every):
+        return state
+    slot, joint = int(np.argmax(state.response_number)), state.joint.copy()
+    joint[:, slot] = _new_row(problem, evaluation, slot, response)
+    if np.abs(joint - state.joint).max() <= SAME_ROW:
+        return state
+    return state._replace(joint=joint, estimates=problem.evaluator.restart(state.estimates, slot))
+
+
 def turn_is_over(config: Config, state: TrainingState, evaluation: Evaluation) -> bool:
     """Whether the strategies in training have had their time: they are ready, and have cooled, or
     they are overdue.
@@ -380,6 +410,12 @@ def turn_is_over(config: Config, state: TrainingState, evaluation: Evaluation) -
     waited = int(state.learner.step) - int(state.admitted_step)
     most = config.training.most_steps(int(state.response_number.max()))
     return (evaluation.ready and warmth_of_newest(config, state) == 0) or waited >= most
+
+
+def _close(state: TrainingState) -> TrainingState:
+    """Lets all strategies respond to their rows, as they are, and holds nobody."""
+    respond = (state.response_number > 0).astype(np.float64)
+    return state._replace(respond=respond, hold=np.zeros_like(state.hold))
 
 
 def _settle(state: TrainingState, *, answering: bool) -> TrainingState:
@@ -431,58 +467,6 @@ def _explain_wait(problem: Problem, state: TrainingState, evaluation: Evaluation
         if alike
         else "",
     )
-
-
-def _metrics(
-    state: TrainingState, evaluation: Evaluation, learner_metrics: dict[str, Any], *, exact: bool
-) -> dict[str, float]:
-    line = {name: float(value) for name, value in learner_metrics.items()}
-    if not np.isfinite(line["train/loss"]):
-        raise _diverged(state, "the loss is not finite")
-    if np.isfinite(evaluation.gains).all():
-        line["eval/nash_conv" if exact else "eval/estimated_gain"] = evaluation.nash_conv
-        line |= {f"eval/gain_{player}": float(g) for player, g in enumerate(evaluation.gains)}
-    if exact:
-        line["drift/payoff"] = _payoff_drift(state, evaluation)
-    if evaluation.calibration is not None:
-        agreement = evaluation.calibration._asdict()
-        line |= {f"calibration/{name}": float(value) for name, value in agreement.items()}
-    if len(evaluation.meta_strategy) == 1:
-        line["eval/mean_return"] = float(evaluation.meta_strategy[0] @ evaluation.payoffs[:, 0])
-    earned = row_returns(evaluation.payoffs, state.joint).mean(axis=0)
-    for k in np.flatnonzero(state.response_number):
-        line[f"eval/against_row_{k}"] = float(earned[k])
-    return line | {
-        "eval/payoff_over_first": _payoff_over_first(evaluation),
-        "train/left": evaluation.left,
-        "population/num_admitted": int(state.num_admitted),
-        "population/num_responses": int(state.response_number.max()),
-        "population/effective_size": effective_size(state.joint, int(state.num_admitted)),
-        "population/member_distance": evaluation.member_distance,
-    }
-
-
-def _payoff_drift(state: TrainingState, evaluation: Evaluation) -> float:
-    """Largest change since the evaluation before of a payoff between strategies that are older than
-    the newest, in game points.
-    """
-    newest = int(np.argmax(state.response_number))
-    earlier = [k for k in range(int(state.num_admitted)) if k != newest]
-    change = np.abs(evaluation.payoffs - state.payoffs)
-    return float(change[np.ix_(*[earlier] * (change.ndim - 1))].max(initial=0.0))
-
-
-def _payoff_over_first(evaluation: Evaluation) -> float:
-    """What a seat earns by the meta-strategy instead of strategy 0 while the others play strategy
-    0, in game points; mean over seats.
-    """
-    players = len(evaluation.meta_strategy)
-    more = 0.0
-    for player, mixture in enumerate(evaluation.meta_strategy):
-        alone = (0,) * player + (slice(None),) + (0,) * (players - 1 - player)
-        own = evaluation.payoffs[..., player][alone]
-        more += float(mixture @ own - own[0]) / players
-    return more
 
 
 def _diverged(state: TrainingState, what: str) -> TrainingError:

@@ -159,7 +159,7 @@ def _train_and_certify(run: Run, trainer: Trainable, state: Any, *, quiet: bool)
         with interrupts_handled_by(signal.SIG_IGN):
             step = recorder.save()
         raise Interrupted(
-            f"saved at step {step} of {config.training.steps}; "
+            f"saved at step {step} of {config.training.all_steps}; "
             f"continue with `neupl resume {run.path}`"
         ) from None
 
@@ -192,7 +192,7 @@ class _Recorder:
         self._record_graph(state)
         self.state = state
         config = self.trainer.config.training
-        self.progress.update(step, config.steps, **self.trainer.progress(metrics))
+        self.progress.update(step, config.all_steps, **self.trainer.progress(metrics))
         if now - self._drawn > SECONDS_BETWEEN_IMAGES:
             self.draw(step)
         if now - self._saved > config.checkpoint_every_s:

@@ -179,7 +179,7 @@ def plan_study(costs: Mapping[str, Any], state_mb: float, cluster: Cluster) -> t
     and megabytes a second that all of them write as checkpoints.
     """
     config = load_config(Config, CONFIGS / f"{costs['run']}.yaml")
-    run_s = config.training.steps * step_alone(costs)
+    run_s = config.training.all_steps * step_alone(costs)
     writes = state_mb * cluster.workers / config.training.checkpoint_every_s
     return cluster.workers * 3600 / run_s, writes
 

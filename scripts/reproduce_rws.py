@@ -3,8 +3,10 @@
 Trains the preset `configs/running_with_scissors_8.yaml`, or takes up a run that was interrupted,
 plays all pairs of its strategies and compares them point by point with the population of NeuPL (Liu
 et al. 2022, arXiv 2202.07415): the cycle of the first three, what the fourth earns from them, what
-each strategy earns from the mixture that it responds to, and how the effective size grows. Writes
-`running_with_scissors.md`, `.json` and figures. Exit code 1 if a full run misses what is asked for.
+each strategy earns from the mixture that it responds to, and how the effective size grows. Then
+fresh learners start with encoder and memory of the population, or from scratch (`rws_transfer.py`).
+Writes `running_with_scissors.md`, `.json` and figures. Exit code 1 if a full run misses what is
+asked for.
 """
 
 import argparse
@@ -23,6 +25,7 @@ import rws_published as published
 import rws_report as report
 from neupl_command import ROOT, CommandFailed
 from reproduction_report import described
+from rws_transfer import transfer_curves
 
 from evaluation.relative_performance import effective_diversity, three_cycles
 from neupl.config import Config
@@ -37,12 +40,15 @@ PRESET = ROOT / "configs" / "running_with_scissors_8.yaml"
 NAME = "running_with_scissors"
 QUICK = (
     "population.size=3", "network.memory_size=16", "learner.episodes=4", "training.steps=4",
-    "training.evaluate_every=1", "training.max_steps_per_row=2", "evaluation.window=2",
+    "training.evaluate_every=1", "training.max_steps_per_row=2", "training.closing_steps=1",
+    "evaluation.window=2",
     "evaluation.episodes=32", "evaluation.final_episodes=32", "evaluation.response_s=1",
 )  # fmt: skip
 MEASUREMENT_SEED = 1
 # Standard errors by which the cycle must be more than nothing: two-sided 95 %.
 SURE = 1.96
+# Episodes by which a learner is measured.
+TRANSFER_EPISODES, QUICK_TRANSFER_EPISODES = 512, 16
 # What the fourth strategy is to earn from the first three on average, and what is aimed at.
 LEAST_MEAN, AIM_MEAN, AIM_SIZE = 10.0, 15.0, 5
 
@@ -118,7 +124,7 @@ def measure(run: Path, *, episodes: int) -> dict[str, Any]:
         "effective_size": effective_size(population.joint, size),
         "effective_diversity": effective_diversity(played.payoffs),
         "cycles": [cycle._asdict() for cycle in three_cycles(played.payoffs)],
-        "finished": steps >= config.training.steps,
+        "finished": steps >= config.training.all_steps,
         "steps": steps,
         "agent_steps": steps * of_batch,
         "cpu_hours": cpu_seconds(lines) / 3600,
@@ -126,6 +132,18 @@ def measure(run: Path, *, episodes: int) -> dict[str, Any]:
         "lower_bound": certified(run),
         "curve": curve_of(lines),
     }
+
+
+def measure_transfer(run: Path, kept: Path, *, seed: int, quick: bool) -> list[dict[str, Any]]:
+    """Learning curves of fresh learners against mixtures of a run's population."""
+    preset = load_config(Config, run / "config.yaml", ())
+    episodes = QUICK_TRANSFER_EPISODES if quick else TRANSFER_EPISODES
+    # A run that goes on is another one to learn from.
+    kept /= f"transfer-{Run.open(run).metrics()[-1]['step']}"
+    kept.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="neupl-") as temporary:
+        folder = exported(run, Path(temporary) / "population")
+        return transfer_curves(folder, preset, kept=kept, episodes=episodes, seed=seed, quick=quick)
 
 
 def against_rows(played: PlayedPayoffs, rows: np.ndarray) -> list[dict[str, Any]]:
@@ -194,12 +212,17 @@ def parse_options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument(
-        "--quick", action="store_true", help="about a minute: three strategies, four batches"
+        "--quick", action="store_true", help="about a minute: three strategies, five batches"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the run (0)")
     parser.add_argument("--episodes", type=int, help="of each pair (2000; quick: 20)")
     parser.add_argument(
         "--hours", type=float, help="train for so long (0: not at all), and measure what is there"
+    )
+    parser.add_argument(
+        "--only",
+        choices=("population", "transfer"),
+        help="one part; transfer is added to the report that is there, of the same run",
     )
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results", help="report folder")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -215,6 +238,11 @@ def parse_options() -> argparse.Namespace:
         parser.error(f"--hours is {options.hours}, expected at least 0")
     if options.hours == 0 and not (options.runs and (options.runs / NAME).exists()):
         parser.error("--hours 0 measures a run that is there: name its folder's with --runs")
+    if options.only == "transfer":
+        if not (options.out / f"{NAME}.json").exists():
+            parser.error(f"--only transfer adds to a report: there is none in {options.out}")
+        if not (options.runs and (options.runs / NAME).exists()):
+            parser.error("--only transfer needs the run of the report: name its folder with --runs")
     options.seeds = options.jobs = 1
     return options
 
@@ -223,28 +251,45 @@ def command_of(options: argparse.Namespace) -> str:
     """The command line that repeats a report, without where it was written."""
     parts = ["python scripts/reproduce_rws.py", *(["--quick"] if options.quick else [])]
     parts += [f"--seed {options.seed} --episodes {options.episodes}"]
+    parts += [] if options.only is None else [f"--only {options.only}"]
     return " ".join([*parts, *([] if options.hours is None else [f"--hours {options.hours:g}"])])
+
+
+def reproduced(options: argparse.Namespace, runs: Path) -> dict[str, Any]:
+    """What is asked for: the population, transfer from it, or both.
+
+    Raises:
+      CommandFailed: a command ended with an error.
+    """
+    run, command = runs / NAME, command_of(options)
+    if options.only == "transfer":
+        content = json.loads((options.out / f"{NAME}.json").read_text())
+    else:
+        limit_s = None if options.hours is None else 3600 * options.hours
+        settings = QUICK if options.quick else ()
+        run = train(runs, settings=settings, seed=options.seed, limit_s=limit_s)
+        found = measure(run, episodes=options.episodes)
+        content = {**described(command, options), "claims": claims_of(found), **found}
+    if options.only != "population":
+        curves = measure_transfer(run, runs, seed=options.seed, quick=options.quick)
+        content["transfer"] = {"command": command, "curves": curves}
+    return content
 
 
 def main() -> int:
     """Trains, measures, writes the report and prints what was met."""
     options = parse_options()
-    limit_s = None if options.hours is None else 3600 * options.hours
     with tempfile.TemporaryDirectory(prefix="neupl-") as temporary:
         runs = (options.runs or Path(temporary)).resolve()
         runs.mkdir(parents=True, exist_ok=True)
         try:
-            settings = QUICK if options.quick else ()
-            run = train(runs, settings=settings, seed=options.seed, limit_s=limit_s)
-            found = measure(run, episodes=options.episodes)
+            content = reproduced(options, runs)
         except CommandFailed as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
-    claims = claims_of(found)
-    content = {**described(command_of(options), options), "claims": claims, **found}
     report.write(options.out, content)
     print(json.dumps(content) if options.json else report.summary(content))
-    return int(not all(claim["met"] for claim in claims) and not options.quick)
+    return int(not all(claim["met"] for claim in content["claims"]) and not options.quick)
 
 
 if __name__ == "__main__":

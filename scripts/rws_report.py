@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import rws_published as published
 from reproduction_report import STYLE, preamble, table
+from rws_transfer import STARTS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,6 +74,7 @@ def markdown(content: Mapping[str, Any]) -> str:
         "Effective diversity (Balduzzi et al. 2019) is "
         f"{content['effective_diversity']:.1f} points; episodes between different strategies last "
         f"{_mean_steps(content):.0f} steps on average (published: 78, of 58 episodes).",
+        *_transfer(content),
         "## Training",
         "As the run estimates it while it trains, older episodes fading.",
         "![Training](running_with_scissors_training.png)",
@@ -101,6 +103,33 @@ def _cost(content: Mapping[str, Any]) -> str:
         f"agent-steps, {content['cpu_hours']:.2f} CPU-hours on one core ({content['device']}), "
         f"evaluations included, this measurement not.{bound}"
     )
+
+
+def _transfer(content: Mapping[str, Any]) -> list[str]:
+    """The section on fresh learners, where there were any."""
+    if "transfer" not in content:
+        return []
+    curves = content["transfer"]["curves"]
+    batches = [batch for batch, *_ in curves[0]["returns"]]
+    seconds = [curve["cpu_seconds"] for curve in curves]
+    return [
+        "## Transfer",
+        f"By `{content['transfer']['command']}`. Fresh learners against fixed opponents, who draw "
+        "one of the first strategies of the population, all alike, for every episode. Heads are "
+        "new and nobody tells them whom they meet; encoder and memory are the population's, and go "
+        "on learning, or new too. PPO with the preset's settings, its first learning rate "
+        "throughout; one seed. Points after so many batches of 64 episodes, by "
+        f"{curves[0]['episodes']} other episodes each, and standard errors. "
+        f"{min(seconds):.0f} to {max(seconds):.0f} CPU-seconds a learner.",
+        table(
+            ("strategies", "start", *batches),
+            [
+                (curve["strategies"], STARTS[curve["start"]],
+                 *(_value(mean, error) for _, mean, error in curve["returns"]))
+                for curve in curves
+            ],
+        ),
+    ]  # fmt: skip
 
 
 def _bound(found: Mapping[str, Any]) -> str:

@@ -205,6 +205,53 @@ def test_strategies_are_admitted_when_ready_or_overdue(kuhn):
     assert kuhn.states[-1].respond.any()
 
 
+@pytest.mark.slow
+def test_rows_are_made_again_when_payoffs_have_caught_up(sampled_config):
+    """Halfway through a turn of eight batches, from the payoffs of that evaluation; once, and with
+    nothing known of the strategy as it was. Both of a strategy that is admitted and of one that
+    takes the place of another. In the closing steps all learn, and no row changes.
+    """
+    training = {
+        "rehearse": False, "steps": 34, "closing_steps": 4, "max_steps_per_row": 8,
+        "renew_row": 0.5,
+    }  # fmt: skip
+    # With so much entropy every row hangs on all payoffs.
+    graph, evaluation = {"temperature": 0.5}, {"window": 9}
+    problem, _ = make_problem(sampled_config(graph=graph, evaluation=evaluation, training=training))
+    run = run_from(problem, initial_state(problem))
+    renewed = []
+    for before, after, evaluation in zip(
+        run.states[:-2], run.states[1:-1], run.evaluations, strict=True
+    ):
+        step = int(after.learner.step)
+        slot, response = int(np.argmax(after.response_number)), int(after.response_number.max())
+        if step >= 34:
+            np.testing.assert_array_equal(after.respond, [0, 1, 1])
+            assert not after.hold.any()
+            np.testing.assert_array_equal(after.joint, before.joint)
+            continue
+        if step - after.admitted_step != 4:
+            same = after.response_number == before.response_number
+            np.testing.assert_array_equal(after.joint[:, same], before.joint[:, same])
+            continue
+        members = [k for k in range(3 if response > 2 else slot) if k != slot]
+        graph = dataclasses.replace(
+            problem.config.graph,
+            exploration=problem.config.graph.exploration * (response < 3 or response % 2),
+        )
+        expected = response_row(graph, evaluation.payoffs, members, solver=problem.solver)
+        np.testing.assert_array_equal(after.joint[:, slot], expected)
+        if (after.joint != before.joint).any():
+            renewed.append(response)
+            assert not after.estimates.statistics.count[slot].any()
+            assert np.isnan(after.estimates.history.values[..., slot]).all()
+            assert after.respond[slot] and after.num_admitted == before.num_admitted
+        others = np.arange(3) != slot
+        np.testing.assert_array_equal(after.joint[:, others], before.joint[:, others])
+    # The first response meets strategy 0 whatever the payoffs.
+    assert renewed == [2, 3, 4] and run.states[-1].learner.step == 38
+
+
 def test_strategies_admitted_earlier_are_held_where_nobody_rehearses(sampled_config):
     """Where they were at the admission, while the newest one responds."""
     training = {"rehearse": False, "steps": 8, "evaluate_every": 1, "max_steps_per_row": 2}

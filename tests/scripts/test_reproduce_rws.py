@@ -73,6 +73,9 @@ def test_bad_options_are_one_clear_error(tmp_path):
     done = reproduce("--hours", "0", "--out", tmp_path)
     assert done.returncode == 2
     assert "--hours 0 measures a run that is there" in done.stderr
+    done = reproduce("--only", "transfer", "--out", tmp_path)
+    assert done.returncode == 2
+    assert "--only transfer adds to a report: there is none" in done.stderr
     assert not list(tmp_path.iterdir())
 
 
@@ -83,9 +86,20 @@ def test_interrupted_run_is_measured_and_goes_on(tmp_path):
     assert done.returncode == 0, done.stderr
     content = json.loads(done.stdout)
     assert content == json.loads((tmp_path / "report" / "running_with_scissors.json").read_text())
-    assert content["finished"] and content["agent_steps"] == 4 * 4 * 500
+    assert content["finished"] and content["agent_steps"] == (4 + 1) * 4 * 500
     assert str(tmp_path) not in done.stdout, "a report belongs into a repository"
     page = (tmp_path / "report" / "running_with_scissors.md").read_text()
     assert "quick run" in page and "a lower bound" in page
-    again = json.loads(reproduce(*options).stdout)
+    curves = content["transfer"]["curves"]
+    assert [(curve["strategies"], curve["start"]) for curve in curves] == [
+        (2, "population"), (2, "scratch"),
+    ]  # fmt: skip
+    assert [batch for batch, *_ in curves[0]["returns"]] == [0, 2]
+    assert "encoder and memory of the population" in page
+    # A part of it alone, beside what is there: learned again, the curves are the same.
+    for file in (tmp_path / "runs").glob("transfer-*/*.json"):
+        file.unlink()
+    again = json.loads(reproduce(*options, "--only", "transfer").stdout)
     assert again["payoffs"] == content["payoffs"]
+    for curve, before in zip(again["transfer"]["curves"], curves, strict=True):
+        assert curve["returns"] == before["returns"]
