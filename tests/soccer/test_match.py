@@ -56,7 +56,7 @@ def test_parameters_are_checked():
         load_game("soccer/duel(randomise=2)")
     with pytest.raises(
         GameError,
-        match=r"soccer/duel\(randomise=0, shaped=0, vision=0, num_threads=0, body=humanoid\)",
+        match=r"soccer/duel\(randomise=0, shaped=0, vision=0, num_threads=0, body=humanoid, sec",
     ):
         load_game("soccer/duel(colour=1)")
 
