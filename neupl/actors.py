@@ -35,7 +35,7 @@ from neupl.jpsro.types import JointProblem
 from neupl.payoff_source import joint_payoff_source
 from neupl.problem import make_playing_learner, make_profile_play
 from neupl.training import Problem
-from neupl.types import Blocks, Learner, LearnerState, Objective
+from neupl.types import Blocks, Learner, LearnerState
 from neupl.workers import Workers
 
 AnyProblem = TypeVar("AnyProblem", Problem, JointProblem)
@@ -211,7 +211,7 @@ class InTurns:
         self._blocks, self._map_fn, self._version = blocks, map_fn, 0
         self._news = _News()
 
-    def collect(self, params: Any, objective: Objective, key: Any) -> Any:
+    def collect(self, params: Any, objective: Any, key: Any) -> Any:
         """See `Learner`."""
         broadcast = self._news((params, self._blocks.told(objective)))
         items = [
@@ -252,7 +252,7 @@ class Beside:
         self._ages: list[int] = []
         self._results = map_fn(self._items())
 
-    def collect(self, params: Any, objective: Objective, key: Any) -> Any:
+    def collect(self, params: Any, objective: Any, key: Any) -> Any:
         """See `Learner`."""
         self._version += 1
         weights = (objective.respond, objective.hold)
