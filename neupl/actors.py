@@ -81,7 +81,7 @@ class Part(NamedTuple):
     item: Any
 
 
-class PlayedPart(NamedTuple):
+class DonePart(NamedTuple):
     """A part of an evaluation that was played.
 
     Attributes:
@@ -93,13 +93,13 @@ class PlayedPart(NamedTuple):
     result: Any
 
 
-def do_item(config: Config, item: Informed) -> PlayedBlock | PlayedPart:
+def do_item(config: Config, item: Informed) -> PlayedBlock | DonePart:
     """What an actor does: plays a block with parameters and task of the broadcast, or a part of an
     evaluation.
     """
     if isinstance(item.item, Part):
         number, part = item.item
-        return PlayedPart(number, _evaluation(config)(item.broadcast.content, part))
+        return DonePart(number, _evaluation(config)(item.broadcast.content, part))
     params, objective = item.broadcast.content
     number, version, key = item.item
     episodes = _learner(config).blocks.play(params, objective, jax.random.wrap_key_data(key))

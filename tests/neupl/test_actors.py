@@ -11,10 +11,10 @@ from neupl import sampled_evaluation
 from neupl.actors import (
     Beside,
     BlockKey,
+    DonePart,
     InTurns,
     Part,
     PlayedBlock,
-    PlayedPart,
     check_actors,
     do_item,
 )
@@ -127,7 +127,7 @@ class Scripted(NamedTuple):
                 given.append(item.item)
             done = given.pop(self.order(given))
             if isinstance(done, Part):
-                yield PlayedPart(done.number, -done.item)
+                yield DonePart(done.number, -done.item)
                 continue
             number, version, key = done
             yield PlayedBlock(number, version, (number, version, key.tolist()))
