@@ -232,6 +232,9 @@ def _bot(name: str, game: str, lanes: HostGame) -> Entrant:
 
 def _bots_of(game: str) -> dict[str, str]:
     short_name, _, parameters = game.rstrip(")").partition("(")
+    if "residual=" in parameters:
+        # Corrections of the script that leads: who makes none is the script.
+        return {"script": "soccer.bots:Stand"}
     # Bodies other than the first have scripts of their own.
     body = re.search(r"\bbody=(?!humanoid\b)(\w+)", parameters)
     return _BOTS.get(f"{short_name}, {body[1]}" if body else short_name, {})

@@ -1,6 +1,7 @@
 """Measures a trained soccer policy by the protocols that the scripted robots are measured by.
 
-The likeliest actions of strategy 0 are played. Intervals are 95 %: Wilson's of shares, 1.96
+The likeliest actions of strategy 0 are played, in the plain task also by a policy that corrects a
+script (`soccer.residual`). Intervals are 95 %: Wilson's of shares, 1.96
 standard errors of means. Beside it stand the learned policy of Haarnoja et al. 2024 (arXiv
 2304.13653, Table 1) in simulation, and our scripted robot on the same seeds.
 """
@@ -18,6 +19,7 @@ import numpy as np
 from games.types import Policy
 from neupl.stored_population import load_population
 from soccer import bots
+from soccer.residual import plain
 
 # The paper's learned robot in simulation.
 LEARNED = {"walking": 0.51, "turning": 3.19, "get_up_from_the_face": 0.73, "kicking": 2.12}
@@ -48,10 +50,11 @@ def main() -> None:
     )
     seeds = np.arange(8 if options.quick else options.seeds, dtype=np.uint64)
     population = load_population(options.population)
-    task = population.game.partition("(")[0]
+    game, policy = plain(population.game, population.policy(0, seat=0, likeliest=True))
+    task = game.partition("(")[0]
     if task not in ("soccer/walk_to_target", "soccer/get_up", "soccer/score"):
         sys.exit(f"{options.population} is of {population.game}: there is no protocol for that")
-    rows = measure(task, population.policy(0, seat=0, likeliest=True), seeds)
+    rows = measure(task, policy, seeds)
     scripts: dict[str, Policy] = {"walker": bots.Walker()}
     if task == "soccer/score":
         scripts = {"chaser": bots.Chaser(), "kicker": bots.Kicker()}

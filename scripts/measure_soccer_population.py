@@ -1,7 +1,8 @@
-"""Measures a population of boxheads, one versus one: what its strategies earn from each other, and
-points per match against scripted robots and the strategies of another population.
+"""Measures a population of one versus one, of boxheads or humanoids: what its strategies earn from
+each other, and points per match against scripted robots and the strategies of another population.
 
-Every pair plays as many matches, half of them in either seat; strategies explore as they did in
+Strategies that correct a script (`soccer.residual`) meet scripted robots in the plain task. Every
+pair plays as many matches, half of them in either seat; strategies explore as they did in
 training. A goal pays 1 and -1 and ends the match; a draw is half a point. Intervals are 95 %, 1.96
 standard errors. `rows apart` is the largest difference between two strategies' rows of the table of
 payoffs, in its standard errors. With `--against` stands the relative population performance
@@ -29,11 +30,13 @@ from neupl.population import Population
 from neupl.population_files import find_folder, read_files
 from neupl.rollout import make_play
 from neupl.stored_population import load_population
-from soccer.boxhead_bots import BOTS
+from soccer import bots, boxhead_bots
+from soccer.boxhead import BOXHEAD
 from soccer.pitch import CONTROL_STEP
+from soccer.residual import plain
 
 NAME = "measure_soccer_population"
-GAME = "soccer/duel(body=boxhead"
+GAME = "soccer/duel"
 # Standard errors on either side of an interval.
 INTERVAL = 1.96
 # Streams of random numbers, far apart.
@@ -44,7 +47,7 @@ def load(path: Path) -> tuple[Population, int]:
     """A population of the game, and how many strategies it has."""
     population = load_population(path)
     if not population.game.startswith(GAME):
-        sys.exit(f"{path} is of {population.game}: expected {GAME})")
+        sys.exit(f"{path} is of {population.game}: expected {GAME}")
     return population, int(read_files(find_folder(path))[0]["num_admitted"])
 
 
@@ -87,11 +90,14 @@ def returns_of(
 
 def points(population: Population, size: int, *, matches: int, seed: int) -> list[dict[str, Any]]:
     """Points per match of the trained strategies, and of their mixture, against the scripts."""
-    game, lines = load_game(population.game), []
+    lines = []
     for member in (*trained(population, size), "nash"):
-        for number, (name, bot) in enumerate(BOTS.items()):
+        name_of_game, policy = plain(population.game, population.policy(member, seat=0))
+        game = load_game(name_of_game)
+        robots = boxhead_bots.BOTS if game.task.scenario.body is BOXHEAD else bots.BOTS
+        for number, (name, bot) in enumerate(robots.items()):
             returns = returns_of(
-                game, population.policy(member, seat=0), bot(),
+                game, policy, bot(),
                 matches=matches, seed=seed + BOT_STREAM + number,
             )  # fmt: skip
             mean = float(np.mean(1 + returns) / 2)
@@ -151,7 +157,7 @@ def main() -> None:
     bench_report.finish(
         NAME, options, points(*own, matches=matches, seed=0),
         payoffs=pairs(*own, matches=matches, seed=0), others=others,
-        title="Boxheads, one versus one", about=__doc__, packages=("mujoco", "numpy", "jax"),
+        title="A population of one versus one", about=__doc__, packages=("mujoco", "numpy", "jax"),
     )  # fmt: skip
 
 

@@ -3,7 +3,9 @@ the ball on the centre spot 1.5 m away, an opponent standing still
 (`soccer.protocols.get_up_and_shoot`).
 
 Scripted are the kicker, and the same that plays as soon as it is upright. With `--teachers` two
-trained policies play as one beside them: the first gets up, the second plays (`soccer.chained`).
+trained policies play as one beside them: the first gets up, the second plays (`soccer.chained`);
+with `--policy` a trained policy that does both, such as one that corrects a script
+(`soccer.residual`).
 Intervals are 95 %: Wilson's of shares, 1.96 standard errors of means. The paper's robot, one
 distilled policy, scored in 35 of 50 (Haarnoja et al. 2024, arXiv 2304.13653, in simulation).
 """
@@ -21,9 +23,11 @@ import numpy as np
 
 from games.types import Policy
 from neupl.errors import UserError
+from neupl.population_files import find_folder, read_files
 from neupl.stored_population import load_population
 from soccer import bots, protocols
 from soccer.chained import Chained
+from soccer.residual import plain
 
 # Of the paper's robot in simulation.
 GOALS, TOUCH_S = 35 / 50, 4.6
@@ -49,6 +53,13 @@ def shooting(name: str, policy: Policy, seeds: np.ndarray) -> list[dict[str, Any
     return rows
 
 
+def newest(path: Path) -> Policy:
+    """The likeliest actions of the newest strategy of a population, in the plain task."""
+    population = load_population(path)
+    number = int(read_files(find_folder(path))[0]["num_admitted"]) - 1
+    return plain(population.game, population.policy(number, seat=0, likeliest=True))[1]
+
+
 def main() -> None:
     """Reads the command line, plays, prints and writes the report."""
     parser = argparse.ArgumentParser(
@@ -58,6 +69,9 @@ def main() -> None:
         "--teachers", type=Path, nargs=2, metavar=("GET_UP", "SCORE"), default=(),
         help="runs or populations of soccer/get_up and of soccer/score",
     )  # fmt: skip
+    parser.add_argument(
+        "--policy", type=Path, action="append", default=[], help="a run or population; its newest"
+    )
     parser.add_argument("--quick", action="store_true", help="eight episodes of each")
     parser.add_argument("--seeds", type=int, default=50, help="episodes of each")
     bench_report.add_report_options(parser, "measure_soccer_shots")
@@ -70,9 +84,8 @@ def main() -> None:
         "kicker_once_upright": Chained(bots.Walker(), bots.Kicker()),
     }
     try:
-        teachers = [
-            load_population(path).policy(0, seat=0, likeliest=True) for path in options.teachers
-        ]
+        teachers = [newest(path) for path in options.teachers]
+        robots |= {path.name: newest(path) for path in options.policy}
     except UserError as error:
         parser.error(str(error))
     if teachers:

@@ -67,10 +67,10 @@ DOWN_TILT, STILL = 1.0, 1.0
 SETTLE = 0.5
 
 # Scripts by number.
-_SCRIPTS = (FROM_FACE, FROM_BACK, KICK_LEFT, KICK_RIGHT)
+_POSES = (FROM_FACE, FROM_BACK, KICK_LEFT, KICK_RIGHT)
 _FROM_FACE, _FROM_BACK, _KICK_LEFT, _WALKS = 0, 1, 2, -1
 # Seconds of each; walking, the last, has no end.
-_LENGTH = np.array([script.seconds.sum() for script in _SCRIPTS] + [np.inf])
+_LENGTH = np.array([script.seconds.sum() for script in _POSES] + [np.inf])
 _LENGTH[_FROM_FACE] += SETTLE
 
 _PLACE = {name: place for name, _, place in observations.layout()}
@@ -231,7 +231,7 @@ class ScriptedRobot:
         turn = np.clip(turn, -most, most)
         gait = blended(manner.spot, manner.straight, stride / manner.straight_stride)
         wanted = gait_targets(gait, memory.phase, stride=stride, turn=turn, gravity=gravity)
-        for number, script in enumerate(_SCRIPTS):
+        for number, script in enumerate(_POSES):
             now = memory.script == number
             if now.any():
                 wanted[now] = pose_targets(script, memory.time[now])
@@ -341,9 +341,9 @@ class Keeper(ScriptedRobot):
         return Wish(goal + self.distance * _unit(ball - goal), _unit(ball), 0.2)
 
 
-BOTS = {
-    "stand": Stand, "walker": Walker, "chaser": Chaser, "kicker": Kicker, "keeper": Keeper,
-}  # fmt: skip
+# Those that walk.
+SCRIPTS = {"walker": Walker, "chaser": Chaser, "kicker": Kicker, "keeper": Keeper}
+BOTS = {"stand": Stand, **SCRIPTS}
 
 
 def _steer(wish: Wish, manner: Manner) -> tuple[Float64[np.ndarray, "B"], Float64[np.ndarray, "B"]]:

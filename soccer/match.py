@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from games.mujoco_host import Lanes, MujocoStates
-from soccer import observations, pitch, randomisation, rewards, rules, vision
+from soccer import bots, observations, pitch, randomisation, residual, rewards, rules, vision
 from soccer.items import size_of
 from soccer.observations import Before, Sensors
 from soccer.randomisation import Push
@@ -37,6 +37,7 @@ class Memory(NamedTuple):
       push: the next of each robot.
       target: place to walk to.
       score: goals of the home and of the away team in this episode.
+      lead: where a script leads the robots, what it does now.
     """
 
     command: Float64[np.ndarray, "B P A"]
@@ -50,6 +51,7 @@ class Memory(NamedTuple):
     push: Push
     target: Float64[np.ndarray, "B P 2"]
     score: Int64[np.ndarray, "B 2"]
+    lead: residual.Lead | tuple[()]
 
 
 class SoccerTask:
@@ -77,9 +79,15 @@ class SoccerTask:
         self.weights = scenario.shaping if shaped else scenario.payoff
         self.xml = pitch.match_xml(scenario.teams, ball=scenario.ball, body=scenario.body)
         self.info = game_info(scenario, randomise=randomise, shaped=shaped)
-        self.mirror = observations.mirror_of(
-            scenario.extras, body=scenario.body, critic=scenario.privileged
+        # Scripts always begin with the same foot.
+        self.mirror = (
+            None
+            if scenario.residual
+            else observations.mirror_of(
+                scenario.extras, body=scenario.body, critic=scenario.privileged
+            )
         )
+        self._script = bots.SCRIPTS[scenario.residual]() if scenario.residual else None
         self._sensed = size_of(observations.sensed(scenario.body))
         self._torsos = [1 + i * scenario.body.num_links for i in range(self.num_robots)]
 
@@ -109,6 +117,7 @@ class SoccerTask:
             ),
             target=np.zeros((B, P, 2)),
             score=np.zeros((B, 2), np.int64),
+            lead=self._first_lead(B),
         )  # fmt: skip
 
     def begin(self, states: MujocoStates, lanes: Lanes) -> None:
@@ -138,12 +147,17 @@ class SoccerTask:
         self._perceive(memory, lanes)
         # All steps before the first were like it.
         memory.history[lanes] = memory.history[lanes][:, :, :1]
+        if self._script is not None:
+            _write(memory.lead.memory, lanes, self._first_lead(len(numbers)).memory)
+            self._ask_script(memory, lanes)
 
     def command(
         self, states: MujocoStates, lanes: Lanes, actions: Float32[np.ndarray, "n P A"]
     ) -> None:
         """See `MujocoTask`."""
         memory: Memory = states.memory
+        if self._script is not None:
+            actions = residual.corrected(memory.lead.action[lanes], actions)
         command = self.scenario.body.next_command(memory.command[lanes], actions)
         memory.command[lanes] = command
         told = self._told(memory, lanes)
@@ -278,7 +292,34 @@ class SoccerTask:
         now = late[..., sensed:]
         if self.scenario.vision:
             now = vision.beside_goals(memory.looks[lanes][:, :, -1], now)
-        memory.now[lanes] = now
+        memory.now[lanes, :, : now.shape[-1]] = now
+        if self._script is not None:
+            self._ask_script(memory, lanes)
+
+    def _ask_script(self, memory: Memory, lanes: Lanes) -> None:
+        """Has the script say what it does now, and shows it."""
+        items = size_of(residual.ITEMS)
+        stacked = memory.history[lanes].reshape(-1, memory.history[0, 0].size)
+        plain = np.concatenate(
+            [stacked, memory.now[lanes, :, :-items].reshape(len(stacked), -1)], 1
+        )
+        before = bots.Memory(*(part[lanes].reshape(-1) for part in memory.lead.memory))
+        now = residual.lead(self._script, before, plain.astype(np.float32))
+        memory.now[lanes, :, -items:] = residual.shown(now).reshape(-1, self.num_robots, items)
+        memory.lead.action[lanes] = now.action.reshape(-1, self.num_robots, now.action.shape[-1])
+        for part, after in zip(memory.lead.memory, now.memory, strict=True):
+            part[lanes] = after.reshape(-1, self.num_robots)
+
+    def _first_lead(self, count: int) -> residual.Lead | tuple[()]:
+        """Before the script has said anything, of some lanes."""
+        if self._script is None:
+            return ()
+        robots = (count, self.num_robots)
+        first = self._script.initial_memory(count * self.num_robots)
+        return residual.Lead(
+            np.zeros((*robots, self.scenario.body.num_actions), np.float32),
+            bots.Memory(*(part.reshape(robots) for part in first)),
+        )
 
     def _look(
         self, states: MujocoStates, lanes: Lanes, scene: Scene

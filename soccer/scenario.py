@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from games.types import GameInfo, UtilityType
-from soccer import observations, pitch
+from soccer import observations, pitch, residual
 from soccer.body import HUMANOID, Body
 from soccer.items import Item, size_of
 
@@ -36,6 +36,7 @@ class Scenario:
       teams: of each robot, 0 (home) or 1.
       body: what the robots are.
       vision: whether they see ball and robots as a camera does, see `soccer.vision`.
+      residual: the script that leads them, see `soccer.residual`; none if empty.
       ball: whether there is a ball, with goals.
       seconds: longest episode.
       usual_seconds: of tasks whose length can be chosen, what it is if nothing is said.
@@ -66,6 +67,7 @@ class Scenario:
     fouls_earn_nothing: bool = False
     body: Body = HUMANOID
     vision: bool = False
+    residual: str = ""
 
     @property
     def shown_once(self) -> tuple[Item, ...]:
@@ -78,7 +80,8 @@ class Scenario:
         """The task's own items of an observation."""
         extras = self.shown_once[len(observations.CURRENT) :]
         things = 4 if extras else 2
-        return (*extras, *observations.SEEN[:things] * self.vision)
+        seen = observations.SEEN[:things] * self.vision
+        return (*extras, *seen, *residual.ITEMS * bool(self.residual))
 
     @property
     def privileged(self) -> tuple[Item, ...]:
@@ -94,6 +97,7 @@ def game_info(scenario: Scenario, *, randomise: bool, shaped: bool) -> GameInfo:
     unusual = scenario.usual_seconds not in (None, scenario.seconds)
     parameters = ",".join(
         [f"body={scenario.body.name}"] * (scenario.body is not HUMANOID)
+        + [f"residual={scenario.residual}"] * bool(scenario.residual)
         + [f"seconds={scenario.seconds:g}"] * unusual
         + [f"{name}=1" for name in given]
     )

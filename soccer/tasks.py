@@ -1,10 +1,9 @@
 """The five tasks, each a game: walk to a target, get up, score on an empty goal, one versus one,
 two versus two.
 
-What a game pays is its plain purpose (`payoff`); `shaped=1` pays the reward terms that Haarnoja et
-al. 2024 (arXiv 2304.13653, Table S3) trained with, or ours where the paper has no such task.
-Weights are per control step; a goal, 1000 in the paper's units, keeps its proportion to the other
-terms.
+What a game pays is its plain purpose (`payoff`); `shaped=1` pays reward terms of Haarnoja et al.
+2024 (arXiv 2304.13653, Table S3) and of ours. Weights are per control step, and ours: those of the
+paper, 1000 for a goal, are for a critic of another kind.
 """
 
 import dataclasses
@@ -16,6 +15,7 @@ from games.mujoco_host import MujocoHost
 from games.types import GameError
 from soccer import robot, rules
 from soccer.body import HUMANOID
+from soccer.bots import SCRIPTS
 from soccer.boxhead import BOXHEAD
 from soccer.match import SoccerTask
 from soccer.pitch import CONTROL_STEP
@@ -26,6 +26,8 @@ BODIES = {body.name: body for body in (HUMANOID, BOXHEAD)}
 
 # A lying robot starts so high that it touches the floor nowhere, and settles in the first moments.
 LYING_HEIGHT = 0.2
+# What leads robots if nothing is said.
+NO_SCRIPT = "none"
 # Seconds after which a match is drawn, if nothing else is said.
 MATCH_SECONDS = 50
 # Joints of a lying robot start so far from the home pose at most, radians; legs are not turned and
@@ -121,7 +123,12 @@ def get_up(*, randomise: int = 0, shaped: int = 0, num_threads: int = 0) -> Mujo
 
 
 def score(
-    *, randomise: int = 0, shaped: int = 0, vision: int = 0, num_threads: int = 0
+    *,
+    randomise: int = 0,
+    shaped: int = 0,
+    vision: int = 0,
+    num_threads: int = 0,
+    residual: str = NO_SCRIPT,
 ) -> MujocoHost:
     """One robot and a ball 0.3 to 1.5 m away: 1 for a goal within 50 s.
 
@@ -149,6 +156,7 @@ def score(
         randomise=randomise,
         shaped=shaped,
         vision=vision,
+        residual=residual,
         num_threads=num_threads,
     )  # fmt: skip
 
@@ -161,12 +169,15 @@ def duel(
     num_threads: int = 0,
     body: str = "humanoid",
     seconds: int = MATCH_SECONDS,
+    residual: str = NO_SCRIPT,
 ) -> MujocoHost:
     """One versus one: 1 for the first goal, -1 for who concedes it, 0 for both after `seconds`.
 
     Humanoids start standing, on their face or on their back, with equal probability.
     """
-    options = {"randomise": randomise, "shaped": shaped, "vision": vision}
+    options = {
+        "randomise": randomise, "shaped": shaped, "vision": vision, "residual": residual,
+    }  # fmt: skip
     return _match(
         "soccer/duel", (0, 1), body=body, seconds=seconds, num_threads=num_threads, **options
     )
@@ -180,9 +191,12 @@ def team(
     num_threads: int = 0,
     body: str = "humanoid",
     seconds: int = MATCH_SECONDS,
+    residual: str = NO_SCRIPT,
 ) -> MujocoHost:
     """Two versus two, else as `duel`; both players of a team are paid the same."""
-    options = {"randomise": randomise, "shaped": shaped, "vision": vision}
+    options = {
+        "randomise": randomise, "shaped": shaped, "vision": vision, "residual": residual,
+    }  # fmt: skip
     return _match(
         "soccer/team", (0, 0, 1, 1), body=body, seconds=seconds, num_threads=num_threads, **options
     )
@@ -197,6 +211,7 @@ def _match(
     randomise: int,
     shaped: int,
     vision: int,
+    residual: str,
     num_threads: int,
 ) -> MujocoHost:
     P, humanoid = len(teams), body == HUMANOID.name
@@ -204,9 +219,13 @@ def _match(
         raise GameError(f"{name}: seconds is {seconds}, allowed are 1 and more")
     if body not in BODIES:
         raise GameError(f"{name}: body is {body}, allowed are {' and '.join(BODIES)}")
-    for option, on in (("randomise", randomise), ("vision", vision)):
+    for option, on in (
+        ("randomise=1", randomise),
+        ("vision=1", vision),
+        ("residual", residual != NO_SCRIPT),
+    ):
         if on and not humanoid:
-            raise GameError(f"{name}: {option}=1 is of humanoids; body is {body}")
+            raise GameError(f"{name}: {option} is of humanoids; body is {body}")
 
     def start(uniform: Float64[np.ndarray, "n numbers"]) -> Start:
         place, heading, ball = rules.match_places(uniform[:, : 3 * P + 3], teams)
@@ -227,19 +246,16 @@ def _match(
             start=start,
             start_numbers=3 * P + 3 + P * _NUMBERS_LYING * humanoid,
             payoff={"scoring": 1.0, "conceding": 1.0},
-            # Boxheads neither fall nor have knees: ours is the way of the ball, two points a metre,
-            # and a little that to the ball, so little that who only runs after it earns less than
-            # who scores.
+            # What counts between goals is the way of the ball, two points a metre, and a little
+            # that to the ball, so little that who only runs after it earns less than who scores.
+            # Boxheads neither fall nor have knees.
             shaping={
-                "scoring": 1000.0, "conceding": 1000.0, "velocity_to_ball": 0.05,
-                "forward_velocity": 0.1, "interference": 1.0, "termination": 0.5, "upright": 0.02,
-                "joint_torque": 0.01,
-            }
-            if humanoid
-            else {
                 "scoring": 10.0, "conceding": 10.0, "ball_to_goal": 0.05,
                 "velocity_to_ball": 0.0025, "termination": 0.02,
-            },
+            } | ({
+                "forward_velocity": 0.001, "interference": 0.005, "upright": 0.0005,
+                "joint_torque": 0.0001,
+            } if humanoid else {}),
             utility="zero_sum",
             returns=(-1.0, 1.0),
             ends=frozenset({"goal"}),
@@ -249,17 +265,30 @@ def _match(
         randomise=randomise,
         shaped=shaped,
         vision=vision,
+        residual=residual,
         num_threads=num_threads,
     )  # fmt: skip
 
 
 def _host(
-    scenario: Scenario, *, randomise: int, shaped: int, num_threads: int, vision: int = 0
+    scenario: Scenario,
+    *,
+    randomise: int,
+    shaped: int,
+    num_threads: int,
+    vision: int = 0,
+    residual: str = NO_SCRIPT,
 ) -> MujocoHost:
     for name, value in (("randomise", randomise), ("shaped", shaped), ("vision", vision)):
         if value not in (0, 1):
             raise GameError(f"{scenario.name}: {name} is {value}, allowed are 0 and 1")
-    scenario = dataclasses.replace(scenario, vision=bool(vision))
+    script = "" if residual == NO_SCRIPT else residual
+    if script and script not in SCRIPTS:
+        allowed = ", ".join((NO_SCRIPT, *SCRIPTS))
+        raise GameError(f"{scenario.name}: residual is {residual}, allowed are {allowed}")
+    if script and vision:
+        raise GameError(f"{scenario.name}: scripts know what a camera does not: no residual=")
+    scenario = dataclasses.replace(scenario, vision=bool(vision), residual=script)
     task = SoccerTask(scenario, randomise=bool(randomise), shaped=bool(shaped))
     return MujocoHost(task, num_threads=num_threads or None)
 

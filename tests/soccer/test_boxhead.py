@@ -123,7 +123,7 @@ def test_parameters_are_checked_and_bots_are_those_of_the_body():
         ("soccer/duel(body=boxhead,randomise=1)", "randomise=1 is of humanoids"),
         ("soccer/duel(seconds=0)", "seconds is 0, allowed are 1 and more"),
         ("soccer/duel(shaped=yes)", "whole numbers and words, by default"),
-        ("soccer/score(body=boxhead)", "whole numbers, by default"),
+        ("soccer/get_up(body=boxhead)", "whole numbers, by default"),
     ):
         with pytest.raises(GameError, match=message):
             load_game(name)

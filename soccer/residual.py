@@ -1,0 +1,104 @@
+"""Robots that are led by a script: what they are told are corrections of what it does.
+
+Residual policy learning (Silver et al. 2018, arXiv 1812.06298; Johannink et al. 2019, arXiv
+1812.03201): an action is added to that of a scripted robot, which knows how to walk, get up and
+kick. Who does nothing plays as the script, and who learns begins there. With `residual=kicker` a
+task of humanoids is played like that by all robots; `Corrected` is such a policy in the plain task.
+"""
+
+import re
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float32
+
+from games.types import Policy
+from soccer import bots
+from soccer.items import Item
+
+# Of a correction, what is added to the action of the script.
+SHARE = 0.3
+
+ITEMS = (
+    Item("suggestion", "joints", "1", "action of the script, -1 to 1"),
+    Item("gait_sine", "number", "1", "sine of the phase of its gait"),
+    Item("gait_cosine", "number", "1", "cosine of it"),
+    Item("by_key_poses", "number", "1", "1 while it gets up or kicks, else 0"),
+)
+
+
+class Lead(NamedTuple):
+    """What the script does now, and remembers.
+
+    Attributes:
+      action: -1 to 1.
+      memory: of the script, by lane.
+    """
+
+    action: Float32[np.ndarray, "n A"]
+    memory: bots.Memory
+
+
+def lead(
+    script: bots.ScriptedRobot, memory: bots.Memory, observation: Float32[np.ndarray, "n O"]
+) -> Lead:
+    """Asks the script about observations of the plain task."""
+    action, _, memory = script.act(memory, observation, None, None)
+    return Lead(np.clip(action, -1, 1), memory)
+
+
+def shown(now: Lead) -> Float32[np.ndarray, "n items"]:
+    """What a policy is shown of it, `ITEMS`."""
+    phase, keyed = now.memory.phase, now.memory.script >= 0
+    numbers = np.stack([np.sin(phase), np.cos(phase), keyed], axis=1)
+    return np.concatenate([now.action, numbers], axis=1).astype(np.float32)
+
+
+def corrected(
+    action: Float32[np.ndarray, "*n A"], correction: Float32[np.ndarray, "*n A"]
+) -> Float32[np.ndarray, "*n A"]:
+    """The action of a robot that is led by `action` and told a correction, -1 to 1."""
+    return np.clip(action + SHARE * np.clip(correction, -1, 1), -1, 1)
+
+
+class CorrectedMemory(NamedTuple):
+    """What a lane remembers: the script, and the policy that corrects it."""
+
+    script: bots.Memory
+    policy: Any
+
+
+class Corrected:
+    """A policy of a task with a script as one of the plain task: it asks the script itself."""
+
+    def __init__(self, script: bots.ScriptedRobot, policy: Policy) -> None:
+        self._script, self._policy = script, policy
+
+    def initial_memory(self, batch: int) -> CorrectedMemory:
+        """See `games.types.Policy`."""
+        script = self._script.initial_memory(batch)
+        return CorrectedMemory(script, self._policy.initial_memory(batch))
+
+    def act(
+        self, memory: CorrectedMemory, observation: Any, mask: Any, key: Any
+    ) -> tuple[Any, Any, CorrectedMemory]:
+        """See `games.types.Policy`; the policy is given the key."""
+        plain = np.asarray(observation)
+        now = lead(self._script, memory.script, plain)
+        seen = np.concatenate([plain, shown(now)], axis=1)
+        correction, likely, policy = self._policy.act(memory.policy, seen, mask, key)
+        action = corrected(now.action, np.asarray(correction, np.float32))
+        return action, likely, CorrectedMemory(now.memory, policy)
+
+
+def plain(game: str, policy: Policy) -> tuple[str, Policy]:
+    """The plain task of a task by name, and a policy of the one as one of the other; both as they
+    are where no script leads.
+    """
+    name, parameters, _ = re.fullmatch(r"([^(]*)\(?([^)]*)(\)?)", game).groups()
+    kept = [part for part in parameters.split(",") if part and not part.startswith("residual=")]
+    script = re.search(r"\bresidual=(\w+)", parameters)
+    if script is None:
+        return game, policy
+    plain_game = name + (f"({','.join(kept)})" if kept else "")
+    return plain_game, Corrected(bots.SCRIPTS[script[1]](), policy)
