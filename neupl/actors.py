@@ -34,7 +34,7 @@ from neupl.jpsro.problem import make_meeting_play, make_playing_response_learner
 from neupl.jpsro.types import JointProblem
 from neupl.payoff_source import joint_payoff_source
 from neupl.problem import make_playing_learner, make_profile_play
-from neupl.training import Problem
+from neupl.training_problem import Problem
 from neupl.types import Blocks, Learner, LearnerState
 from neupl.workers import Workers
 

@@ -19,7 +19,8 @@ from neupl.run import CERTIFICATE_FILE, SUMMARY_FILE, Run
 from neupl.stored_population import load_population
 from neupl.summary_picture import save_summary
 from neupl.trainable import OnEvaluation
-from neupl.training import initial_state, rows_of, train
+from neupl.training import initial_state, train
+from neupl.training_problem import rows_of
 from neupl.training_state import TrainingState
 from neupl.verification import Verification, certify_elsewhere, verify_population
 from neupl.workers import THIS_PROCESS, Workers

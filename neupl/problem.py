@@ -30,7 +30,7 @@ from neupl.profile_play import ProfilePlay
 from neupl.progress import Progress
 from neupl.sampled_evaluation import SampledEvaluator
 from neupl.stored_population import load_population
-from neupl.training import Problem
+from neupl.training_problem import Problem
 from neupl.tree_population import TreePopulation
 from neupl.types import Learner
 from solvers.meta.registry import MetaSolver, meta_solver

@@ -10,8 +10,6 @@ copy of the network has them. A gated run ends by settling: the best population 
 and only the critic goes on learning, and answers to mixtures where the run asks for them.
 """
 
-import dataclasses
-import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,60 +17,26 @@ from typing import Any
 import jax
 import numpy as np
 
-from games.types import GameInfo
-from neupl.config import Config
+from neupl.admission import admit, is_gated, turn_is_over
 from neupl.errors import UserError
-from neupl.evaluation import Evaluation, Evaluator
-from neupl.interaction_graph import (
-    GROUNDED,
-    SAME_ROW,
-    first_equal_row,
-    graph_rows,
-    response_row,
-)
+from neupl.evaluation import Evaluation
+from neupl.interaction_graph import graph_rows
+from neupl.selection import keep_best, snapshot
 from neupl.simplex_sampling import ask_mixtures
-from neupl.temperature import temperatures, warmth_of_newest
 from neupl.training_metrics import metrics_line
+from neupl.training_problem import Problem, objective_of, rows_of
 from neupl.training_state import Snapshot, TrainingState
-from neupl.tree_population import TreePopulation
-from neupl.types import Learner, Objective, Rows
-from solvers.meta.registry import MetaSolver
+from neupl.types import Objective
 
-log = logging.getLogger(__name__)
-
-# The streams of the initial parameters, of the evaluations, of the measurement at the end and of
-# networks that start over; the others are numbered by step.
-INIT_STREAM, EVALUATION_STREAM, MEASUREMENT_STREAM, RESTART_STREAM = range(2**32 - 1, 2**32 - 5, -1)
+# The streams of the initial parameters, of the evaluations and of the measurement at the end; the
+# others are numbered by step, but for that of networks that start over (`neupl.admission`).
+INIT_STREAM, EVALUATION_STREAM, MEASUREMENT_STREAM = range(2**32 - 1, 2**32 - 4, -1)
 # Of a step, the stream of the mixtures that are asked about.
 MIXTURE_STREAM = 1
-
-# Standard errors by which an estimate must be greater to count as greater: one-sided 95 %.
-SURE = 1.645
 
 
 class TrainingError(UserError):
     """Training cannot go on; what was saved before is intact."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Problem:
-    """What is trained: a game, its learner, its meta-solver, and who evaluates.
-
-    Attributes:
-      info: static facts of the game.
-      config: of the run.
-      learner: trains the network.
-      evaluator: evaluates the population, exactly or from episodes.
-      solver: the meta-solver.
-      tables: the population on the compiled game; `None` in runs that only play.
-    """
-
-    info: GameInfo
-    config: Config
-    learner: Learner
-    evaluator: Evaluator
-    solver: MetaSolver
-    tables: TreePopulation | None
 
 
 # Called after every evaluation with the new state and the metrics of the line.
@@ -131,7 +95,7 @@ def train(problem: Problem, state: TrainingState, *, on_evaluation: OnEvaluation
         on_evaluation(state, evaluation, line)
     if not np.isfinite(state.best.gains).all() and evaluation is not None:
         # Too short a run for any response to have had its time, or nobody who responds to others.
-        state = state._replace(best=_snapshot(state, evaluation))
+        state = state._replace(best=snapshot(state, evaluation))
     return state._replace(best=_measured(problem, state.best))
 
 
@@ -215,26 +179,6 @@ def initial_state(problem: Problem) -> TrainingState:
     return state._replace(joint=joint, payoffs=evaluation.payoffs)
 
 
-def is_gated(config: Config) -> bool:
-    """Whether strategies are admitted one by one; only grounded graphs can be."""
-    return config.training.admission == "gated" and config.graph.kind in GROUNDED
-
-
-def objective_of(problem: Problem, state: TrainingState) -> Objective:
-    """The training task that the state stands for."""
-    num_players = problem.info.num_players
-    return Objective(
-        rows=rows_of(state.joint),
-        temperature=np.tile(
-            temperatures(problem.config, state, payoff_range=problem.info.payoff_range),
-            (num_players, 1),
-        ),
-        respond=np.tile(state.respond, (num_players, 1)).astype(np.float32),
-        hold=np.tile(state.hold, (num_players, 1)).astype(np.float32),
-        teacher=state.teacher,
-    )
-
-
 def with_mixtures(
     problem: Problem, state: TrainingState, objective: Objective, key: Any
 ) -> Objective:
@@ -260,11 +204,6 @@ def with_mixtures(
     )
 
 
-def rows_of(joint: np.ndarray) -> Rows:
-    """Rows with their identities, as the network takes them."""
-    return Rows(joint.astype(np.float32), first_equal_row(joint))
-
-
 def evaluate(problem: Problem, state: TrainingState) -> tuple[TrainingState, Evaluation]:
     """Evaluates the admitted strategies; the state keeps what the evaluator carries on."""
     key = jax.random.fold_in(jax.random.key(problem.config.seed), EVALUATION_STREAM)
@@ -280,193 +219,6 @@ def evaluate(problem: Problem, state: TrainingState) -> tuple[TrainingState, Eva
     except FloatingPointError as error:
         raise _diverged(state, str(error)) from error
     return state._replace(estimates=estimates), evaluation
-
-
-def keep_best(
-    state: TrainingState, evaluation: Evaluation, *, exact: bool, newest: bool = False
-) -> TrainingState:
-    """Remembers the population if none before had a smaller NashConv, or always the `newest`
-    (`training.keep`). Estimates decide only where
-    they can: the newest population is kept unless its gain is shown to be greater than the best's.
-    While nobody gets a new row an estimated gain is that of the same response, which has learned
-    more since: the newest population is kept, as it is where nobody responds to anybody, and while
-    a settled one learns to answer mixtures.
-    """
-    if newest or (state.hold.any() and not state.respond.any()):
-        return state._replace(best=_snapshot(state, evaluation))
-    error = float(np.hypot(evaluation.gains_error, state.best.gains_error))
-    unknown = not np.isfinite(evaluation.gains).all()
-    goes_on = not exact and (unknown or np.array_equal(state.best.joint, state.joint))
-    if evaluation.nash_conv - SURE * error >= state.best.gains.sum() and not goes_on:
-        return state
-    return state._replace(best=_snapshot(state, evaluation))
-
-
-def _snapshot(state: TrainingState, evaluation: Evaluation) -> Snapshot:
-    errors = np.broadcast_to(evaluation.payoff_errors, evaluation.payoffs.shape)
-    return Snapshot(
-        params=state.learner.params,
-        joint=state.joint,
-        meta_strategy=evaluation.meta_strategy,
-        gains=evaluation.gains,
-        gains_error=np.float64(evaluation.gains_error),
-        payoffs=evaluation.payoffs,
-        payoff_errors=errors,
-        running_payoffs=evaluation.payoffs,
-        running_errors=errors,
-        episodes=np.int64(0),
-        num_admitted=state.num_admitted,
-        step=np.int64(state.learner.step),
-    )
-
-
-def admit(problem: Problem, state: TrainingState, evaluation: Evaluation) -> TrainingState:
-    """Admits or readmits a strategy if the gate is open; settles at the end of the run; refreshes
-    the graph of a concurrent run.
-    """
-    config, settings = problem.config, problem.config.training
-    if not is_gated(config):
-        return state._replace(
-            joint=graph_rows(config.graph, evaluation.payoffs, solver=problem.solver)
-        )
-    step = int(state.learner.step)
-    settling = config.learner.kind == "exact" and settings.settle > 0
-    if settling and step >= round((1 - settings.settle) * settings.steps):
-        return _settle(state, answering=config.graph.simplex_share > 0)
-    if settings.closing_steps and step >= settings.steps:
-        return _close(state)
-    if not turn_is_over(problem.config, state, evaluation):
-        return _renew_row(problem, state, evaluation)
-    num_admitted, predecessor = int(state.num_admitted), int(np.argmax(state.response_number))
-    response = int(state.response_number.max()) + 1
-    rehearse = settings.rehearse
-    if num_admitted < config.population.size:
-        if not evaluation.ready:
-            _explain_wait(problem, state, evaluation)
-        slot = num_admitted
-    elif settings.readmit:
-        slot = _least_used(state, evaluation)
-        rehearse = False
-    else:
-        return state
-    respond, hold = state.respond.copy(), state.hold.copy()
-    if not rehearse:
-        state = state._replace(teacher=state.learner.params)
-        respond[:] = 0.0
-        # A network of its own stays where it is.
-        hold[1:num_admitted] = float(config.network.kind == "conditional")
-    respond[slot], hold[slot] = 1.0, 0.0
-    joint, response_number = state.joint.copy(), state.response_number.copy()
-    joint[:, slot] = _new_row(problem, evaluation, slot, response)
-    response_number[slot] = response
-    key = jax.random.fold_in(jax.random.key(config.seed), RESTART_STREAM)
-    key = jax.random.fold_in(key, response)
-    return state._replace(
-        learner=problem.learner.restart(state.learner, slot, predecessor, key),
-        joint=joint,
-        response_number=response_number,
-        respond=respond,
-        hold=hold,
-        num_admitted=np.int64(max(num_admitted, slot + 1)),
-        admitted_step=np.int64(step),
-        estimates=problem.evaluator.restart(state.estimates, slot),
-    )
-
-
-def _new_row(problem: Problem, evaluation: Evaluation, slot: int, response: int) -> np.ndarray:
-    """`[P, M]` what response number `response`, in `slot`, responds to.
-
-    Those that fill the population respond to all before them. Of later ones, which take the place
-    of another, every other one explores: exploration keeps the population broad, and the others
-    close the current exploit.
-    """
-    size, graph = problem.config.population.size, problem.config.graph
-    members = [k for k in range(slot if response < size else size) if k != slot]
-    exploration = graph.exploration * (1 if response < size else response % 2)
-    graph = dataclasses.replace(graph, exploration=exploration)
-    return response_row(graph, evaluation.payoffs, members, solver=problem.solver)
-
-
-def _renew_row(problem: Problem, state: TrainingState, evaluation: Evaluation) -> TrainingState:
-    """Makes the row of the strategy that learns again when it has had the share of its turn that
-    the run asks for, and if that makes it another one.
-    """
-    settings, response = problem.config.training, int(state.response_number.max())
-    due = round(settings.renew_row * settings.most_steps(response))
-    waited = int(state.learner.step) - int(state.admitted_step)
-    if not (settings.renew_row and due <= waited < due + settings.evaluate_every):
-        return state
-    slot, joint = int(np.argmax(state.response_number)), state.joint.copy()
-    joint[:, slot] = _new_row(problem, evaluation, slot, response)
-    if np.abs(joint - state.joint).max() <= SAME_ROW:
-        return state
-    return state._replace(joint=joint, estimates=problem.evaluator.restart(state.estimates, slot))
-
-
-def turn_is_over(config: Config, state: TrainingState, evaluation: Evaluation) -> bool:
-    """Whether the strategies in training have had their time: they are ready, and have cooled, or
-    they are overdue.
-    """
-    waited = int(state.learner.step) - int(state.admitted_step)
-    most = config.training.most_steps(int(state.response_number.max()))
-    return (evaluation.ready and warmth_of_newest(config, state) == 0) or waited >= most
-
-
-def _close(state: TrainingState) -> TrainingState:
-    """Lets all strategies respond to their rows, as they are, and holds nobody."""
-    respond = (state.response_number > 0).astype(np.float64)
-    return state._replace(respond=respond, hold=np.zeros_like(state.hold))
-
-
-def _settle(state: TrainingState, *, answering: bool) -> TrainingState:
-    """Goes back to the best population, once; from then on only the critic learns, and answers to
-    mixtures while the strategies that are mixed are held.
-    """
-    if not state.respond.any():
-        return state
-    optimizer = state.learner.optimizer
-    if not answering:
-        # Without the momentum gathered elsewhere no policy moves; the schedule's step count stays.
-        optimizer = jax.tree.map(
-            lambda leaf: np.zeros_like(leaf) if np.issubdtype(leaf.dtype, np.floating) else leaf,
-            optimizer,
-        )
-    nobody = np.zeros_like(state.respond)
-    hold = nobody.copy()
-    hold[1 : int(state.best.num_admitted)] = float(answering)
-    return state._replace(
-        learner=state.learner._replace(params=state.best.params, optimizer=optimizer),
-        teacher=state.best.params,
-        joint=state.best.joint,
-        respond=nobody,
-        hold=hold,
-        num_admitted=state.best.num_admitted,
-        payoffs=state.best.payoffs,
-    )
-
-
-def _least_used(state: TrainingState, evaluation: Evaluation) -> int:
-    """The strategy with least weight over all seats, the oldest among equals; never the sink."""
-    weight = np.round(evaluation.meta_strategy.sum(axis=0), 6)
-    return int(np.lexsort((state.response_number[1:], weight[1:]))[0]) + 1
-
-
-def _explain_wait(problem: Problem, state: TrainingState, evaluation: Evaluation) -> None:
-    if not np.isfinite(evaluation.left):
-        # Nobody has been evaluated often enough to say anything: a cap by choice.
-        return
-    alike = evaluation.member_distance < 0.02 and state.num_admitted > 2
-    log.warning(
-        "step %d: admitting a strategy after %d steps although one could still gain %.3g %s%s",
-        int(state.learner.step),
-        int(state.learner.step) - int(state.admitted_step),
-        evaluation.left,
-        problem.evaluator.unit,
-        "; all strategies play alike: the network ignores its conditioning (try a larger "
-        "network.embedding_size or network.use_index=true)"
-        if alike
-        else "",
-    )
 
 
 def _diverged(state: TrainingState, what: str) -> TrainingError:

@@ -34,7 +34,7 @@ from games.running_with_scissors.game import RunningWithScissors
 from neupl.config import Config
 from neupl.config_io import load_config
 from neupl.problem import make_problem
-from neupl.training import rows_of
+from neupl.training_problem import rows_of
 from neupl.types import Objective
 
 BATCH = 1024

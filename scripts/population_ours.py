@@ -82,7 +82,7 @@ def run_training(request: Mapping[str, Any]) -> None:
 
 def _measurement(tree: Any, config: Any) -> Callable[[Any], float]:
     """The exact NashConv of the mixture that a snapshot of a sampled run stands for."""
-    from neupl.training import rows_of
+    from neupl.training_problem import rows_of
     from neupl.tree_population import TreePopulation
     from solvers.gaps import gains_of_plan
     from solvers.sequence_form import mix_plans, realization_plan

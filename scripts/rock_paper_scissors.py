@@ -78,7 +78,8 @@ def train_under(graph: str, seed: int, *, steps: int, runs: Path) -> Float[np.nd
     from neupl.config import Config
     from neupl.config_io import load_config
     from neupl.problem import make_problem
-    from neupl.training import initial_state, rows_of, train
+    from neupl.training import initial_state, train
+    from neupl.training_problem import rows_of
 
     sink_path = runs / "rock_biased.json"
     names = load_tree("matrix_rps").infoset_name

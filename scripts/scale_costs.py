@@ -17,7 +17,8 @@ from neupl.config_io import load_config
 from neupl.problem import make_problem, make_profile_play
 from neupl.profile_play import cut
 from neupl.sampled_evaluation import FINAL_LANES, PROBES
-from neupl.training import evaluate, initial_state, objective_of
+from neupl.training import evaluate, initial_state
+from neupl.training_problem import objective_of
 from solvers.meta.registry import meta_solver
 
 CONFIGS = Path(__file__).parents[1] / "configs"

@@ -23,7 +23,7 @@ from neupl.jpsro.response_actor import DecidingNetwork
 from neupl.learners.decisions import seen_at
 from neupl.networks import masked_log_probs
 from neupl.population_actor import Seen
-from neupl.training import SURE
+from neupl.selection import SURE
 
 # Decisions that the network is asked about at a time.
 CHUNK = 1024

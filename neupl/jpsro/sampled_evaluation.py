@@ -56,7 +56,7 @@ from neupl.jpsro.task import ResponseTask
 from neupl.jpsro.types import JointProblem
 from neupl.payoff_head import HeadState, make_payoff_head
 from neupl.payoff_statistics import PayoffStatistics, add, decay, empty
-from neupl.training import SURE
+from neupl.selection import SURE
 
 # How many times the episodes of an evaluation are played for what responses gained in the end, and
 # for the meta-game, whose episodes tell more.

@@ -10,7 +10,7 @@ from neupl.jpsro.joint_episodes import Pairs
 from neupl.payoff_head import HeadState
 from neupl.payoff_statistics import PayoffStatistics
 from neupl.sampled_gate import GateHistory
-from neupl.training import SURE
+from neupl.selection import SURE
 
 
 class JointEstimates(NamedTuple):

@@ -5,7 +5,7 @@ from jaxtyping import Float
 
 from neupl.jpsro.state import JointSnapshot, JointState, KeptEstimates
 from neupl.jpsro.types import JointProblem
-from neupl.training import SURE
+from neupl.selection import SURE
 
 
 def keep_newest(problem: JointProblem, state: JointState, candidate: JointSnapshot) -> JointState:

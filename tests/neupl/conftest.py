@@ -23,7 +23,8 @@ from neupl.population_actor import Playing, PopulationActor, uniform_sink
 from neupl.problem import make_problem
 from neupl.rollout import make_actor_play
 from neupl.sampled_evaluation import SampledEvaluator
-from neupl.training import Problem, initial_state, rows_of, train
+from neupl.training import initial_state, train
+from neupl.training_problem import Problem, rows_of
 from neupl.training_state import TrainingState
 from neupl.tree_population import TreePopulation
 from neupl.types import Objective, Rows

@@ -12,7 +12,8 @@ from neupl.networks import make_network
 from neupl.population_actor import PopulationActor
 from neupl.problem import make_problem
 from neupl.temperature import temperatures
-from neupl.training import initial_state, objective_of, train
+from neupl.training import initial_state, train
+from neupl.training_problem import objective_of
 
 SIZE, TABLES = 4, 2
 LEARNER = {"kind": "ppo", "episodes": 128, "minibatch": 256, "epochs": 1}

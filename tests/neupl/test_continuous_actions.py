@@ -24,7 +24,7 @@ from neupl.population_actor import Playing, PopulationActor, Seen
 from neupl.population_trainer import PopulationTrainer
 from neupl.rollout import make_actor_play, make_play
 from neupl.stored_population import load_population
-from neupl.training import rows_of
+from neupl.training_problem import rows_of
 from neupl.training_state import from_arrays, to_arrays
 
 _spec = importlib.util.spec_from_file_location("aim_game", Path(__file__).with_name("aim_game.py"))

@@ -14,7 +14,8 @@ from neupl.population_actor import PopulationActor, Seen, uniform_sink
 from neupl.population_files import MODEL_CARD_FILE
 from neupl.problem import make_problem
 from neupl.stored_population import load_population
-from neupl.training import initial_state, objective_of, rows_of, train
+from neupl.training import initial_state, train
+from neupl.training_problem import objective_of, rows_of
 from neupl.verification import verify_population
 from solvers.gaps import gains
 from solvers.sequence_form import mix

@@ -18,7 +18,7 @@ from neupl.observation_statistics import normalised
 from neupl.population_trainer import PopulationTrainer
 from neupl.rollout import Trajectory
 from neupl.stored_population import load_population
-from neupl.training import rows_of
+from neupl.training_problem import rows_of
 
 _spec = importlib.util.spec_from_file_location("aim_game", Path(__file__).with_name("aim_game.py"))
 aim_game = importlib.util.module_from_spec(_spec)

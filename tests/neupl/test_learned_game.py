@@ -11,7 +11,8 @@ import pytest
 
 from neupl.errors import UserError
 from neupl.problem import make_problem
-from neupl.training import initial_state, objective_of, train
+from neupl.training import initial_state, train
+from neupl.training_problem import objective_of
 
 _spec = importlib.util.spec_from_file_location("aim_game", Path(__file__).with_name("aim_game.py"))
 aim_game = importlib.util.module_from_spec(_spec)

@@ -13,7 +13,7 @@ from neupl.config import MPO_DEFAULTS, Config, LearnerConfig, NetworkConfig
 from neupl.learners.mpo_steps import find_eta, improved_log_weights, next_alpha, retrace
 from neupl.learners.replay import Played
 from neupl.problem import make_problem
-from neupl.training import rows_of
+from neupl.training_problem import rows_of
 from neupl.types import Objective
 from solvers.best_response import best_response, coplayer_weights, objective
 

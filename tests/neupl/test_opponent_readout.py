@@ -13,7 +13,7 @@ from neupl.opponent_readout import divergence_from_bayes, log_posterior
 from neupl.problem import make_problem
 from neupl.simplex_sampling import ask_mixtures
 from neupl.stored_population import load_population
-from neupl.training import rows_of
+from neupl.training_problem import rows_of
 from neupl.types import Objective
 from solvers.best_response import coplayer_weights, information_state_reach
 

@@ -10,7 +10,7 @@ from neupl.config import NetworkConfig
 from neupl.networks import make_network
 from neupl.played_payoffs import played_payoffs
 from neupl.population import Population
-from neupl.training import rows_of
+from neupl.training_problem import rows_of
 
 SIZE, EPISODES = 3, 4000
 GAME = "matrix_rps"

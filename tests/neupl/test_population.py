@@ -18,7 +18,7 @@ from neupl.errors import UserError
 from neupl.evaluation import normalise
 from neupl.population_files import ARRAYS_FILE, MANIFEST_FILE
 from neupl.stored_population import load_policy, load_population
-from neupl.training import rows_of
+from neupl.training_problem import rows_of
 from tests.conftest import command_environment
 
 

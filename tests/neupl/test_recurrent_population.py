@@ -21,7 +21,7 @@ from neupl.networks import make_network
 from neupl.play import opponents_of
 from neupl.recurrent_network import no_recall
 from neupl.stored_population import load_population
-from neupl.training import rows_of
+from neupl.training_problem import rows_of
 from neupl.training_state import Snapshot
 
 SIZE, HIDDEN, LANES, STEPS = 3, 6, 5, 4

@@ -15,7 +15,8 @@ from neupl.errors import UserError
 from neupl.evaluation import evaluate_population
 from neupl.interaction_graph import graph_rows, response_row
 from neupl.problem import make_problem
-from neupl.training import TrainingError, initial_state, rows_of, train
+from neupl.training import TrainingError, initial_state, train
+from neupl.training_problem import rows_of
 from neupl.training_state import from_arrays, to_arrays
 from neupl.tree_population import TreePopulation
 from solvers.gaps import gains

@@ -5,7 +5,7 @@ import pytest
 
 from neupl.config import TrainingConfig
 from neupl.evaluation import Evaluation
-from neupl.training import keep_best
+from neupl.selection import keep_best
 from neupl.training_state import Snapshot, TrainingState
 from neupl.types import LearnerState
 

@@ -19,7 +19,7 @@ from neupl.problem import make_problem
 from neupl.rollout import make_play
 from neupl.simplex_sampling import ask_mixtures, distinct, draw_mixtures
 from neupl.stored_population import load_population
-from neupl.training import rows_of
+from neupl.training_problem import rows_of
 from neupl.types import Objective
 from solvers.best_response import best_response, coplayer_weights, objective
 from solvers.sequence_form import mix

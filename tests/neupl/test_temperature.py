@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
+from neupl.admission import turn_is_over
 from neupl.config import Config, TemperatureConfig, TrainingConfig
 from neupl.evaluation import Evaluation
 from neupl.temperature import temperatures, warmth_after
-from neupl.training import turn_is_over
 from neupl.training_state import TrainingState
 from neupl.types import LearnerState
 

@@ -12,7 +12,7 @@ from games.normal_form import NormalForm
 from games.payoff_files import write_payoffs
 from neupl.evaluation import normalise
 from neupl.stored_population import load_population
-from neupl.training import rows_of
+from neupl.training_problem import rows_of
 from neupl.verification import verify_population
 
 ROOT = Path(__file__).parents[2]
