@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from neupl.stored_population import load_population
+from soccer.residual import plain
 
 pytest.importorskip("mujoco", reason="MuJoCo is not installed: the extra [soccer]")
 
@@ -31,8 +32,8 @@ def test_a_shipped_policy_does_what_its_page_says(name, monkeypatch):
     measure = importlib.import_module("measure_soccer_policy")
     population = load_population(SHIPPED / name)
     page = json.loads((SHIPPED / name / "measure_soccer_policy.json").read_text())
-    task = population.game.partition("(")[0]
-    policy = population.policy(0, seat=0, likeliest=True)
+    game, policy = plain(population.game, population.policy(0, seat=0, likeliest=True))
+    task = game.partition("(")[0]
     told = {row["name"]: row for row in page["rows"]}
     for row in measure.measure(task, policy, SEEDS):
         there = told[row["name"]]
