@@ -250,7 +250,7 @@ def _match(
             # that to the ball, so little that who only runs after it earns less than who scores.
             # Boxheads neither fall nor have knees.
             shaping={
-                "scoring": 10.0, "conceding": 10.0, "ball_to_goal": 0.05,
+                "scoring": 5.0, "conceding": 5.0, "ball_to_goal": 0.05,
                 "velocity_to_ball": 0.0025, "termination": 0.02,
             } | ({
                 "forward_velocity": 0.001, "interference": 0.005, "upright": 0.0005,
