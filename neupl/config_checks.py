@@ -46,6 +46,7 @@ def _check_ranges(config: "Config") -> None:
     for key in (
         "learning_rate", "final_learning_rate", "max_gradient_norm", "improvement", "movement",
         "imitation_steps", "imitation_std", "imitation_learning_rate", "clip", "readout_weight",
+        "teacher_rate",
     ):  # fmt: skip
         value = getattr(learner, key)
         _require(value > 0, f"learner.{key}", value, "positive")
@@ -219,6 +220,7 @@ def _check_playing_learner(config: "Config") -> None:
         learner.imitate,
         f"empty unless learner.kind is ppo, evaluation.payoffs sampled or learned and {NOT_JOINT}",
     )
+    _check_teachers(config, plays_alone=plays_alone)
     for key, value in (("start", learner.start), ("game", learner.game)):
         _require(
             not value or plays_alone,
@@ -232,6 +234,30 @@ def _check_playing_learner(config: "Config") -> None:
         "learner.start_parts",
         learner.start_parts,
         "all unless learner.start is given and network.memory is not none",
+    )
+
+
+def _check_teachers(config: "Config", *, plays_alone: bool) -> None:
+    learner, network = config.learner, config.network
+    fits = plays_alone and network.kind == "conditional" and network.memory == "none"
+    _require(
+        not learner.teachers or (fits and not learner.symmetry),
+        "learner.teachers",
+        learner.teachers,
+        "empty unless learner.kind is ppo, evaluation.payoffs sampled or learned, network.kind "
+        f"conditional, network.memory none, learner.symmetry false and {NOT_JOINT}",
+    )
+    _require(
+        not (learner.teachers and learner.imitate),
+        "learner.imitate",
+        learner.imitate,
+        "empty with learner.teachers, who are imitated themselves",
+    )
+    _require(
+        bool(learner.teacher_choice) == (len(learner.teachers) > 1),
+        "learner.teacher_choice",
+        learner.teacher_choice,
+        "given with several learner.teachers, and only then",
     )
 
 

@@ -240,6 +240,10 @@ def _start_rows(config: Config) -> str:
     if imitate:
         steps = config.learner.imitation_steps
         rows += f"| Imitates | `{imitate}`, for the first {steps} batches |\n"
+    if config.learner.teachers:
+        names = ", ".join(f"`{name}`" for name in config.learner.teachers)
+        choice = config.learner.teacher_choice
+        rows += f"| Distilled from | {names}{f', as `{choice}` chooses' if choice else ''} |\n"
     return rows
 
 

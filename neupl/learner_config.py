@@ -103,6 +103,20 @@ class LearnerConfig:
     """
     imitation_learning_rate: float = 1e-3
     """Adam's step size while imitating."""
+    teachers: tuple[str, ...] = ()
+    """PPO: whom the network is distilled from: `RUN` or `RUN#k`, as in `imitate`, populations
+    without a memory. All of them together are imitated first, for `imitation_steps`; then the
+    policy is drawn to whoever holds, with a weight of each that falls while the network does better
+    than they did, and rises while it does worse. Games of one player.
+    """
+    teacher_choice: str = ""
+    """Which of several teachers holds: `package.module:function` of one observation, in JAX, that
+    returns its number in the list, such as `soccer.chained:by_being_down`.
+    """
+    teacher_rate: float = 0.1
+    """By how much the weight of a teacher, 0 to 1, falls with a batch in which the network does
+    better than they did by one standard deviation of its advantages.
+    """
     discount: float = 1.0
     """PPO: what the return of a seat's next decision counts in that of this one, in (0, 1]."""
     trace: float = 0.95

@@ -30,6 +30,7 @@ from neupl.profile_play import ProfilePlay
 from neupl.progress import Progress
 from neupl.sampled_evaluation import SampledEvaluator
 from neupl.stored_population import load_population
+from neupl.teachers import load_teachers
 from neupl.training_problem import Problem
 from neupl.tree_population import TreePopulation
 from neupl.types import Learner
@@ -100,14 +101,20 @@ def make_profile_play(config: Config) -> PlayItem:
 def _sampled_learner(game: Game | HostGame, actor: PopulationActor, config: Config) -> Learner:
     if config.learner.game:
         game = _learned_game(config.learner.game, game.info)
-    make_learner = make_mpo_learner if config.learner.kind == "mpo" else make_ppo_learner
-    learner = make_learner(game, actor, config)
+    teachers = load_teachers(config.learner, game.info) if config.learner.teachers else None
+    if config.learner.kind == "mpo":
+        learner = make_mpo_learner(game, actor, config)
+    else:
+        learner = make_ppo_learner(game, actor, config, teachers=teachers)
     if config.learner.start:
         parts = config.learner.start_parts
         learner = with_inherited_parameters(learner, config.learner.start, parts=parts)
-    if not config.learner.imitate:
+    if teachers is not None:
+        demonstrators = (teachers.together,)
+    elif config.learner.imitate:
+        demonstrators = load_demonstrators(config.learner.imitate, game.info)
+    else:
         return learner
-    demonstrators = load_demonstrators(config.learner.imitate, game.info)
     return learner._replace(imitation=make_imitation(game, demonstrators, config))
 
 

@@ -61,13 +61,19 @@ class Objective(NamedTuple):
 
 
 class LearnerState(NamedTuple):
-    """What a learner carries: parameters, optimiser state, and the number of gradient steps so
-    far.
+    """What a learner carries.
+
+    Attributes:
+      params: of the network.
+      optimizer: state of the optimiser.
+      step: number of gradient steps so far.
+      teaching: of a network that is distilled, `neupl.learners.distillation.Teaching`.
     """
 
     params: Any
     optimizer: Any
     step: Int[Array, ""]
+    teaching: Any = ()
 
 
 class Blocks(NamedTuple):

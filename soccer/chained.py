@@ -8,8 +8,9 @@ like that, without distillation, which is the least that a distilled policy has 
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Array, Bool, Float, Float32, Int, Int64
 
 from games.types import Policy
 from soccer import observations
@@ -19,7 +20,12 @@ from soccer.rewards import UPRIGHT_TILT
 # A robot that was down is up again once it has been upright for so many control steps.
 STEADY = 4
 
-_GRAVITY = next(place for name, _, place in observations.layout() if name == "gravity[0]")
+# Who learns from both teachers remembers nothing: to it a robot is down that has tilted by more
+# than this, radians, at any of the moments that it is shown.
+DOWN_LATELY = 0.3
+
+_GRAVITIES = [place for name, _, place in observations.layout() if name.startswith("gravity[")]
+_GRAVITY = _GRAVITIES[0]
 
 
 class Memory(NamedTuple):
@@ -76,6 +82,17 @@ class Chained:
         )
         chosen = np.where(down[:, None], np.asarray(up_action), np.asarray(action))
         return chosen, np.where(down, np.asarray(up_likely), np.asarray(likely)), after
+
+
+def by_being_down(observation: Float[Array, "O"]) -> Int[Array, ""]:
+    """Which of two teachers holds, by an observation of any task: 0 where the robot is down or was
+    so lately, who gets up, else 1, who plays.
+
+    `learner.teacher_choice` asks for a function of what is observed alone. That is five steps, in
+    which the tilt of a robot on its feet stays below `DOWN_LATELY`.
+    """
+    upward = jnp.stack([-observation[place.start + 2] for place in _GRAVITIES])
+    return (upward.min() > jnp.cos(DOWN_LATELY)).astype(jnp.int32)
 
 
 def _where(mask: Bool[np.ndarray, "B"], one: Any, other: Any) -> Any:

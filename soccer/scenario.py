@@ -49,6 +49,7 @@ class Scenario:
       ends: what ends an episode before its time, besides nothing.
       target: whether robots are given places to walk to.
       fouls_earn_nothing: see `rewards.weighted_sum`.
+      falls: whether robots also start lying, where else they stand, and falls end nothing.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Scenario:
     target: bool = False
     usual_seconds: float | None = None
     fouls_earn_nothing: bool = False
+    falls: bool = False
     body: Body = HUMANOID
     vision: bool = False
     residual: str = ""
@@ -92,7 +94,10 @@ class Scenario:
 def game_info(scenario: Scenario, *, randomise: bool, shaped: bool) -> GameInfo:
     """Static facts of the game that a scenario is."""
     P = len(scenario.teams)
-    on = {"randomise": randomise, "shaped": shaped, "vision": scenario.vision}
+    on = {
+        "randomise": randomise, "shaped": shaped, "vision": scenario.vision,
+        "falls": scenario.falls,
+    }  # fmt: skip
     given = [name for name in on if on[name]]
     unusual = scenario.usual_seconds not in (None, scenario.seconds)
     parameters = ",".join(

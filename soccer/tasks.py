@@ -37,6 +37,8 @@ _UNTURNED = [robot.JOINTS.index(f"{side}_hip_yaw") for side in "lr"]
 _SPREAD = [robot.JOINTS.index(f"{side}_hip_roll") for side in "lr"]
 
 _NUMBERS_LYING = 2 + robot.NUM_JOINTS
+# Of robots that may stand, too, the first number says whether they do.
+_STANDING_SHARE = 1 / 3
 
 
 def lying(
@@ -66,10 +68,30 @@ def lying(
     return coordinates
 
 
-def walk_to_target(*, randomise: int = 0, shaped: int = 0, num_threads: int = 0) -> MujocoHost:
+def standing_or_lying(
+    place: Float64[np.ndarray, "n P 2"],
+    heading: Float64[np.ndarray, "n P"],
+    uniform: Float64[np.ndarray, "n P numbers"],
+) -> Float64[np.ndarray, "n P 27"]:
+    """Coordinates of robots that stand, lie on the face or lie on the back, with equal probability.
+
+    Args:
+      place: of the torso.
+      heading: of the robot, or of its head where it lies.
+      uniform: numbers in [0, 1), 22 a robot.
+    """
+    lies = lying(place, heading, uniform[..., 1] < 0.5, 2 * uniform[..., 2:] - 1)
+    upright = uniform[..., :1] < _STANDING_SHARE
+    return np.where(upright, HUMANOID.standing(place, heading), lies)
+
+
+def walk_to_target(
+    *, randomise: int = 0, shaped: int = 0, falls: int = 0, num_threads: int = 0
+) -> MujocoHost:
     """One robot walks to places up to 3 m away, one after the other, for 20 s or until it falls.
 
-    It is paid the metres by which it comes nearer, at most 1 m/s.
+    It is paid the metres by which it comes nearer, at most 1 m/s. With `falls=1` it starts
+    standing, on its face or on its back, with equal probability, and a fall ends nothing.
     """
     return _host(
         Scenario(
@@ -77,8 +99,8 @@ def walk_to_target(*, randomise: int = 0, shaped: int = 0, num_threads: int = 0)
             teams=(0,),
             ball=False,
             seconds=20.0,
-            start=_stand_anyhow,
-            start_numbers=1,
+            start=_be_anyhow if falls else _stand_anyhow,
+            start_numbers=1 + _NUMBERS_LYING * bool(falls),
             payoff={"progress": 1.0},
             shaping={
                 "approach": 2.0,
@@ -88,11 +110,12 @@ def walk_to_target(*, randomise: int = 0, shaped: int = 0, num_threads: int = 0)
             },
             utility="general_sum",
             returns=(-20.0, 20.0),
-            ends=frozenset({"down"}),
+            ends=frozenset() if falls else frozenset({"down"}),
             target=True,
         ),
         randomise=randomise,
         shaped=shaped,
+        falls=falls,
         num_threads=num_threads,
     )
 
@@ -127,13 +150,15 @@ def score(
     randomise: int = 0,
     shaped: int = 0,
     vision: int = 0,
+    falls: int = 0,
     num_threads: int = 0,
     residual: str = NO_SCRIPT,
 ) -> MujocoHost:
     """One robot and a ball 0.3 to 1.5 m away: 1 for a goal within 50 s.
 
     The episode ends with a goal on either side, a fall, and outside the pitch or in a goal area, as
-    that of the paper's soccer teacher.
+    that of the paper's soccer teacher; with `falls=1` it begins like that of `walk_to_target`, and
+    a fall ends nothing.
     """
     return _host(
         Scenario(
@@ -141,22 +166,24 @@ def score(
             teams=(0,),
             ball=True,
             seconds=50.0,
-            start=_take_penalty,
-            start_numbers=5,
+            start=_take_penalty_anyhow if falls else _take_penalty,
+            start_numbers=5 + _NUMBERS_LYING * bool(falls),
             payoff={"scoring": 1.0},
-            # Standing about earns nothing: else nobody hurries.
+            # Standing about earns nothing: else nobody hurries. Where a fall ends nothing, lying is
+            # paid for by every step.
             shaping={
                 "scoring": 1.0, "ball_to_goal": 0.01, "velocity_to_ball": 0.002,
-                "termination": 0.2,
+                "termination": 0.005 if falls else 0.2,
             },
             utility="general_sum",
             returns=(0.0, 1.0),
-            ends=frozenset({"goal", "down", "off_pitch", "goal_area"}),
+            ends=frozenset({"goal", "off_pitch", "goal_area"} | (set() if falls else {"down"})),
         ),
         randomise=randomise,
         shaped=shaped,
         vision=vision,
         residual=residual,
+        falls=falls,
         num_threads=num_threads,
     )  # fmt: skip
 
@@ -232,9 +259,7 @@ def _match(
         if not humanoid:
             return Start(BODIES[body].standing(place, heading), ball)
         pose = uniform[:, 3 * P + 3 :].reshape(len(uniform), P, _NUMBERS_LYING)
-        upright = pose[..., :1] < 1 / 3
-        lies = lying(place, heading, pose[..., 1] < 0.5, 2 * pose[..., 2:] - 1)
-        return Start(np.where(upright, HUMANOID.standing(place, heading), lies), ball)
+        return Start(standing_or_lying(place, heading, pose), ball)
 
     return _host(
         Scenario(
@@ -278,8 +303,10 @@ def _host(
     num_threads: int,
     vision: int = 0,
     residual: str = NO_SCRIPT,
+    falls: int = 0,
 ) -> MujocoHost:
-    for name, value in (("randomise", randomise), ("shaped", shaped), ("vision", vision)):
+    options = {"randomise": randomise, "shaped": shaped, "vision": vision, "falls": falls}
+    for name, value in options.items():
         if value not in (0, 1):
             raise GameError(f"{scenario.name}: {name} is {value}, allowed are 0 and 1")
     script = "" if residual == NO_SCRIPT else residual
@@ -288,7 +315,7 @@ def _host(
         raise GameError(f"{scenario.name}: residual is {residual}, allowed are {allowed}")
     if script and vision:
         raise GameError(f"{scenario.name}: scripts know what a camera does not: no residual=")
-    scenario = dataclasses.replace(scenario, vision=bool(vision), residual=script)
+    scenario = dataclasses.replace(scenario, vision=bool(vision), residual=script, falls=bool(falls))
     task = SoccerTask(scenario, randomise=bool(randomise), shaped=bool(shaped))
     return MujocoHost(task, num_threads=num_threads or None)
 
@@ -296,6 +323,12 @@ def _host(
 def _stand_anyhow(uniform: Float64[np.ndarray, "n 1"]) -> Start:
     middle = np.zeros((len(uniform), 1, 2))
     return Start(HUMANOID.standing(middle, 2 * np.pi * uniform), middle[:, 0])
+
+
+def _be_anyhow(uniform: Float64[np.ndarray, "n numbers"]) -> Start:
+    middle = np.zeros((len(uniform), 1, 2))
+    robots = standing_or_lying(middle, 2 * np.pi * uniform[:, :1], uniform[:, None, 1:])
+    return Start(robots, middle[:, 0])
 
 
 def _lie_anyhow(uniform: Float64[np.ndarray, "n numbers"]) -> Start:
@@ -307,3 +340,8 @@ def _lie_anyhow(uniform: Float64[np.ndarray, "n numbers"]) -> Start:
 def _take_penalty(uniform: Float64[np.ndarray, "n 5"]) -> Start:
     place, heading, ball = rules.penalty_places(uniform)
     return Start(HUMANOID.standing(place, heading), ball)
+
+
+def _take_penalty_anyhow(uniform: Float64[np.ndarray, "n numbers"]) -> Start:
+    place, heading, ball = rules.penalty_places(uniform[:, :5])
+    return Start(standing_or_lying(place, heading, uniform[:, None, 5:]), ball)

@@ -29,6 +29,8 @@ class Decisions(NamedTuple):
       respond: 1 where the strategy improves.
       hold: 1 where it stays with the teacher.
       counts: 1, or 0 for padding.
+      taught: what a teacher would do, parameters of action distributions, where there are teachers.
+      teacher_weight: what counts of that, 0 to 1.
     """
 
     seen: Seen
@@ -40,6 +42,8 @@ class Decisions(NamedTuple):
     respond: Float32[np.ndarray, "N"]
     hold: Float32[np.ndarray, "N"]
     counts: Float32[np.ndarray, "N"]
+    taught: Float32[np.ndarray, "N D"] | None = None
+    teacher_weight: Float32[np.ndarray, "N"] | None = None
 
 
 def focal_decisions(

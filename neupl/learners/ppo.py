@@ -22,6 +22,9 @@ afresh with every batch, so that a batch depends on nothing but parameters and k
 Where a game is its own mirror image (`learner.symmetry`), half of what a gradient step sees is
 mirrored (`neupl.learners.mirror_image`).
 
+With `learner.teachers` it learns less, and is drawn the more to what a teacher would do, the less
+it earns in comparison (`neupl.learners.distillation`).
+
 With `learner.mirror` the policy is also drawn to the one that played the batch: with the entropy,
 one step of magnetic mirror descent (Sokota et al. 2023, arXiv 2206.05825) in its form for policies
 that are networks.
@@ -29,7 +32,7 @@ that are networks.
 
 import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -50,6 +53,7 @@ from neupl.learners.decisions import (
     focal_unrolls,
     minibatches,
 )
+from neupl.learners.distillation import first_teaching, make_teach
 from neupl.learners.first_parameters import first_parameters
 from neupl.learners.focal_lanes import lane_weights, one_size
 from neupl.learners.mirror_image import half_mirrored, mirror_of
@@ -62,6 +66,9 @@ from neupl.opponent_readout import log_likelihoods, log_posterior, make_readout
 from neupl.population_actor import Playing, PopulationActor, apply_network
 from neupl.rollout import make_actor_play
 from neupl.types import Blocks, Learner, LearnerState, Objective, Rows
+
+if TYPE_CHECKING:
+    from neupl.teachers import Teachers
 
 # Advantages of a batch whose standard deviation is below this share of the payoff range are noise.
 LEAST_SPREAD = 1e-4
@@ -96,13 +103,20 @@ class PPOExperience(NamedTuple):
     returns: Float32[np.ndarray, "B P"]
 
 
-def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Config) -> Learner:
+def make_ppo_learner(
+    game: Game | HostGame,
+    actor: PopulationActor,
+    config: Config,
+    *,
+    teachers: "Teachers | None" = None,
+) -> Learner:
     """Builds the learner of one game.
 
     Args:
       game: what is played.
       actor: plays all seats by the network that learns.
       config: network, learner, population and training are read.
+      teachers: whom `learner.teachers` names, of a network without a memory.
 
     Raises:
       UserError: the seats have different actions or observations.
@@ -141,9 +155,16 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         apply_network, network, num_tables=num_tables, distribution=distribution
     )
 
+    teach = None
+    if teachers is not None:
+        expect = jax.jit(lambda *asked: apply(*asked)[1])
+        rate, size = settings.teacher_rate, settings.minibatch
+        teach = make_teach(teachers, expect, observed=observed, rate=rate, size=size)
+
     def init(key: Any) -> LearnerState:
         params = first_parameters(network, readout, key, config=config, info=info)
-        return LearnerState(params, optimizer.init(params), jnp.zeros((), jnp.int32))
+        teaching = () if teachers is None else first_teaching(teachers, params)
+        return LearnerState(params, optimizer.init(params), jnp.zeros((), jnp.int32), teaching)
 
     block_keys = functools.partial(keys_of_blocks, number=settings.blocks)
 
@@ -197,6 +218,13 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
             moved = distribution.divergence(policy, before, legal)
         gain = gain + batch.temperature * entropy - settings.mirror * moved
         improvement = batch.respond * gain / spread
+        told = {}
+        if batch.taught is not None:
+            apart = distribution.divergence(policy, batch.taught, legal)
+            weight = batch.teacher_weight
+            improvement = (1 - weight) * improvement - weight * batch.respond * apart
+            apart = batch.counts @ apart / jnp.maximum(batch.counts.sum(), 1.0)
+            told["train/teacher_divergence"] = apart
         holding = jnp.zeros(())
         if with_teacher:
             taught, _ = apply(teacher, rows, see(teacher, part))
@@ -214,6 +242,7 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
             "train/critic_error": batch.counts @ error / jnp.maximum(batch.counts.sum(), 1.0),
             "train/entropy": batch.counts @ entropy / jnp.maximum(batch.counts.sum(), 1.0),
             "train/approximate_kl": approximate_kl,
+            **told,
         }
         if readout is not None:
             surprise = batch.counts @ readout_surprise(params, rows, seen)
@@ -243,7 +272,9 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
     ) -> tuple[LearnerState, dict[str, Any]]:
         rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
         decisions = experience.decisions
-        spread = advantage_spread(decisions)
+        spread, teaching, told = advantage_spread(decisions), state.teaching, {}
+        if teach is not None:
+            teaching, decisions, told = teach(teaching, decisions, experience.rows, spread)
         with_teacher = bool((decisions.hold > 0).any())
         params, opt_state, behaviour, teacher = mesh.copied(
             (state.params, state.optimizer, experience.behaviour, experience.teacher)
@@ -259,12 +290,12 @@ def make_ppo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
                     params, opt_state, behaviour, teacher,
                     experience.rows, mesh.spread(batch), spread, state.step, with_teacher,
                 )  # fmt: skip
-        metrics = {name: float(value) for name, value in metrics.items()}
+        metrics = {name: float(value) for name, value in metrics.items()} | told
         metrics["train/advantage_spread"] = float(spread)
         if config.network.normalise:
             # Last: what was played is compared with what the same statistics make of it.
             params = with_statistics_of(params, decisions, observed=observed, mirror=mirror)
-        return LearnerState(params, opt_state, state.step + 1), metrics
+        return LearnerState(params, opt_state, state.step + 1, teaching), metrics
 
     init = jit_once(init)
     return Learner(
