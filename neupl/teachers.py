@@ -35,7 +35,7 @@ class Teachers:
         self._policies = policies
         self._choose = jax.jit(jax.vmap(choose))
         self._distribution = action_distribution(info)
-        self.together: Policy = _Together(policies, self._choose, continuous=info.continuous)
+        self.together: Policy = _Together(policies, self._choose)
 
     @property
     def number(self) -> int:
@@ -75,8 +75,9 @@ class Teachers:
 class _Together:
     """All teachers as one policy, to be imitated: whoever holds plays."""
 
-    def __init__(self, policies: tuple[Member, ...], choose: Any, *, continuous: bool) -> None:
-        self._policies, self._choose, self._continuous = policies, choose, continuous
+    def __init__(self, policies: tuple[Member, ...], choose: Any) -> None:
+        self._policies, self._choose = policies, choose
+        self._act = jax.jit(self._asked)
 
     def initial_memory(self, batch: int) -> tuple:
         """See `games.types.Policy`."""
@@ -86,6 +87,11 @@ class _Together:
         self, memory: tuple, observation: Any, mask: Any, key: Any
     ) -> tuple[Array, Array, tuple]:
         """See `games.types.Policy`; each is given a key of its own."""
+        return self._act(memory, observation, mask, key)
+
+    def _asked(
+        self, memory: tuple, observation: Any, mask: Any, key: Any
+    ) -> tuple[Array, Array, tuple]:
         keys = jax.random.split(key, len(self._policies))
         found = [
             policy.act(own, observation, mask, own_key)

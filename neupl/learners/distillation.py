@@ -118,7 +118,7 @@ def make_teach(
 
         holding, taught, expected = _by_parts(asked, seen, size)
         better = (decisions.target - expected) / spread
-        weight, means = moved_weights(teaching.weight, better, holding, rate=rate)
+        weight, means = moved_weights(np.asarray(teaching.weight), better, holding, rate=rate)
         metrics = {}
         for k in range(teachers.number):
             metrics[f"teachers/weight_{k}"] = float(weight[k])
