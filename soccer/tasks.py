@@ -315,7 +315,9 @@ def _host(
         raise GameError(f"{scenario.name}: residual is {residual}, allowed are {allowed}")
     if script and vision:
         raise GameError(f"{scenario.name}: scripts know what a camera does not: no residual=")
-    scenario = dataclasses.replace(scenario, vision=bool(vision), residual=script, falls=bool(falls))
+    scenario = dataclasses.replace(
+        scenario, vision=bool(vision), residual=script, falls=bool(falls)
+    )
     task = SoccerTask(scenario, randomise=bool(randomise), shaped=bool(shaped))
     return MujocoHost(task, num_threads=num_threads or None)
 
@@ -343,5 +345,8 @@ def _take_penalty(uniform: Float64[np.ndarray, "n 5"]) -> Start:
 
 
 def _take_penalty_anyhow(uniform: Float64[np.ndarray, "n numbers"]) -> Start:
-    place, heading, ball = rules.penalty_places(uniform[:, :5])
+    numbers = uniform[:, :5].copy()
+    # Nobody lies on the ball: it is at least 0.66 m away.
+    numbers[:, 2] = 0.3 + 0.7 * numbers[:, 2]
+    place, heading, ball = rules.penalty_places(numbers)
     return Start(standing_or_lying(place, heading, uniform[:, None, 5:]), ball)

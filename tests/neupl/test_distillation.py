@@ -30,7 +30,7 @@ _spec.loader.exec_module(aim_game)
 # Of the entropy, in points per nat: the best policy has a variance of half as much.
 TEMPERATURE = 0.08
 STD = 0.2
-IMITATION, STEPS, EVALUATE_EVERY = 10, 50, 10
+IMITATION, STEPS, EVALUATE_EVERY = 10, 40, 10
 
 
 def good(observation, mask):
@@ -116,9 +116,8 @@ def test_a_weight_falls_by_how_much_the_student_does_better():
 
 
 def test_a_good_teacher_is_kept_and_a_bad_one_left_behind(config, teachers, tmp_path):
-    """The student is as good as the one who holds where x is negative, and cannot be better; of the
-    other one it has learned to aim too high, and unlearns it. What was interrupted goes on to the
-    bit.
+    """Where x is negative the student can be as good as who holds there, and no better; elsewhere
+    it has learned to aim too high, and unlearns it. What was interrupted goes on to the bit.
     """
     own = taught(config, teachers / "good#0", teachers / "bad#0", choice="lessons:by_sign")
     trainer, states, lines = PopulationTrainer(own), [], []
@@ -128,15 +127,11 @@ def test_a_good_teacher_is_kept_and_a_bad_one_left_behind(config, teachers, tmp_
         lines.append(metrics)
 
     final = trainer.train(trainer.initial_state(), on_evaluation=on_evaluation)
-    for weight in (
-        "teachers/weight_0",
-        "teachers/weight_1",
-        "teachers/exceeded_by_0",
-        "teachers/exceeded_by_1",
-    ):
-        print(weight, [line.get(weight) for line in lines])
-    assert lines[-1]["teachers/weight_0"] > 0.5 and lines[-1]["teachers/weight_1"] == 0
-    assert 0.4 < lines[-1]["teachers/share_0"] < 0.6
+    taught_first, last = lines[1], lines[-1]
+    assert 0 <= taught_first["teachers/weight_1"] < taught_first["teachers/weight_0"] < 1
+    # In standard deviations of the advantages.
+    assert abs(last["teachers/exceeded_by_0"]) < 0.3 and last["teachers/exceeded_by_1"] > 2
+    assert last["teachers/weight_1"] == 0 and 0.4 < last["teachers/share_0"] < 0.6
     trainer.export(tmp_path / "student", final)
     policy = load_population(tmp_path / "student").policy(0, seat=0)
     x = np.linspace(-0.9, 0.9, 6, dtype=np.float32)[:, None]

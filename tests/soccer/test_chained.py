@@ -3,7 +3,7 @@
 import numpy as np
 
 from soccer import observations
-from soccer.chained import STEADY, Chained
+from soccer.chained import DOWN_LATELY, STEADY, Chained, by_being_down
 
 GRAVITY = next(place for name, _, place in observations.layout() if name == "gravity[0]")
 
@@ -40,3 +40,18 @@ def test_one_gets_up_until_the_robot_has_been_upright_for_a_while_and_begins_ane
     expected = [0, 1, *(100 + np.arange(lies)), *range(len(tilts) - 2 - lies)]
     np.testing.assert_array_equal([row[0] for row in said], expected)
     np.testing.assert_array_equal([row[1] for row in said], range(len(tilts)))
+
+
+def test_who_teaches_is_chosen_by_the_greatest_tilt_that_is_shown():
+    """Upright at all five moments; down now; down at the oldest moment; leaning just less, as it
+    may while it walks.
+    """
+    gravities = [place for name, _, place in observations.layout() if name.startswith("gravity[")]
+    assert len(gravities) == observations.HISTORY
+    chosen = []
+    for tilts in ([0.1] * 5, [1.2, *[0.1] * 4], [*[0.1] * 4, 0.5], [DOWN_LATELY - 0.01] * 5):
+        seen = np.zeros(267, np.float32)
+        for place, tilt in zip(gravities, tilts, strict=True):
+            seen[place] = (np.sin(tilt), 0, -np.cos(tilt))
+        chosen.append(int(by_being_down(seen)))
+    assert chosen == [1, 0, 0, 1]

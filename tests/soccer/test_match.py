@@ -10,6 +10,7 @@ from soccer.control import actions_of, filtered, targets_of, unfiltered
 
 pytest.importorskip("mujoco", reason="MuJoCo is not installed: the extra [soccer]")
 
+GRAVITY = next(place for name, _, place in observations.layout() if name == "gravity[0]")
 TASKS = ("walk_to_target", "get_up", "score", "duel", "team")
 
 
@@ -248,6 +249,22 @@ def test_lying_robots_start_above_the_floor_and_are_down():
     assert not now.rewards.any()
     heights = states.qpos[:, 2]
     assert heights.max() < 0.17 and np.abs(states.qvel[:, :3]).max() < 0.8
+
+
+@pytest.mark.parametrize("name", ["walk_to_target", "score"])
+def test_where_falls_end_nothing_two_of_three_start_lying_and_may_go_on(name):
+    """Five standard deviations of 256 draws are 0.15."""
+    game = load_game(f"soccer/{name}(falls=1,num_threads=1)")
+    assert game.info.name == f"soccer/{name}(falls=1)"
+    states = game.init(seeds(256))
+    backs = game.observe(states)[:, 0, GRAVITY.start]
+    for found, share in ((np.abs(backs) < 0.5, 1 / 3), (backs < -0.5, 1 / 3)):
+        assert abs(found.mean() - share) < 0.15
+    for _ in range(4):
+        states, now = game.step(states, still(game, 256))
+    assert now.discount[np.abs(backs) > 0.5].all()
+    usual = load_game(f"soccer/{name}(num_threads=1)")
+    assert (np.abs(usual.observe(usual.init(seeds(256)))[:, 0, GRAVITY.start]) < 0.5).all()
 
 
 def test_pushes_move_a_robot_and_stop():
