@@ -20,6 +20,7 @@ def parse_options(
     parts: Sequence[str] = (),
     data: bool = False,
     population: str | None = None,
+    teachers: bool = False,
 ) -> argparse.Namespace:
     """Reads the command line; ends with code 2 where it cannot be followed.
 
@@ -33,12 +34,18 @@ def parse_options(
         without them there are no such options.
       data: whether it measures on real evaluations, which `--data` tells where to find.
       population: what `POPULATION`, a path that must be given, is to be; `None` for no such option.
+      teachers: whether two more paths may be given, of policies to compare with as one.
     """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawTextHelpFormatter
     )
     if population is not None:
         parser.add_argument("population", type=Path, help=population)
+    if teachers:
+        parser.add_argument(
+            "--teachers", type=Path, nargs=2, metavar=("GET_UP", "PLAY"), default=(),
+            help="runs or populations that taught it",
+        )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help=f"under 50 s: {quick}")
     parser.add_argument("--seeds", type=int, default=default_seeds, help=seeds)
     add_report_options(parser, name)

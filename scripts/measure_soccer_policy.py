@@ -3,7 +3,8 @@
 The likeliest actions of strategy 0 are played, in the plain task also by a policy that corrects a
 script (`soccer.residual`). Intervals are 95 %: Wilson's of shares, 1.96
 standard errors of means. Beside it stand the learned policy of Haarnoja et al. 2024 (arXiv
-2304.13653, Table 1) in simulation, and our scripted robot on the same seeds.
+2304.13653, Table 1) in simulation, and our scripted robot on the same seeds; with `--teachers`, of
+a policy that was distilled, its teachers as one policy (`soccer.chained`) instead.
 """
 
 import os
@@ -19,23 +20,27 @@ import numpy as np
 from games.types import Policy
 from neupl.stored_population import load_population
 from soccer import bots
+from soccer.chained import Chained
 from soccer.residual import plain
 
 # The paper's learned robot in simulation.
 LEARNED = {"walking": 0.51, "turning": 3.19, "get_up_from_the_face": 0.73, "kicking": 2.12}
 
 
-def measure(task: str, policy: Policy, seeds: np.ndarray) -> list[dict[str, Any]]:
-    """What is measured of a policy of a task."""
+def measure(game: str, policy: Policy, seeds: np.ndarray) -> list[dict[str, Any]]:
+    """What is measured of a policy of a game; where falls end nothing, also how it gets up."""
     beside = {"peers": LEARNED, "peer_name": "paper, learned, simulation"}
+    task, rows = game.partition("(")[0], []
     if task == "soccer/walk_to_target":
-        skills = measures.walking_skills(policy, seeds, **beside)
-        return [*skills, *measures.walking(policy, seeds)]
+        rows += measures.walking_skills(policy, seeds, **beside)
+        rows += measures.walking(policy, seeds)
     if task == "soccer/score":
-        skills = measures.kicking_skills(policy, seeds, **beside)
-        return [*skills, *measures.scoring(policy, seeds)]
-    skills = measures.getting_up_skills(policy, seeds, **beside)
-    return [*skills, *measures.getting_up(policy, seeds)]
+        rows += measures.kicking_skills(policy, seeds, **beside)
+        rows += measures.scoring(policy, seeds)
+    if task == "soccer/get_up" or "falls=1" in game:
+        rows += measures.getting_up_skills(policy, seeds, **beside)
+        rows += measures.getting_up(policy, seeds)
+    return rows
 
 
 def main() -> None:
@@ -47,6 +52,7 @@ def main() -> None:
         seeds="episodes of each",
         default_seeds=48,
         population="a run of `neupl train`, or an exported population",
+        teachers=True,
     )
     seeds = np.arange(8 if options.quick else options.seeds, dtype=np.uint64)
     population = load_population(options.population)
@@ -54,14 +60,18 @@ def main() -> None:
     task = game.partition("(")[0]
     if task not in ("soccer/walk_to_target", "soccer/get_up", "soccer/score"):
         sys.exit(f"{options.population} is of {population.game}: there is no protocol for that")
-    rows = measure(task, policy, seeds)
+    rows = measure(game, policy, seeds)
     scripts: dict[str, Policy] = {"walker": bots.Walker()}
     if task == "soccer/score":
         scripts = {"chaser": bots.Chaser(), "kicker": bots.Kicker()}
+    if options.teachers:
+        teachers = (load_population(path) for path in options.teachers)
+        pair = (teacher.policy(0, seat=0, likeliest=True) for teacher in teachers)
+        scripts = {"teachers": Chained(*pair)}
     scripted = [
         {**row, "name": f"{name}_{row['name']}"}
         for name, robot in scripts.items()
-        for row in measure(task, robot, seeds)
+        for row in measure(game, robot, seeds)
     ]
     bench_report.finish(
         "measure_soccer_policy", options, rows, scripted=scripted,
