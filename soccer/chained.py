@@ -84,7 +84,7 @@ class Chained:
         return chosen, np.where(down, np.asarray(up_likely), np.asarray(likely)), after
 
 
-def by_being_down(observation: Float[Array, "O"]) -> Int[Array, ""]:
+def by_being_down(observation: Float[Array | np.ndarray, "O"]) -> Int[Array, ""]:
     """Which of two teachers holds, by an observation of any task: 0 where the robot is down or was
     so lately, who gets up, else 1, who plays.
 

@@ -231,6 +231,8 @@ def test_bad_input_is_explained_and_leaves_nothing_behind(tiny, tmp_path):
         (training("kuhn_pokr", tmp_path / "a"), "unknown OpenSpiel game 'kuhn_pokr'"),
         (training("kuhn_poker", tmp_path / "a", **{"learner.kind": "pqo"}), "learner.kind"),
         (training("kuhn_poker", tmp_path / "a", **{"evaluation.window": 1}), "evaluation.window"),
+        (training("kuhn_poker", tmp_path / "a", **{"learner.teachers": "[other#0]"}),
+         "learner.teachers are given, but kuhn_poker has 2 players"),
     ]  # fmt: skip
     for arguments, message in cases:
         done = tiny.forked(*arguments)

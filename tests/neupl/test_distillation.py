@@ -16,11 +16,14 @@ import pytest
 from games.registry import load_game
 from neupl.config import Config, LearnerConfig, NetworkConfig
 from neupl.errors import UserError
-from neupl.learners.distillation import moved_weights
+from neupl.learners.decisions import Decisions
+from neupl.learners.distillation import Teaching, make_teach, moved_weights
+from neupl.population_actor import Seen
 from neupl.population_files import MANIFEST_FILE
 from neupl.population_trainer import PopulationTrainer
 from neupl.stored_population import load_population
 from neupl.teachers import load_teachers
+from neupl.training import rows_of
 from neupl.training_state import from_arrays, to_arrays
 
 _spec = importlib.util.spec_from_file_location("aim_game", Path(__file__).with_name("aim_game.py"))
@@ -115,6 +118,40 @@ def test_a_weight_falls_by_how_much_the_student_does_better():
     assert weight.dtype == np.float32
 
 
+def test_decisions_are_told_what_who_holds_would_do_and_what_it_counts(teachers):
+    """Asked about two at a time, of five; the critic says what is observed, of a spread of 0.5."""
+    settings = LearnerConfig(
+        kind="ppo", teachers=(str(teachers / "good#0"), str(teachers / "bad#0")),
+        teacher_choice="lessons:by_sign",
+    )  # fmt: skip
+    found = load_teachers(settings, aim_game.AimGame.info)
+    x = np.array([-0.4, 0.2, 0.6, -0.8, 0.0], np.float32)
+    seen = Seen(
+        x[:, None], np.ones((5, 2), bool), np.zeros(5, np.int64), np.zeros((5, 1), np.int32)
+    )
+    nothing = np.zeros(5, np.float32)
+    decisions = Decisions(
+        seen, np.zeros((5, 2), np.float32), nothing, nothing,
+        target=x + np.array([0.1, 0.2, 0.3, 0.1, 0.1], np.float32),
+        temperature=nothing, respond=nothing + 1, hold=nothing, counts=nothing + 1,
+    )  # fmt: skip
+    teach = make_teach(
+        found, lambda shift, rows, part: shift + part.observation[:, 0],
+        observed=1, rate=0.1, size=2,
+    )  # fmt: skip
+    teaching = Teaching(np.array([0.5, 0.5], np.float32), np.float32(0))
+    after, told, metrics = teach(teaching, decisions, rows_of(np.ones((1, 1, 1))), np.float32(0.5))
+    means = [0.1 / 0.5, 0.25 / 0.5]
+    np.testing.assert_allclose(after.weight, [0.5 - 0.1 * mean for mean in means], rtol=1e-5)
+    assert metrics["teachers/exceeded_by_1"] == pytest.approx(means[1], rel=1e-5)
+    assert metrics["teachers/share_0"] == pytest.approx(0.6)
+    np.testing.assert_array_equal(told.teacher_weight, after.weight[[0, 1, 1, 0, 0]])
+    aims = [good, bad, bad, good, good]
+    expected = [aim(own, None) for aim, own in zip(aims, x[:, None], strict=True)]
+    np.testing.assert_allclose(told.taught, expected, rtol=1e-6)
+
+
+@pytest.mark.slow
 def test_a_good_teacher_is_kept_and_a_bad_one_left_behind(config, teachers, tmp_path):
     """Where x is negative the student can be as good as who holds there, and no better; elsewhere
     it has learned to aim too high, and unlearns it. What was interrupted goes on to the bit.
