@@ -23,7 +23,7 @@ from neupl.population_files import MANIFEST_FILE
 from neupl.population_trainer import PopulationTrainer
 from neupl.stored_population import load_population
 from neupl.teachers import load_teachers
-from neupl.training import rows_of
+from neupl.training_problem import rows_of
 from neupl.training_state import from_arrays, to_arrays
 
 _spec = importlib.util.spec_from_file_location("aim_game", Path(__file__).with_name("aim_game.py"))
