@@ -291,8 +291,10 @@ def make_imitation(
         if int(state.step) + 1 == settings.imitation_steps:
             # Gradients of what follows are larger: steps sized for these would jump.
             opt_state = optimizer.init(params)
-        # Where teachers are imitated, this is the best that is known of what they earn.
-        teaching = state.teaching and state.teaching._replace(critic=params)
+        teaching = state.teaching
+        if teaching:
+            # This is the best that is known of what the teachers earn.
+            teaching = teaching._replace(critic=params)
         return LearnerState(params, opt_state, state.step + 1, teaching), metrics
 
     return LearnerPhase(collect, update)

@@ -185,6 +185,28 @@ def test_a_good_teacher_is_kept_and_a_bad_one_left_behind(config, teachers, tmp_
         np.testing.assert_array_equal(to_arrays(again)[name], array, err_msg=name)
 
 
+@pytest.mark.slow
+def test_a_taught_student_is_ahead_of_one_that_learns_alone(config, teachers):
+    """After as many batches; what the best policy earns is minus twice its variance. The weight
+    stays: nobody does better than this teacher.
+    """
+    earned, lines = [], []
+    for own in (taught(config, teachers / "good#0"), config):
+        learner = dataclasses.replace(own.learner, teacher_rate=0.1)
+        evaluation = dataclasses.replace(own.evaluation, final_episodes=4000)
+        training = dataclasses.replace(own.training, steps=15, evaluate_every=15)
+        trainer = PopulationTrainer(
+            dataclasses.replace(own, learner=learner, evaluation=evaluation, training=training)
+        )
+        state = trainer.train(
+            trainer.initial_state(), on_evaluation=lambda _, metrics: lines.append(metrics)
+        )
+        earned.append(float(state.best.payoffs[0, 0]))
+    # Two standard errors of 4,000 episodes are 0.003.
+    assert abs(earned[0] + 2 * STD**2) < 0.004 and earned[1] < earned[0] - 0.004
+    assert lines[0]["teachers/weight_0"] > 0.8 and "teachers/weight_0" not in lines[1]
+
+
 @pytest.mark.parametrize(
     ("name", "choice", "message"),
     [
