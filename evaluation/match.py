@@ -23,6 +23,7 @@ from evaluation.replay import Forfeit, Replay
 from games.lane_streams import make_streams
 from games.open_spiel_host import OpenSpielHost
 from games.open_spiel_tree import load_open_spiel
+from games.teams import players_of_seats
 from games.tree_lanes import TreeLanes
 from games.types import GameError, GameInfo, HostGame
 
@@ -150,14 +151,14 @@ def forfeit_returns(
 ) -> Float64[np.ndarray, "P"]:
     """Returns of an episode that a seat forfeited, in game points.
 
-    It gets the least return of the game. Of a zero-sum game the others share what it loses; of any
-    other game they keep what they had been paid.
+    It gets the least return of the game, and so do the other seats of its player. Of a zero-sum
+    game the others share what they lose; of any other game they keep what they had been paid.
     """
-    returns = paid.copy()
-    returns[seat] = info.min_return
+    returns, players = paid.copy(), np.array(players_of_seats(info))
+    lost = players == players[seat]
+    returns[lost] = info.min_return
     if info.utility == "zero_sum":
-        others = np.arange(len(paid)) != seat
-        returns[others] = -info.min_return / (len(paid) - 1)
+        returns[~lost] = -info.min_return * lost.sum() / (~lost).sum()
     return returns
 
 

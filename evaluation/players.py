@@ -15,7 +15,10 @@ import numpy as np
 import pyspiel
 from jaxtyping import Bool, Float, Float64, Int, UInt64
 
-from games.types import Policy
+from games.types import DrawsMember, Policy
+
+# Streams of the strategies that players draw: far from those of the seats, which start at 0.
+_DRAW_STREAM = 2**31
 
 
 class PlayerError(Exception):
@@ -108,9 +111,12 @@ class UniformPlayer:
 class PolicyPlayer:
     """Plays a `games.Policy`, always asked for all lanes at once, so that it is compiled once."""
 
-    def __init__(self, policy: Policy) -> None:
-        """Remembers the policy."""
-        self._policy = policy
+    def __init__(self, policy: Policy, *, seat: int = 0, player: int = 0) -> None:
+        """Remembers the policy, and whose random numbers are its own: those that actions are drawn
+        by are a seat's, those that a strategy of several is drawn by its player's, so that all
+        seats of a team play the same one.
+        """
+        self._policy, self._seat, self._player = policy, seat, player
         self._memory: Any = ()
         self._key: Any = None
         self._batch = 0
@@ -120,7 +126,11 @@ class PolicyPlayer:
         self._batch = len(seeds)
         self._memory = self._policy.initial_memory(self._batch)
         low = int(seeds[0]) & 0xFFFFFFFF
-        self._key = jax.random.fold_in(jax.random.key(int(seeds[0]) >> 32), low)
+        key = jax.random.fold_in(jax.random.key(int(seeds[0]) >> 32), low)
+        self._key = jax.random.fold_in(key, self._seat)
+        if isinstance(self._policy, DrawsMember):
+            draw_key = jax.random.fold_in(key, _DRAW_STREAM + self._player)
+            self._memory = self._policy.draw(self._memory, draw_key)
 
     def choose(self, turn: Turn) -> Choice:
         """See `Player`."""

@@ -49,7 +49,7 @@ class GameInfo(NamedTuple):
       num_actions: per seat, the number of action ids; of `continuous` actions, the length.
       observation_size: per seat, the length of the flat observation.
       utility: how the players' returns relate.
-      symmetric: whether all seats are interchangeable, so that one table of strategies serves all
+      symmetric: whether all players are interchangeable, so that one table of strategies serves all
         of them.
       min_return: least return of any player, in game points.
       max_return: greatest return of any player, in game points.
@@ -59,6 +59,8 @@ class GameInfo(NamedTuple):
         one id; legal masks are then all true for seats to move.
       privileged_size: how many numbers a critic may see of every seat beyond its observation; where
         there are any, the game has `observe_privileged`, called as `observe` is.
+      seat_players: of games of teams, the player that each seat belongs to; empty where every seat
+        is a player of its own. See `games.teams`.
     """
 
     name: str
@@ -73,6 +75,7 @@ class GameInfo(NamedTuple):
     turn_based: bool = False
     continuous: bool = False
     privileged_size: int = 0
+    seat_players: tuple[int, ...] = ()
 
     @property
     def payoff_range(self) -> float:
@@ -182,6 +185,21 @@ class Policy(Protocol):
           `(action [B] int32, probabilities [B, A] float32, memory)`; for continuous actions
           `(action [B, A] float32, log-density [B] float32, memory)`, the density of a policy that
           does not sample being 1.
+        """
+        ...
+
+
+@runtime_checkable
+class DrawsMember(Protocol):
+    """A `Policy` that draws one strategy of several and plays it for a whole episode."""
+
+    def member(self, memory: Any) -> Any:
+        """Returns the strategy drawn in each lane, `[B]`, -1 where none was drawn yet."""
+        ...
+
+    def draw(self, memory: Any, key: Any, *, together: int = 1) -> Any:
+        """Returns the memory with a strategy drawn where there was none, the same for `together`
+        lanes in a row; consumes `key`. Lanes that have none when they act draw their own.
         """
         ...
 

@@ -28,6 +28,7 @@ from evaluation.tournament.types import Entrant
 from games.game_tree import GameTree
 from games.open_spiel_tree import load_open_spiel
 from games.registry import is_dotted_path
+from games.teams import players_of_seats
 from games.tree_lanes import TreeLanes
 from games.types import GameError, GameInfo, HostGame, Policy
 from neupl.action_distribution import GAUSSIAN
@@ -260,7 +261,8 @@ def _make_uniform_player(seat: int, lanes: HostGame) -> Player:
 
 
 def _make_policy_player(path: str, member: Any, seat: int, lanes: HostGame) -> Player:
-    return PolicyPlayer(_population(path).policy(member, seat=seat))
+    player = players_of_seats(lanes.info)[seat]
+    return PolicyPlayer(_population(path).policy(member, seat=player), seat=seat, player=player)
 
 
 @functools.lru_cache(maxsize=8)
@@ -269,16 +271,16 @@ def _population(path: str) -> Any:
 
 
 def _make_bot_player(path: str, seat: int, lanes: HostGame) -> Player:
-    return _bot_player(path, lanes.info)
+    return _bot_player(path, seat, lanes.info)
 
 
-def _bot_player(path: str, info: GameInfo) -> Player:
-    return PolicyPlayer(_load_bot(path, info))
+def _bot_player(path: str, seat: int, info: GameInfo) -> Player:
+    return PolicyPlayer(_load_bot(path, info), seat=seat, player=players_of_seats(info)[seat])
 
 
 def _make_isolated_player(path: str, seat: int, lanes: HostGame) -> IsolatedPlayer:
     """Whoever wrote the bot, its end is not ours."""
-    return IsolatedPlayer(functools.partial(_bot_player, path, lanes.info))
+    return IsolatedPlayer(functools.partial(_bot_player, path, seat, lanes.info))
 
 
 def _make_search_player(game: str, simulations: int, seat: int, lanes: HostGame) -> Player:

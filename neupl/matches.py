@@ -4,14 +4,14 @@ The co-players are one draw from the row's joint distribution, made before the e
 from the focal seat, which is what the row means; only the focal seat learns from the episode.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int32
 
 
 class Matches(NamedTuple):
-    """`B` lanes.
+    """`B` lanes. Where players have several seats (`games.teams`) all of it is by player.
 
     Attributes:
       seat: `[B]` focal seat.
@@ -20,6 +20,10 @@ class Matches(NamedTuple):
 
     seat: Int32[np.ndarray, "B"]
     profile: Int32[np.ndarray, "B P"]
+
+    def along(self, lanes: int) -> "Matches":
+        """The same matches in as many lanes: those of teams have one for each of their seats."""
+        return Matches(*(side_by_side(part, lanes) for part in self))
 
 
 def draw_matches(
@@ -69,6 +73,14 @@ def draw_matches(
     np.put_along_axis(profile, order, np.column_stack([strategy, *others]), axis=1)
     shuffled = rng.permutation(lanes)
     return Matches(seat[shuffled].astype(np.int32), profile[shuffled])
+
+
+def side_by_side(of_matches: Any, lanes: int) -> Any:
+    """`[lanes, ...]` from `[B, ...]`, of NumPy or JAX: what every lane of an episode shares, where
+    teams have several lanes in a row; see `neupl.team_lanes`.
+    """
+    number = lanes // len(of_matches)
+    return of_matches if number == 1 else of_matches.repeat(number, axis=0)
 
 
 def seat_order(num_players: int) -> Int32[np.ndarray, "P P"]:

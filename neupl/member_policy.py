@@ -10,7 +10,18 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from neupl.action_distribution import GAUSSIAN
+from neupl.matches import side_by_side
 from neupl.recurrent_network import Recall, no_recall
+
+
+def draw_members(
+    weights: Float[Array, "K"], member: Int[Array, "B"], key: Any, *, together: int = 1
+) -> Int[Array, "B"]:
+    """Strategies drawn by their weights where there is none, the same for `together` lanes in a
+    row; consumes `key`.
+    """
+    drawn = jax.random.categorical(key, jnp.log(weights), shape=(len(member) // together,))
+    return jnp.where(member < 0, side_by_side(drawn, len(member)).astype(jnp.int32), member)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,8 +49,7 @@ class MemberPolicy:
         key: Any,
     ) -> tuple[Int[Array, "B"], Float[Array, "B A"], Int[Array, "B"]]:
         draw_key, action_key = jax.random.split(key)
-        drawn = jax.random.categorical(draw_key, jnp.log(self.weights), shape=memory.shape)
-        member = jnp.where(memory < 0, drawn.astype(jnp.int32), memory)
+        member = self.draw(memory, draw_key)
         every = self.every(jnp.asarray(observation), jnp.asarray(mask))
         probabilities = every[member, jnp.arange(len(member))]
         action = jax.random.categorical(action_key, jnp.log(probabilities), axis=-1)
@@ -47,6 +57,9 @@ class MemberPolicy:
 
     def member(self, memory: Int[Array, "B"]) -> Int[Array, "B"]:
         return memory
+
+    def draw(self, memory: Int[Array, "B"], key: Any, *, together: int = 1) -> Int[Array, "B"]:
+        return draw_members(self.weights, memory, key, together=together)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -84,8 +97,7 @@ class ContinuousMemberPolicy:
             member = jnp.full(memory.shape, int(np.argmax(self.weights)), jnp.int32)
         else:
             draw_key, key = jax.random.split(key)
-            drawn = jax.random.categorical(draw_key, jnp.log(self.weights), shape=memory.shape)
-            member = jnp.where(memory < 0, drawn.astype(jnp.int32), memory)
+            member = self.draw(memory, draw_key)
         parameters = every[member, jnp.arange(len(member))]
         if self.likeliest:
             mean, _ = jnp.split(parameters, 2, axis=-1)
@@ -95,6 +107,9 @@ class ContinuousMemberPolicy:
 
     def member(self, memory: Int[Array, "B"]) -> Int[Array, "B"]:
         return memory
+
+    def draw(self, memory: Int[Array, "B"], key: Any, *, together: int = 1) -> Int[Array, "B"]:
+        return draw_members(self.weights, memory, key, together=together)
 
 
 class MemberMemory(NamedTuple):
@@ -157,3 +172,7 @@ class RecurrentMemberPolicy:
 
     def member(self, memory: MemberMemory) -> Int[Array, "B"]:
         return memory.member
+
+    def draw(self, memory: MemberMemory, key: Any, *, together: int = 1) -> MemberMemory:
+        member = draw_members(self.weights, memory.member, key, together=together)
+        return memory._replace(member=member)

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Int32
 
+from games.teams import by_player
 from games.types import GameInfo, TimeStep
 from neupl.action_distribution import CATEGORICAL, ActionDistribution, action_distribution
-from neupl.matches import seat_order
+from neupl.matches import seat_order, side_by_side
 from neupl.networks import PopulationNetwork
 from neupl.recurrent_network import Recall, RecurrentNetwork, no_action
 from neupl.rollout import Decision
@@ -24,7 +25,8 @@ class Playing(NamedTuple):
     Attributes:
       params: the network's.
       rows: the strategies.
-      profile: `[B, P]` the strategy of every seat in every lane.
+      profile: `[B, P]` the strategy of every seat in every lane; of teams, of every player in every
+        episode.
     """
 
     params: Any
@@ -159,7 +161,7 @@ class PopulationActor:
         sink: Sink | DrawnSink | None,
     ) -> None:
         """Without a `sink` the network plays strategy 0 too."""
-        self._info, self._network = info, network
+        self._info, self._network = by_player(info), network
         self._distribution = action_distribution(info)
         self._num_tables, self._sink = num_tables, sink
         self._drawn = isinstance(sink, DrawnSink)
@@ -186,8 +188,8 @@ class PopulationActor:
     def members(
         self, context: Playing, memory: Any, batch: int
     ) -> Int32[Array | np.ndarray, "B P"]:
-        """The profiles of the context."""
-        return context.profile
+        """The profiles of the context, of teams one for each of their lanes."""
+        return side_by_side(context.profile, batch)
 
     def decide(
         self, context: Playing, memory: Any, observation: Any, now: TimeStep, key: Any
@@ -248,7 +250,9 @@ class PopulationActor:
         member = sink_remembered = None
         if self._drawn:
             draw_key, key = jax.random.split(key)
-            drawn = self._sink.draw(len(seat), draw_key)
+            # A player plays the same member in all its seats.
+            drawn = self._sink.draw(len(context.profile), draw_key)
+            drawn = side_by_side(drawn, len(seat))
             memory = memory._replace(member=jnp.where(memory.member < 0, drawn, memory.member))
             member = jnp.take_along_axis(memory.member, seat, axis=1).reshape(-1)
         if self._sink_memory_size is not None:
@@ -275,13 +279,13 @@ class PopulationActor:
 
 
 def seen_by_movers(
-    info: GameInfo, profile: Int[Array | np.ndarray, "B P"], observation: Any, now: TimeStep
+    info: GameInfo, profile: Int[Array | np.ndarray, "M P"], observation: Any, now: TimeStep
 ) -> tuple[Int[Array, "B S"], Seen]:
     """What the seats that may move see: in turn-based games one seat per lane, `S = 1`, else all.
 
     Args:
       info: of the game.
-      profile: strategy of every seat.
+      profile: strategy of every seat; fewer than lanes where these are those of teams.
       observation: `[B, P, O]`, or that and behind it what critics see.
       now: who is to move, and how.
 
@@ -294,7 +298,8 @@ def seen_by_movers(
     else:
         seat = jnp.tile(jnp.arange(num_players), (lanes, 1))
     order = jnp.asarray(seat_order(num_players))[seat]
-    profile = jnp.take_along_axis(jnp.asarray(profile)[:, None], order, axis=2)
+    profile = side_by_side(jnp.asarray(profile), lanes)
+    profile = jnp.take_along_axis(profile[:, None], order, axis=2)
     seen = Seen(
         _of_seats(observation, seat), _of_seats(now.legal_mask, seat),
         seat.reshape(-1), profile.reshape(-1, num_players),

@@ -12,6 +12,7 @@ from games.game_tree import GameTree
 from games.normal_form import NormalForm
 from games.open_spiel_tree import observe_as_played
 from games.registry import load_simulator, load_tree
+from games.teams import by_player
 from games.types import Game, GameInfo, HostGame
 from neupl.action_distribution import action_distribution
 from neupl.config import Config
@@ -75,9 +76,10 @@ def make_problem(config: Config, *, quiet: bool = True) -> tuple[Problem, np.nda
 def _sampled_problem(config: Config) -> Problem:
     """A run that plays and never sees a tree."""
     game, actor = _playing(config)
-    solver = _meta_solver(config, game.info)
+    info = by_player(game.info)
+    solver = _meta_solver(config, info)
     return Problem(
-        info=game.info,
+        info=info,
         config=config,
         learner=_sampled_learner(game, actor, config),
         evaluator=SampledEvaluator(game, actor, config, solver),
@@ -101,7 +103,8 @@ def make_profile_play(config: Config) -> PlayItem:
 def _sampled_learner(game: Game | HostGame, actor: PopulationActor, config: Config) -> Learner:
     if config.learner.game:
         game = _learned_game(config.learner.game, game.info)
-    teachers = load_teachers(config.learner, game.info) if config.learner.teachers else None
+    info = by_player(game.info)
+    teachers = load_teachers(config.learner, info) if config.learner.teachers else None
     if config.learner.kind == "mpo":
         learner = make_mpo_learner(game, actor, config)
     else:
@@ -112,7 +115,7 @@ def _sampled_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
     if teachers is not None:
         demonstrators = (teachers.together,)
     elif config.learner.imitate:
-        demonstrators = load_demonstrators(config.learner.imitate, game.info)
+        demonstrators = load_demonstrators(config.learner.imitate, info)
     else:
         return learner
     return learner._replace(imitation=make_imitation(game, demonstrators, config))
@@ -121,7 +124,7 @@ def _sampled_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
 def _learned_game(name: str, info: GameInfo) -> Game | HostGame:
     """The game that is learned from in the place of another one, which it must look like."""
     game = load_simulator(name)
-    for what in ("num_players", "num_actions", "observation_size", "continuous"):
+    for what in ("num_players", "seat_players", "num_actions", "observation_size", "continuous"):
         found, wanted = getattr(game.info, what), getattr(info, what)
         if found != wanted:
             raise UserError(
@@ -158,18 +161,19 @@ def _exact_gated_problem(config: Config, *, quiet: bool) -> Problem:
 def _playing(config: Config) -> tuple[Game | HostGame, PopulationActor]:
     """The game as it is played, and who plays it."""
     game = load_simulator(config.game)
-    if config.population.symmetric and not game.info.symmetric:
+    info = by_player(game.info)
+    if config.population.symmetric and not info.symmetric:
         raise _not_symmetric(config)
-    _check_alone(config, game.info)
-    distribution = action_distribution(game.info)
+    _check_alone(config, info)
+    distribution = action_distribution(info)
     network = make_network(
         config.network,
-        distribution.num_outputs(game.info.num_actions[0]),
-        continuous=game.info.continuous,
+        distribution.num_outputs(info.num_actions[0]),
+        continuous=info.continuous,
     )
-    num_tables = 1 if config.population.symmetric else game.info.num_players
-    sink = _playing_sink(config, game.info)
-    return game, PopulationActor(game.info, network, num_tables=num_tables, sink=sink)
+    num_tables = 1 if config.population.symmetric else info.num_players
+    sink = _playing_sink(config, info)
+    return game, PopulationActor(info, network, num_tables=num_tables, sink=sink)
 
 
 def _playing_sink(config: Config, info: GameInfo) -> Sink | None:

@@ -15,8 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float32, Int32, Key, UInt64
 
-from games.types import Game, GameError, GameInfo, HostGame, Policy, TimeStep
+from games.teams import by_player, player_seats
+from games.types import DrawsMember, Game, GameError, GameInfo, HostGame, Policy, TimeStep
 from neupl.device_mesh import DeviceMesh
+from neupl.team_lanes import TeamActor, TeamLanes, played_by_teams
 
 # Most steps of a compiled game between looks at whether any lane still plays.
 STRETCH = 64
@@ -74,15 +76,6 @@ class Episodes(NamedTuple):
     trajectory: Trajectory | None
 
 
-@runtime_checkable
-class DrawsMember(Protocol):
-    """A `Policy` that draws one strategy of several and plays it for a whole episode."""
-
-    def member(self, memory: Any) -> Int32[Array | np.ndarray, "B"]:
-        """Returns the strategy drawn in each lane, -1 where none was drawn yet."""
-        ...
-
-
 # Called with the number of lanes, a JAX random key, which it consumes, and the actor's context.
 Play = Callable[..., Episodes]
 
@@ -128,8 +121,8 @@ def make_play(game: Game | HostGame, policies: Sequence[Policy], *, record: bool
     Args:
       game: a compiled or a host game.
       policies: one per seat, each with its own memory per lane (first axis of every array in it),
-        which changes only where the seat moves. For a `Game` they are traced by JAX, and the
-        function is compiled once per number of lanes.
+        which changes only where the seat moves; of a game of teams one per player. For a `Game`
+        they are traced by JAX, and the function is compiled once per number of lanes.
       record: whether to return the trajectory too.
 
     Returns:
@@ -139,10 +132,11 @@ def make_play(game: Game | HostGame, policies: Sequence[Policy], *, record: bool
     Raises:
       ValueError: the number of policies is not the number of seats.
     """
-    if len(policies) != game.info.num_players:
+    info = by_player(game.info)
+    if len(policies) != info.num_players:
         raise ValueError(
-            f"{len(policies)} policies for {game.info.name}, which has "
-            f"{game.info.num_players} seats"
+            f"{len(policies)} policies for {info.name}, which has {info.num_players} "
+            + ("players" if game.info.seat_players else "seats")
         )
     actor = SeatPolicies(tuple(policies), game.info)
     return make_actor_play(game, actor, record=record)
@@ -159,6 +153,9 @@ def make_actor_play(
     mesh: DeviceMesh | None = None,
 ) -> Play:
     """Makes the function that plays a batch of complete episodes: `play(4096, key, context)`.
+
+    Where players have several seats (`games.teams`) all this is by player, and the trajectory has
+    a lane for each seat of a team: see `neupl.team_lanes`.
 
     Args:
       game: a compiled or a host game.
@@ -179,10 +176,15 @@ def make_actor_play(
         steps=steps if restart and steps is not None else game.info.max_steps,
         longest_stretch=STRETCH if stretch is None else stretch,
     )
+    teams = bool(game.info.seat_players)
+    if teams:
+        actor = TeamActor(actor, TeamLanes(game.info))
     # Protocols are told apart by names alone, and a host game has all those of a `Game`.
     if isinstance(game, HostGame):
-        return _make_hosted(game, actor, plan)
-    return _make_compiled(game, actor, plan, mesh or DeviceMesh(1))
+        play = _make_hosted(game, actor, plan)
+    else:
+        play = _make_compiled(game, actor, plan, mesh or DeviceMesh(1))
+    return played_by_teams(play, game.info) if teams else play
 
 
 class _Plan(NamedTuple):
@@ -335,10 +337,13 @@ def _row(seen, before: TimeStep, decision: Decision, after: TimeStep) -> tuple:
 
 
 class SeatPolicies:
-    """One policy per seat as an actor; its memory is theirs, and it needs no context."""
+    """One policy per seat, of teams per player, as an actor; its memory is theirs, and it needs no
+    context.
+    """
 
     def __init__(self, policies: tuple[Policy, ...], info: GameInfo) -> None:
-        self._policies, self._info = policies, info
+        self._policies, self._info = policies, by_player(info)
+        self._team_size = len(player_seats(info))
 
     def begin(self, context: Any, batch: int) -> tuple:
         """See `Actor`."""
@@ -359,7 +364,12 @@ class SeatPolicies:
                 log_probs.append(jnp.zeros(moves.shape, jnp.float32))
                 kept.append(own)
                 continue
-            action, likely, after = self._policies[seat].act(
+            policy = self._policies[seat]
+            if self._team_size > 1 and isinstance(policy, DrawsMember):
+                # All seats of a player play the same strategy.
+                draw_key, seat_key = jax.random.split(seat_key)
+                own = policy.draw(own, draw_key, together=self._team_size)
+            action, likely, after = policy.act(
                 own, observation[:, seat], now.legal_mask[:, seat], seat_key
             )
             nothing = self._no_action(moves)

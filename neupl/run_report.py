@@ -21,6 +21,7 @@ from evaluation.relative_performance import (
 from evaluation.replay import Replay
 from evaluation.tournament.items import Item, block_seeds
 from games.registry import load_lanes, load_tree
+from games.teams import players_of_seats
 from games.tree_lanes import TreeLanes
 from games.types import GameError, HostGame
 from neupl.config_io import read_mapping
@@ -189,12 +190,14 @@ def sample_games(
     independent = not getattr(population, "correlated", False)
     for k in range(min(sizes[0], MAX_SAMPLED_STRATEGIES)):
         members: list[Any] = [k] + ["nash" if independent else min(k, n - 1) for n in sizes[1:]]
+        seated = [members[player] for player in players_of_seats(lanes.info)]
         players = [
-            _player(population, tables, member, seat, lanes) for seat, member in enumerate(members)
+            _player(population, tables, member, seat, lanes) for seat, member in enumerate(seated)
         ]
         names = [f"strategy {m}" if m != "nash" else "mixture" for m in members]
         seeds = block_seeds(0, Item((k,), 0), num_games)
-        played = play_match(lanes, players, seeds, names=names, num_replays=num_games)
+        seat_names = [names[player] for player in players_of_seats(lanes.info)]
+        played = play_match(lanes, players, seeds, names=seat_names, num_replays=num_games)
         numbers = []
         for number, replay in enumerate(played.replays):
             numbers.append(len(replays))
@@ -230,7 +233,8 @@ def _player(
     population: Any, tables: np.ndarray | None, member: Any, seat: int, lanes: HostGame
 ) -> TablePlayer | PolicyPlayer:
     if tables is None or not isinstance(lanes, TreeLanes):
-        return PolicyPlayer(population.policy(member, seat=seat))
+        player = players_of_seats(lanes.info)[seat]
+        return PolicyPlayer(population.policy(member, seat=player), seat=seat, player=player)
     if member == "nash":
         return TablePlayer(mix(lanes.tree, tables, population.meta_strategy))
     return TablePlayer(tables[member])

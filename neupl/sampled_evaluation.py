@@ -16,6 +16,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int32
 
+from games.teams import by_player
 from games.types import Game, HostGame
 from neupl import sampled_gate
 from neupl.action_distribution import action_distribution
@@ -104,7 +105,7 @@ class SampledEvaluator:
     def __init__(
         self, game: Game | HostGame, actor: PopulationActor, config: Config, solver: MetaSolver
     ) -> None:
-        self._info, self._config, self._solver = game.info, config, solver
+        self._info, self._config, self._solver = by_player(game.info), config, solver
         self._solve_s = 0.0
         self._actor = actor
         self._distance = action_distribution(game.info).distance
@@ -112,7 +113,7 @@ class SampledEvaluator:
         self._head = None
         if config.evaluation.payoffs == "learned":
             size, symmetric = config.population.size, config.population.symmetric
-            self._head = make_payoff_head(game.info, size, symmetric=symmetric)
+            self._head = make_payoff_head(self._info, size, symmetric=symmetric)
 
     def played_by(self, play_items: PlayItems) -> "SampledEvaluator":
         """See `Evaluator`."""

@@ -22,6 +22,7 @@ from evaluation.tournament.standings import Standings, standings
 from evaluation.tournament.tally import Tally, exact_meetings
 from evaluation.tournament.types import Entrant, all_groups
 from games.registry import load_lanes
+from games.teams import by_player
 from games.tree_lanes import TreeLanes
 from games.types import GameInfo
 from neupl.entrants import fingerprints, make_entrants
@@ -155,7 +156,8 @@ def run_tournament(
     exact = None
     if isinstance(lanes, TreeLanes) and not settings.sampled and settings.format != "sprt":
         exact = exact_meetings(lanes.tree, entrants)
-    schedule = make_schedule(settings, len(entrants), lanes.info.num_players)
+    num_players = by_player(lanes.info).num_players
+    schedule = make_schedule(settings, len(entrants), num_players)
     setup = Setup(
         game=settings.game,
         entrants=entrants,
@@ -165,7 +167,7 @@ def run_tournament(
         num_replays=settings.replays,
         max_nodes=settings.max_nodes,
     )
-    tally = Tally(len(entrants), lanes.info.num_players, exact)
+    tally = Tally(len(entrants), num_players, exact)
     with TournamentFolder(path, settings_json(settings)) as folder:
         try:
             _play(setup, schedule, tally, folder, workers=workers, quiet=quiet)

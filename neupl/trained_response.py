@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Int
 
 from games.registry import load_simulator
+from games.teams import by_player
 from games.tree_game import TreeGame
 from games.types import Game, GameInfo, HostGame
 from neupl.action_distribution import action_distribution
@@ -234,7 +235,7 @@ class _Trainer(NamedTuple):
 
 def _make_trainer(population: AnyPopulation, key: Any) -> _Trainer:
     game = _load(population)
-    info = game.info
+    info = by_player(game.info)
     # One response for all seats only where they are known to be interchangeable.
     symmetric = isinstance(population, Population) and population.symmetric and info.symmetric
     network, settings = NETWORK, LEARNER
@@ -282,10 +283,12 @@ def _load(population: AnyPopulation) -> Game | HostGame:
         observes = observation_size(
             population.network, population.params, num_tables, num_actions=population.num_actions
         )
-    if game.info.observation_size != (observes,) * population.num_players:
+    info = by_player(game.info)
+    if info.observation_size != (observes,) * population.num_players:
         raise UserError(
-            f"the population observes {observes} numbers, but {population.game} as it is played "
-            f"shows {game.info.observation_size}: it was trained on another form of the game"
+            f"the population of {population.num_players} players observes {observes} numbers, but "
+            f"{population.game} as it is played shows its players {info.observation_size}: it was "
+            "trained on another form of the game"
         )
     return game
 

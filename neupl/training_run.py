@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from games.registry import load_simulator
+from games.teams import by_player
 from games.types import GameError
 from neupl import checkpoint
 from neupl.actors import check_actors
@@ -42,11 +43,14 @@ def default_graph(config: Config) -> tuple[str, ...]:
     """
     source = payoff_source(config.learner.kind, config.evaluation.payoffs)
     try:
-        info = load_simulator(config.game).info
+        seated = load_simulator(config.game).info
     except GameError:
         return ()  # whoever loads it for good says why not
+    info = by_player(seated)
     if info.num_players == 1:
         return ("graph.kind=self_play",)
+    if seated.seat_players:
+        return ()  # a joint of teams is not trained
     if info.continuous:
         return ()
     if info.num_players == 2 and info.utility == "zero_sum":

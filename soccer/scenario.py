@@ -114,10 +114,11 @@ def game_info(scenario: Scenario, *, randomise: bool, shaped: bool) -> GameInfo:
         num_actions=(scenario.body.num_actions,) * P,
         observation_size=(layout[-1][2].stop,) * P,
         utility="general_sum" if shaped else scenario.utility,
-        symmetric=P <= 2,
+        symmetric=True,
         min_return=scenario.returns[0],
         max_return=scenario.returns[1],
         max_steps=round(scenario.seconds / pitch.CONTROL_STEP),
         continuous=True,
         privileged_size=size_of(scenario.privileged),
+        seat_players=scenario.teams if P > 2 else (),
     )

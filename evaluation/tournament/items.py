@@ -16,6 +16,7 @@ from evaluation.replay import Replay
 from evaluation.tournament.types import Entrant, Group, arrangements
 from evaluation.types import DataError
 from games.registry import load_lanes
+from games.teams import player_returns, players_of_seats
 from games.types import HostGame
 
 
@@ -37,7 +38,7 @@ class GameForfeit(NamedTuple):
     Attributes:
       arrangement: number of the seating.
       lane: number of the game in it.
-      seat: who forfeited.
+      seat: who forfeited; of teams the player.
       reason: `"illegal"`, `"crash"` or `"timeout"`.
       detail: what happened, in words.
     """
@@ -55,7 +56,7 @@ class ItemResult:
 
     Attributes:
       item: which.
-      returns: `[R, B, P]` of every seating, lane and seat, in game points.
+      returns: `[R, B, P]` of every seating, lane and seat, of teams player, in game points.
       decisions: made in all games.
       forfeits: of entrants.
       replays: of the first lanes of each seating.
@@ -163,20 +164,23 @@ def play_item(setup: Setup, item: Item) -> ItemResult:
     start = time.perf_counter()
     seeds = block_seeds(setup.seed, item, setup.batch)
     returns, decisions, forfeits, replays = [], 0, [], []
+    info = setup.lanes.info
+    player_of = players_of_seats(info)
     for number, arrangement in enumerate(arrangements(item.group)):
+        seated = [arrangement[player] for player in player_of]
         played = play_match(
             setup.lanes,
-            [setup.player(entrant, seat) for seat, entrant in enumerate(arrangement)],
+            [setup.player(entrant, seat) for seat, entrant in enumerate(seated)],
             seeds,
-            names=[setup.entrants[entrant].name for entrant in arrangement],
+            names=[setup.entrants[entrant].name for entrant in seated],
             move_limit_s=setup.move_limit_s,
             num_replays=setup.num_replays if item.block == 0 else 0,
         )
-        returns.append(played.returns)
+        returns.append(player_returns(info, played.returns))
         decisions += int(played.length.sum())
         replays += played.replays
         forfeits += [
-            GameForfeit(number, lane, lost.seat, lost.reason, lost.detail)
+            GameForfeit(number, lane, player_of[lost.seat], lost.reason, lost.detail)
             for lane, lost in played.forfeits
         ]
     return ItemResult(

@@ -38,7 +38,9 @@ def all_groups(num_entrants: int, num_players: int) -> list[Group]:
 
 
 def arrangements(group: Group) -> list[tuple[int, ...]]:
-    """The different ways to seat a group: entrant by seat."""
+    """The different ways to seat a group: entrant by seat, or by player where these have several
+    seats (`games.teams`).
+    """
     return sorted(set(itertools.permutations(group)))
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float32, Int32, Key
 
+from games.teams import two_teams
 from games.toy_soccer import rules
 from games.toy_soccer.rules import State
 from games.types import GameError, GameInfo, Mirror, TimeStep
@@ -66,11 +67,12 @@ class ToySoccer:
             num_actions=(2,) * P,
             observation_size=(4 + 4 * P,) * P,
             utility="zero_sum",
-            symmetric=P == 2,
+            symmetric=True,
             min_return=-most,
             max_return=most,
             max_steps=step_limit,
             continuous=True,
+            seat_players=two_teams(team_size),
         )
         # All of it is pairs of x and y, and a mirror changes the signs of y.
         sign = np.tile(np.array([1, -1], np.float32), 2 + 2 * P)

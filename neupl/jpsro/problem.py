@@ -3,7 +3,7 @@
 from games.game_tree import GameTree
 from games.open_spiel_tree import observe_as_played
 from games.registry import load_simulator
-from games.types import GameInfo
+from games.types import Game, GameInfo, HostGame
 from neupl.config import Config
 from neupl.errors import UserError
 from neupl.item_play import PlayItem
@@ -36,7 +36,7 @@ def make_joint_problem(config: Config, tree: GameTree) -> JointProblem:
     if config.learner.kind == "exact":
         learner = make_response_learner(tables, config, _num_responders(config))
     else:
-        game = load_simulator(config.game)
+        game = _playing_game(config)
         learner = make_ppo_response_learner(game, network, config, _num_responders(config))
     solver, judge = _solvers(config, info)
     return JointProblem(
@@ -51,7 +51,7 @@ def make_played_problem(config: Config) -> JointProblem:
       GameError: the game cannot be played.
       UserError: the configuration does not fit the game.
     """
-    game = load_simulator(config.game)
+    game = _playing_game(config)
     _check_size(config, game.info)
     network = _network(config, game.info)
     learner = make_ppo_response_learner(game, network, config, _num_responders(config))
@@ -64,15 +64,26 @@ def make_playing_response_learner(config: Config) -> Learner:
     """The learner of a run that plays, for whoever has nothing else to do with it; see
     `make_played_problem` for errors.
     """
-    game = load_simulator(config.game)
+    game = _playing_game(config)
     network = _network(config, game.info)
     return make_ppo_response_learner(game, network, config, _num_responders(config))
 
 
 def make_meeting_play(config: Config) -> PlayItem:
     """What the evaluator of a run that only plays has its episodes played by, likewise."""
-    game = load_simulator(config.game)
+    game = _playing_game(config)
     return MeetingPlay(game, _network(config, game.info))
+
+
+def _playing_game(config: Config) -> Game | HostGame:
+    game = load_simulator(config.game)
+    if game.info.seat_players:
+        raise UserError(
+            f"graph.kind is 'jpsro', but players of {config.game} have several seats each, and a "
+            "joint is trained of players of one",
+            hint="set graph.kind=psro",
+        )
+    return game
 
 
 def solver_name(config: Config) -> str:

@@ -24,6 +24,7 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from games.critic_view import with_critic_view
+from games.teams import by_player
 from games.types import Game, GameInfo, HostGame, Policy, TimeStep
 from neupl.action_distribution import action_distribution
 from neupl.config import Config
@@ -127,11 +128,13 @@ def make_demonstrate(
       horizon: steps of a lane; 0 plays one episode in each.
       std: standard deviation of the noise on continuous actions.
     """
-    info = game.info
+    info = by_player(game.info)
     policies = tuple(
         policy if _is_informed(policy) else _Observing(policy, observed) for policy in demonstrators
     )
-    actor = _Shaken(policies, info, std) if info.continuous else SeatPolicies(policies, info)
+    actor = (
+        _Shaken(policies, game.info, std) if info.continuous else SeatPolicies(policies, game.info)
+    )
     play = make_actor_play(game, actor, record=True, restart=horizon > 0, steps=horizon or None)
 
     def demonstrate(lanes: int, objective: Objective, key: Any) -> Demonstration:
@@ -145,7 +148,7 @@ def make_demonstrate(
         played = play(lanes, play_key).trajectory
         trajectory = Trajectory(*map(np.asarray, played[:-1]))
         shown = shown_actions(policies, trajectory) if info.continuous else trajectory.action
-        return Demonstration(trajectory, shown, matches)
+        return Demonstration(trajectory, shown, matches.along(trajectory.discount.shape[1]))
 
     return demonstrate
 
@@ -187,7 +190,7 @@ def make_imitation(
       demonstrators: one per seat; see `make_demonstrate`.
       config: network, learner and population are read.
     """
-    info, settings = game.info, config.learner
+    info, settings = by_player(game.info), config.learner
     num_tables = 1 if config.population.symmetric else info.num_players
     distribution = action_distribution(info)
     network = make_network(

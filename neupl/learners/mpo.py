@@ -33,6 +33,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float32
 
+from games.teams import by_player, player_seats
 from games.types import Game, HostGame
 from neupl.action_distribution import action_distribution
 from neupl.conditional_network import coplayer_marginals
@@ -111,7 +112,9 @@ def make_mpo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
     Raises:
       UserError: the seats have different actions or observations.
     """
-    info, settings, size = game.info, config.learner, config.population.size
+    info, settings, size = by_player(game.info), config.learner, config.population.size
+    # Of a batch: those of teams have one for each of their seats.
+    num_lanes = settings.episodes * len(player_seats(game.info))
     num_tables = 1 if config.population.symmetric else info.num_players
     distribution = action_distribution(info)
     num_actions = one_size(info.num_actions, "actions")
@@ -149,7 +152,7 @@ def make_mpo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
 
     def played_like() -> Played:
         """A batch without episodes."""
-        lanes, steps = settings.episodes, info.max_steps
+        lanes, steps = num_lanes, info.max_steps
         return Played(
             rows=rows_like(),
             observation=np.zeros((steps, lanes, observation_size), np.float32),
@@ -179,11 +182,13 @@ def make_mpo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         )
         lanes = len(matches.seat)
         episodes = play(lanes, play_key, Playing(params, rows, matches.profile))
+        trajectory = jax.tree.map(np.asarray, episodes.trajectory)
+        own = matches.along(trajectory.discount.shape[1])
         played = focal_episodes(
-            jax.tree.map(np.asarray, episodes.trajectory),
-            matches,
+            trajectory,
+            own,
             rows,
-            focal_task(matches, objective)[0],
+            focal_task(own, objective)[0],
             payoff_range=info.payoff_range,
             longest=info.max_steps,
         )
@@ -370,14 +375,14 @@ def make_mpo_learner(game: Game | HostGame, actor: PopulationActor, config: Conf
         # Batches of strategies that have all been given other rows teach nothing any more.
         filled = [slot for slot in filled if len(useful[slot])] or filled
         # Always as many, so that one program serves all steps.
-        lanes = min(max(settings.minibatch // info.max_steps, 1), settings.episodes)
+        lanes = min(max(settings.minibatch // info.max_steps, 1), num_lanes)
         params, opt_state, alpha = state.params, state.optimizer.network, state.optimizer.alpha
         with_teacher = any(bool(hold.any()) for _, hold in tasks.values())
         ages, found = [], []
-        for number_of_step in range(max(settings.epochs * settings.episodes // lanes, 1)):
+        for number_of_step in range(max(settings.epochs * num_lanes // lanes, 1)):
             slot = filled[rng.integers(len(filled))]
             respond, hold = tasks[slot]
-            some = useful[slot] if len(useful[slot]) else np.arange(settings.episodes)
+            some = useful[slot] if len(useful[slot]) else np.arange(num_lanes)
             index = rng.choice(some, size=lanes, replace=len(some) < lanes)
             params, opt_state, alpha, metrics = one_step(
                 params, opt_state, alpha, state.params, objective.teacher,

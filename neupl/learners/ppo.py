@@ -39,6 +39,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32
 
+from games.teams import by_player
 from games.types import Game, HostGame
 from neupl.action_distribution import action_distribution
 from neupl.config import Config
@@ -121,7 +122,7 @@ def make_ppo_learner(
     Raises:
       UserError: the seats have different actions or observations.
     """
-    info, settings = game.info, config.learner
+    info, settings = by_player(game.info), config.learner
     lanes = settings.episodes // settings.blocks
     mesh = DeviceMesh(settings.devices)
     if lanes % mesh.size:
@@ -180,9 +181,10 @@ def make_ppo_learner(
             num_strategies=rows.joint.shape[1],
         )
         episodes = play(lanes, play_key, Playing(params, rows, matches.profile))
+        trajectory = jax.tree.map(np.asarray, episodes.trajectory)
         decisions = (focal_unrolls if remembers else focal_decisions)(
-            jax.tree.map(np.asarray, episodes.trajectory),
-            matches,
+            trajectory,
+            matches.along(trajectory.discount.shape[1]),
             objective,
             payoff_range=info.payoff_range,
             trace=settings.trace,

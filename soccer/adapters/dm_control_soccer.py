@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, UInt64
 
+from games.teams import two_teams
 from games.types import GameError, GameInfo, TimeStep
 
 INSTALL = "pip install -c constraints.txt -e '.[soccer]'"
@@ -77,11 +78,12 @@ class DmSoccer:
             num_actions=(NUM_ACTIONS,) * P,
             observation_size=(_OWN_NUMBERS + (P - 1) * _NUMBERS_OF_ANOTHER,) * P,
             utility="zero_sum",
-            symmetric=P == 2,
+            symmetric=True,
             min_return=-1.0,
             max_return=1.0,
             max_steps=round(seconds / CONTROL_STEP),
             continuous=True,
+            seat_players=two_teams(team_size),
         )
         # Making an environment takes longer than an episode's start: they are used again.
         self._lanes: list[Any] = []

@@ -198,7 +198,7 @@ def test_names_parameters_and_facts():
     game = load_game("toy_soccer(team_size=2,shaped=1,step_limit=50)")
     info = game.info
     assert isinstance(game, Game) and info.name == "toy_soccer(team_size=2,shaped=1,step_limit=50)"
-    assert (info.num_players, info.utility, info.symmetric) == (4, "zero_sum", False)
+    assert (info.num_players, info.utility, info.symmetric) == (4, "zero_sum", True)
     assert info.max_return == -info.min_return == pytest.approx(1.58)
     assert load_game("toy_soccer").info.symmetric and load_game("toy_soccer").info.continuous
     with pytest.raises(GameError, match="team_size is 5, allowed is from 1 to 4"):

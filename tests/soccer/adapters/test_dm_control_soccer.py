@@ -19,7 +19,7 @@ def test_facts_need_no_dm_control():
     info = game.info
     assert isinstance(game, HostGame) and info.name == "dm_soccer(seconds=10)"
     assert (info.num_players, info.num_actions, info.max_steps) == (4, (3,) * 4, 400)
-    assert info.utility == "zero_sum" and not info.symmetric and info.continuous
+    assert info.utility == "zero_sum" and info.symmetric and info.continuous
     with pytest.raises(GameError, match="team_size is 12, allowed is from 1 to 11"):
         load_game("dm_soccer(team_size=12)")
     code = (
