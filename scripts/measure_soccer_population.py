@@ -1,5 +1,6 @@
-"""Measures a population of one versus one, of boxheads or humanoids: what its strategies earn from
-each other, and points per match against scripted robots and the strategies of another population.
+"""Measures a population of one versus one, of boxheads or humanoids, or of teams of two that play
+one strategy: what its strategies earn from each other, and points per match against scripted
+robots and the strategies of another population.
 
 Strategies that correct a script (`soccer.residual`) meet scripted robots in the plain task. Every
 pair plays as many matches, half of them in either seat; strategies explore as they did in
@@ -36,7 +37,7 @@ from soccer.pitch import CONTROL_STEP
 from soccer.residual import plain
 
 NAME = "measure_soccer_population"
-GAME = "soccer/duel"
+GAMES = ("soccer/duel", "soccer/team")
 # Standard errors on either side of an interval.
 INTERVAL = 1.96
 # Streams of random numbers, far apart.
@@ -46,8 +47,8 @@ BOT_STREAM, OTHER_STREAM = 10_000, 20_000
 def load(path: Path) -> tuple[Population, int]:
     """A population of the game, and how many strategies it has."""
     population = load_population(path)
-    if not population.game.startswith(GAME):
-        sys.exit(f"{path} is of {population.game}: expected {GAME}")
+    if not population.game.startswith(GAMES):
+        sys.exit(f"{path} is of {population.game}: expected {' or '.join(GAMES)}")
     return population, int(read_files(find_folder(path))[0]["num_admitted"])
 
 
@@ -157,7 +158,7 @@ def main() -> None:
     bench_report.finish(
         NAME, options, points(*own, matches=matches, seed=0),
         payoffs=pairs(*own, matches=matches, seed=0), others=others,
-        title="A population of one versus one", about=__doc__, packages=("mujoco", "numpy", "jax"),
+        title="A population of soccer players", about=__doc__, packages=("mujoco", "numpy", "jax"),
     )  # fmt: skip
 
 
