@@ -50,6 +50,7 @@ class GameDescription:
       exact: None where exact verification is possible, else why not.
       continuous: whether actions are vectors of `num_actions` numbers from -1 to 1.
       missing: what has to be installed to play it; None where nothing is missing.
+      seat_players: of games of teams, the player that each seat belongs to.
     """
 
     name: str
@@ -66,6 +67,7 @@ class GameDescription:
     exact: str | None
     continuous: bool = False
     missing: str | None = None
+    seat_players: tuple[int, ...] = ()
 
     @property
     def payoff_range(self) -> float:
@@ -144,6 +146,7 @@ def _description(
         num_terminals=tree.num_terminals if tree else None,
         exact=exact,
         continuous=info.continuous,
+        seat_players=info.seat_players,
     )
 
 

@@ -28,7 +28,7 @@ from evaluation.tournament.types import Entrant
 from games.game_tree import GameTree
 from games.open_spiel_tree import load_open_spiel
 from games.registry import is_dotted_path
-from games.teams import players_of_seats
+from games.teams import by_player, players_of_seats
 from games.tree_lanes import TreeLanes
 from games.types import GameError, GameInfo, HostGame, Policy
 from neupl.action_distribution import GAUSSIAN
@@ -162,6 +162,12 @@ def _check_game(name: str, population: Any, game: str, lanes: HostGame) -> None:
             same = False
     if not same or num_actions != lanes.info.num_actions[0]:
         raise UserError(f"entrant {name} is of {population.game}, not of {game}")
+    players = by_player(lanes.info).num_players
+    if population.num_players != players:
+        raise UserError(
+            f"entrant {name} is a population of {population.num_players} players, and {game} has "
+            f"{players}"
+        )
 
 
 def _member(

@@ -40,7 +40,7 @@ class Seen(NamedTuple):
     Attributes:
       observation: flat.
       legal_mask: legal actions.
-      seat: who decides.
+      seat: who decides; of teams the player, whose seats are told apart by what they observe.
       profile: `[N, P]` strategies, first the deciding seat's, then the others' in ascending order.
       remembered: memory after the observation, of networks that have one: what they decide by.
       privileged: what the critic sees besides, where it is asked for values.

@@ -87,7 +87,7 @@ def _headline(reason: str, name: str) -> str:
 def _description_rows(game: "GameDescription") -> list[tuple[str, str]]:
     rows = [
         ("game", game.name),
-        ("players", str(game.num_players)),
+        ("players", _players(game)),
         ("utility", game.utility.replace("_", "-")),
         ("returns", f"{game.min_return:g} to {game.max_return:g} game points"),
         ("actions", _per_seat(game.num_actions, "numbers" if game.continuous else "actions")),
@@ -102,6 +102,13 @@ def _description_rows(game: "GameDescription") -> list[tuple[str, str]]:
         rows.append(("to play it", game.missing))
     rows.append(("exact verification", "yes" if game.exact is None else f"no: {game.exact}"))
     return rows
+
+
+def _players(game: "GameDescription") -> str:
+    if not game.seat_players:
+        return str(game.num_players)
+    teams = max(game.seat_players) + 1
+    return f"{teams} teams of {game.num_players // teams} seats"
 
 
 def _per_seat(sizes: tuple[int, ...], unit: str) -> str:

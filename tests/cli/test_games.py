@@ -72,6 +72,7 @@ def test_text_description_names_size_and_verification(neupl):
     text = neupl("games", "kuhn_poker").stdout
     for expected in ("58, of which 30 terminal", "6 states per seat", "-2 to 2 game points", "yes"):
         assert expected in text
+    assert "2 teams of 2 seats" in neupl("games", "toy_soccer(team_size=2)").stdout
 
 
 def test_game_above_the_limit_says_so_and_how_to_raise_it(neupl):

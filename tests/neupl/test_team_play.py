@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 
 from games.jax_lanes import JaxLanes
+from games.teams import by_player
 from neupl.config import NetworkConfig
 from neupl.interaction_graph import first_equal_row
 from neupl.learners import make_mpo_learner, make_ppo_learner
+from neupl.learners.first_parameters import first_parameters
 from neupl.member_policy import MemberPolicy
 from neupl.networks import make_network
-from neupl.population_actor import Playing, PopulationActor, Seen, apply_network
+from neupl.population_actor import Playing, PopulationActor, Seen, apply_network, remember
+from neupl.recurrent_network import no_recall
 from neupl.rollout import make_actor_play, make_play
 from neupl.types import Objective, Rows
 
@@ -181,3 +184,29 @@ def test_all_seats_of_the_focal_team_are_learned_from(small_config, kind):
     np.testing.assert_allclose(target[0], np.stack([earned, earned], axis=1), atol=1e-6)
     after, metrics = learner.update(state, batch, jax.random.key(6))
     assert int(after.step) == 1 and all(np.isfinite(list(metrics.values())))
+
+
+@pytest.mark.slow
+def test_every_seat_has_a_memory_of_its_own(small_config):
+    """What is recorded before the second round is what the network makes of each seat's first."""
+    game, memory = RoleGame(), {"memory": "gru", "memory_size": 6, "encoder_sizes": (8,)}
+    config = small_config("role_game:RoleGame", population={"size": SIZE}, network=memory)
+    network, info = make_network(config.network, 2), by_player(game.info)
+    params = first_parameters(network, None, jax.random.key(7), config=config, info=info)
+    actor = PopulationActor(game.info, network, num_tables=2, sink=None)
+    play = make_actor_play(game, actor, record=True, stretch=1)
+    profile = np.array([[0, 1], [2, 2], [1, 0]], np.int32)
+    joint = np.full((2, SIZE, SIZE), 1 / SIZE, np.float32)
+    rows = Rows(jnp.asarray(joint), jnp.asarray(first_equal_row(joint)))
+    found = play(3, jax.random.key(8), Playing(params, rows, profile)).trajectory
+    hidden = np.asarray(found.memory.hidden)
+    assert hidden.shape == (2, 6, 2, 6) and not hidden[0].any()
+    np.testing.assert_array_equal(found.memory.action[1], found.action[0])
+    for p in (0, 1):
+        both = profile.repeat(2, axis=0)[:, [p, 1 - p]]
+        seen = Seen(
+            jnp.asarray(found.observation[0, :, p]), jnp.asarray(found.legal_mask[0, :, p]),
+            jnp.full(6, p), jnp.asarray(both),
+        )  # fmt: skip
+        wanted = remember(network, params, seen, no_recall(6, 6), num_tables=2)
+        np.testing.assert_allclose(hidden[1, :, p], wanted, atol=1e-5)
