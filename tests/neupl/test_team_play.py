@@ -142,7 +142,7 @@ def test_every_seat_plays_its_players_strategy():
 @pytest.mark.parametrize("kind", ["ppo", pytest.param("mpo", marks=pytest.mark.slow)])
 def test_all_seats_of_the_focal_team_are_learned_from(small_config, kind):
     game = RoleGame(uneven=True)
-    critic = {"critic_reads": "observation"} if kind == "mpo" else {}
+    critic = {"critic": "action_values"} if kind == "mpo" else {}
     config = small_config(
         "role_game:RoleGame",
         population={"size": SIZE},
@@ -190,7 +190,10 @@ def test_all_seats_of_the_focal_team_are_learned_from(small_config, kind):
 def test_every_seat_has_a_memory_of_its_own(small_config):
     """What is recorded before the second round is what the network makes of each seat's first."""
     game, memory = RoleGame(), {"memory": "gru", "memory_size": 6, "encoder_sizes": (8,)}
-    config = small_config("role_game:RoleGame", population={"size": SIZE}, network=memory)
+    config = small_config(
+        "role_game:RoleGame", population={"size": SIZE}, network=memory, learner={"kind": "ppo"},
+        evaluation={"payoffs": "sampled"},
+    )  # fmt: skip
     network, info = make_network(config.network, 2), by_player(game.info)
     params = first_parameters(network, None, jax.random.key(7), config=config, info=info)
     actor = PopulationActor(game.info, network, num_tables=2, sink=None)
