@@ -309,8 +309,8 @@ class Population:
 
     def sink_probabilities(
         self, seat: int, observation: Float[Array, "B O"], mask: Bool[Array, "B A"]
-    ) -> Float[Array, "B A"]:
-        """What a fixed strategy 0 does; not where `sink` is `"none"`."""
+    ) -> Float[Array, "B D"]:
+        """What a fixed strategy 0 does, as a `Sink` says it; not where `sink` is `"none"`."""
         return jnp.asarray(self._sink_rows(seat, observation, mask))
 
     def _check_mixture(self, mixture: Float[np.ndarray, "K"]) -> Float[np.ndarray, "K"]:
