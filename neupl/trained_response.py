@@ -286,9 +286,9 @@ def _load(population: AnyPopulation) -> Game | HostGame:
     info = by_player(game.info)
     if info.observation_size != (observes,) * population.num_players:
         raise UserError(
-            f"the population of {population.num_players} players observes {observes} numbers, but "
-            f"{population.game} as it is played shows its players {info.observation_size}: it was "
-            "trained on another form of the game"
+            f"the population observes {observes} numbers, but {population.game} as it is played "
+            f"shows {info.observation_size}: it was trained on another form of the game, of "
+            f"{population.num_players} players"
         )
     return game
 
