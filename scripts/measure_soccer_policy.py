@@ -14,33 +14,20 @@ from typing import Any
 os.environ.setdefault("MUJOCO_GL", "disabled")
 
 import bench_report
-import measure_soccer_bots as measures
 import numpy as np
+from measure_soccer_bots import LEAST_SEEDS, rows_of
 
 from games.types import Policy
 from neupl.stored_population import load_population
-from soccer import bots
+from soccer import bots, measurements
 from soccer.chained import Chained
 from soccer.residual import plain
 
-# The paper's learned robot in simulation.
-LEARNED = {"walking": 0.51, "turning": 3.19, "get_up_from_the_face": 0.73, "kicking": 2.12}
-
 
 def measure(game: str, policy: Policy, seeds: np.ndarray) -> list[dict[str, Any]]:
-    """What is measured of a policy of a game; where falls end nothing, also how it gets up."""
-    beside = {"peers": LEARNED, "peer_name": "paper, learned, simulation"}
-    task, rows = game.partition("(")[0], []
-    if task == "soccer/walk_to_target":
-        rows += measures.walking_skills(policy, seeds, **beside)
-        rows += measures.walking(policy, seeds)
-    if task == "soccer/score":
-        rows += measures.kicking_skills(policy, seeds, **beside)
-        rows += measures.scoring(policy, seeds)
-    if task == "soccer/get_up" or "falls=1" in game:
-        rows += measures.getting_up_skills(policy, seeds, **beside)
-        rows += measures.getting_up(policy, seeds)
-    return rows
+    """What a policy of a game can do, beside the paper's learned robot."""
+    figures = measurements.measure(game, policy, seeds)
+    return rows_of(figures, peers=measurements.PUBLISHED_LEARNED, peer="paper, learned, simulation")
 
 
 def main() -> None:
@@ -55,6 +42,8 @@ def main() -> None:
         teachers=True,
     )
     seeds = np.arange(8 if options.quick else options.seeds, dtype=np.uint64)
+    if len(seeds) < LEAST_SEEDS:
+        sys.exit(f"--seeds is {len(seeds)}: an interval needs {LEAST_SEEDS}")
     population = load_population(options.population)
     game, policy = plain(population.game, population.policy(0, seat=0, likeliest=True))
     task = game.partition("(")[0]

@@ -18,14 +18,14 @@ from typing import Any
 os.environ.setdefault("MUJOCO_GL", "disabled")
 
 import bench_report
-import measure_soccer_bots as measures
 import numpy as np
+from measure_soccer_bots import rows_of
 
 from games.types import Policy
 from neupl.errors import UserError
 from neupl.population_files import find_folder, read_files
 from neupl.stored_population import load_population
-from soccer import bots, protocols
+from soccer import bots, measurements, protocols
 from soccer.chained import Chained
 from soccer.residual import plain
 
@@ -38,19 +38,18 @@ LONGER_S = 20.0
 def shooting(name: str, policy: Policy, seeds: np.ndarray) -> list[dict[str, Any]]:
     """Goals, and seconds until goals and first touches."""
     shots = protocols.get_up_and_shoot(policy, seeds, seconds=LONGER_S)
-    paper = "paper, simulation"
     goal, touch = np.isfinite(shots.goal_s), np.isfinite(shots.touch_s)
     soon = shots.goal_s <= protocols.SHOOT_WITHIN_S
-    rows = [
-        measures.share(f"{name}_goals", soon, peer=GOALS, peer_name=paper),
-        measures.share(f"{name}_goals_in_20_s", goal),
+    figures = [
+        measurements.share(f"{name}_goals", soon),
+        measurements.share(f"{name}_goals_in_20_s", goal),
     ]
     if touch.sum() > 1:
-        touched = shots.touch_s[touch]
-        rows.append(measures.mean(f"{name}_touch", touched, "s", peer=TOUCH_S, peer_name=paper))
+        figures.append(measurements.mean(f"{name}_touch", shots.touch_s[touch], "s"))
     if goal.sum() > 1:
-        rows.append(measures.mean(f"{name}_goal", shots.goal_s[goal], "s"))
-    return rows
+        figures.append(measurements.mean(f"{name}_goal", shots.goal_s[goal], "s"))
+    peers = {f"{name}_goals": GOALS, f"{name}_touch": TOUCH_S}
+    return rows_of(figures, peers=peers, peer="paper, simulation")
 
 
 def newest(path: Path) -> Policy:

@@ -11,12 +11,12 @@ import sys
 os.environ.setdefault("MUJOCO_GL", "disabled")
 
 import bench_report
-import measure_soccer_bots as measures
 import numpy as np
+from measure_soccer_bots import rows_of
 
 from games.registry import load_game
 from neupl.stored_population import load_population
-from soccer import exhibition, vision
+from soccer import exhibition, measurements, vision
 
 
 def main() -> None:
@@ -40,19 +40,19 @@ def main() -> None:
     looks = vision.looking(seen, results.steps)
     in_time = np.arange(len(seen))[:, None] < results.steps
     shares = np.where(in_time, seen, False).sum(axis=0) / results.steps
-    rows = [
-        measures.share("scores_on_an_empty_goal", results.score[:, 0] > 0),
-        measures.mean("ball_in_view", shares, "share of an episode"),
+    figures = [
+        measurements.share("scores_on_an_empty_goal", results.score[:, 0] > 0),
+        measurements.mean("ball_in_view", shares, "share of an episode"),
     ]
     if len(looks.search) > 1:
-        rows.append(measures.mean("search_for_the_ball", looks.search, "s"))
+        figures.append(measurements.mean("search_for_the_ball", looks.search, "s"))
     searches = {
         "time in view": looks.share,
         "searches": len(looks.search),
         "cut off by the end": looks.lost,
     }
     bench_report.finish(
-        "measure_soccer_vision", options, rows, searches=[searches],
+        "measure_soccer_vision", options, rows_of(figures), searches=[searches],
         title="How a robot looks for the ball", about=__doc__, packages=("mujoco", "numpy", "jax"),
     )  # fmt: skip
 

@@ -31,6 +31,7 @@ COMMANDS = {
     "solve": "neupl.cli.solve:Solve",
     "resume": "neupl.cli.resume:Resume",
     "verify": "neupl.cli.verify:Verify",
+    "evaluate": "neupl.cli.evaluate:Evaluate",
     "export": "neupl.cli.export:Export",
     "games": "neupl.cli.games:Games",
     "rate": "neupl.cli.rate:Rate",
