@@ -117,7 +117,7 @@ class SoccerTask:
             ),
             target=np.zeros((B, P, 2)),
             score=np.zeros((B, 2), np.int64),
-            lead=self._first_lead(B),
+            lead=() if self._script is None else residual.first_lead(self._script, B, P),
         )  # fmt: skip
 
     def begin(self, states: MujocoStates, lanes: Lanes) -> None:
@@ -148,7 +148,7 @@ class SoccerTask:
         # All steps before the first were like it.
         memory.history[lanes] = memory.history[lanes][:, :, :1]
         if self._script is not None:
-            _write(memory.lead.memory, lanes, self._first_lead(len(numbers)).memory)
+            residual.write(memory.lead, lanes, residual.first_lead(self._script, len(numbers), P))
             self._ask_script(memory, lanes)
 
     def command(
@@ -299,26 +299,10 @@ class SoccerTask:
     def _ask_script(self, memory: Memory, lanes: Lanes) -> None:
         """Has the script say what it does now, and shows it."""
         items = size_of(residual.ITEMS)
-        stacked = memory.history[lanes].reshape(-1, memory.history[0, 0].size)
-        plain = np.concatenate(
-            [stacked, memory.now[lanes, :, :-items].reshape(len(stacked), -1)], 1
-        )
-        before = bots.Memory(*(part[lanes].reshape(-1) for part in memory.lead.memory))
-        now = residual.lead(self._script, before, plain.astype(np.float32))
-        memory.now[lanes, :, -items:] = residual.shown(now).reshape(-1, self.num_robots, items)
-        memory.lead.action[lanes] = now.action.reshape(-1, self.num_robots, now.action.shape[-1])
-        for part, after in zip(memory.lead.memory, now.memory, strict=True):
-            part[lanes] = after.reshape(-1, self.num_robots)
-
-    def _first_lead(self, count: int) -> residual.Lead | tuple[()]:
-        """Before the script has said anything, of some lanes."""
-        if self._script is None:
-            return ()
-        robots = (count, self.num_robots)
-        first = self._script.initial_memory(count * self.num_robots)
-        return residual.Lead(
-            np.zeros((*robots, self.scenario.body.num_actions), np.float32),
-            bots.Memory(*(part.reshape(robots) for part in first)),
+        history, now = memory.history[lanes], memory.now[lanes, :, :-items]
+        plain = np.concatenate([history.reshape(*now.shape[:2], -1), now], axis=-1)
+        memory.now[lanes, :, -items:] = residual.go_on(
+            memory.lead, self._script, lanes, plain.astype(np.float32)
         )
 
     def _look(

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
+from games.mujoco_host import Lanes
 from games.types import Policy
-from soccer import bots
+from soccer import bots, robot
 from soccer.items import Item
 
 # Of a correction, what is added to the action of the script.
@@ -28,14 +29,14 @@ ITEMS = (
 
 
 class Lead(NamedTuple):
-    """What the script does now, and remembers.
+    """What scripts do now, and remember: of `n` robots, or of the robots of `n` lanes.
 
     Attributes:
       action: -1 to 1.
-      memory: of the script, by lane.
+      memory: of the scripts.
     """
 
-    action: Float32[np.ndarray, "n A"]
+    action: Float32[np.ndarray, "*n A"]
     memory: bots.Memory
 
 
@@ -59,6 +60,35 @@ def corrected(
 ) -> Float32[np.ndarray, "*n A"]:
     """The action of a robot that is led by `action` and told a correction, -1 to 1."""
     return np.clip(action + SHARE * np.clip(correction, -1, 1), -1, 1)
+
+
+def first_lead(script: bots.ScriptedRobot, lanes: int, robots: int) -> Lead:
+    """Before the scripts have said anything: arrays `[lanes, robots]`."""
+    memory = script.initial_memory(lanes * robots)
+    action = np.zeros((lanes, robots, robot.NUM_JOINTS), np.float32)
+    return Lead(action, bots.Memory(*(part.reshape(lanes, robots) for part in memory)))
+
+
+def write(all_lanes: Lead, lanes: Lanes, some: Lead) -> None:
+    """Copies what belongs to some lanes into the arrays of all."""
+    all_lanes.action[lanes] = some.action
+    for part, value in zip(all_lanes.memory, some.memory, strict=True):
+        part[lanes] = value
+
+
+def go_on(
+    all_lanes: Lead,
+    script: bots.ScriptedRobot,
+    lanes: Lanes,
+    observation: Float32[np.ndarray, "n P O"],
+) -> Float32[np.ndarray, "n P items"]:
+    """Has the scripts of some lanes say what they do now; returns what is shown of it."""
+    robots = observation.shape[:2]
+    before = bots.Memory(*(part[lanes].reshape(-1) for part in all_lanes.memory))
+    now = lead(script, before, observation.reshape(-1, observation.shape[-1]))
+    memory = bots.Memory(*(part.reshape(robots) for part in now.memory))
+    write(all_lanes, lanes, Lead(now.action.reshape(*robots, -1), memory))
+    return shown(now).reshape(*robots, -1)
 
 
 class CorrectedMemory(NamedTuple):
