@@ -17,7 +17,7 @@ BROWSER = next(
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="no headless Chromium is installed")
 
 
-def dom_and_complaints(path: Path, *arguments: str) -> tuple[str, str]:
+def dom_and_complaints(path: Path) -> tuple[str, str]:
     """The page after its scripts have run, and what the browser complained about."""
     # A browser of the superuser, as in a container, has no sandbox of its own.
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
@@ -29,7 +29,6 @@ def dom_and_complaints(path: Path, *arguments: str) -> tuple[str, str]:
             f"--user-data-dir={path.parent / 'profile'}",
             "--enable-logging=stderr",
             *sandbox,
-            *arguments,
             "--dump-dom",
             path.as_uri(),
         ],
