@@ -170,6 +170,16 @@ class EvaluationConfig:
     """Seconds for the best response that is trained to bound the gap from below at the end, where
     the game has no tree of at most `max_nodes`.
     """
+    responses: int = 0
+    """Rounds in which responses are trained against the mixture of the population that is kept,
+    once it is done, and the mixture is chosen anew so that it loses least to all of them: an
+    equilibrium of the population alone knows no opponent outside of it. 0: that equilibrium.
+    Two-player zero-sum games of discrete actions, payoffs from episodes, no memory.
+    """
+    response_batches: int = 200
+    """Batches by which the responses of the first round learn; those of others go on from there
+    with three tenths of them.
+    """
     memory: float = 0.7
     """Share of the episodes so far that still counts after an evaluation, for strategies in
     training; those that are held lose a tenth of what these lose.

@@ -39,6 +39,7 @@ def _check_ranges(config: "Config") -> None:
         ("graph.simplex_mixtures", config.graph.simplex_mixtures),
         ("evaluation.episodes", evaluation.episodes),
         ("evaluation.final_episodes", evaluation.final_episodes),
+        ("evaluation.response_batches", evaluation.response_batches),
         ("max_nodes", config.max_nodes),
         ("jpsro.rehearsed", config.jpsro.rehearsed),
     ):
@@ -117,6 +118,14 @@ def _check_network(config: "Config") -> None:
         network.memory,
         "none unless network.kind is conditional, learner.kind ppo or mpo, evaluation.payoffs "
         f"sampled or learned, and {NOT_JOINT}",
+    )
+    evaluation = config.evaluation
+    _require(
+        evaluation.responses == 0 or (plays_alone and not remembers and not joint),
+        "evaluation.responses",
+        evaluation.responses,
+        "0 unless learner.kind is ppo or mpo, evaluation.payoffs sampled or learned, "
+        f"network.memory none, and {NOT_JOINT}",
     )
     _require(
         not network.normalise or conditional,

@@ -12,7 +12,7 @@ from games.types import GameInfo
 from neupl.config import Config
 from neupl.interaction_graph import effective_size
 from neupl.payoff_calibration import Calibration, PayoffEstimates, estimated_apart
-from neupl.payoff_source import method_name, payoff_source
+from neupl.payoff_source import method_of, payoff_source
 from neupl.population_files import check_replaceable, network_arrays, write_files
 from neupl.training_state import Snapshot
 
@@ -82,7 +82,7 @@ def export_population(
         "gains": best.gains.tolist() if known else None,
         "gains_are": "exact" if compiled else "estimated" if known else "unknown",
         "payoffs_are": payoff_source(config.learner.kind, config.evaluation.payoffs),
-        "method": method_name(config.learner.kind, config.evaluation.payoffs),
+        "method": method_of(config),
     }
     agreement = None
     if compiled is None:
@@ -154,7 +154,7 @@ def _model_card(
         for player, row in enumerate(best.meta_strategy)
     )
     header = " | ".join(str(k) for k in range(num_admitted))
-    method = method_name(config.learner.kind, config.evaluation.payoffs)
+    method = method_of(config)
     per_seat = f"(per seat {gains}); payoff range {info.payoff_range:g}"
     if compiled is None:
         size, learner, steps = "never compiled", method, "batches"
@@ -163,6 +163,9 @@ def _model_card(
         )
         worth += f"without it, estimated from episodes {per_seat}"
         selection = "the newest snapshot whose newest response is not shown to gain more"
+        if config.evaluation.responses:
+            selection += f", and the mixture that loses least to {config.evaluation.responses} "
+            selection += "trained responses per seat"
         if not np.isfinite(best.gains).all():
             worth = "Gain of a response | unknown: nobody was trained to respond"
             selection = "the last one of the run"
@@ -214,7 +217,7 @@ def _card_of_one(info: GameInfo, config: Config, best: Snapshot) -> str:
 | | |
 | --- | --- |
 | Game | `{config.game}`, {info.num_actions[0]} {actions} |
-| Method | {method_name(config.learner.kind, config.evaluation.payoffs)} |
+| Method | {method_of(config)} |
 | Network | {num_parameters:,} parameters |
 | Trained for | {int(best.step)} of {config.training.all_steps} batches, seed {config.seed} |
 | Mean return | {value:.6g} ± {error:.2g} game points (standard error), estimated from \

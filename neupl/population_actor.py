@@ -70,8 +70,9 @@ class ActorMemory(NamedTuple):
     sink: Any = ()
 
 
-# `(seen) -> [N, A]` probabilities of a fixed strategy 0; of continuous actions means and log
-# standard deviations `[N, 2 A]`.
+# `(seen) -> [N, A]` probabilities of a fixed strategy 0, or of several, of which
+# `seen.profile[:, 0]` says which one decides; of continuous actions means and log standard
+# deviations `[N, 2 A]`.
 Sink = Callable[[Seen], Float[Array, "N D"]]
 
 
@@ -150,7 +151,9 @@ def remember(
 
 
 class PopulationActor:
-    """Plays every seat by the network, strategy 0 by the sink; see `neupl.rollout.Actor`."""
+    """Plays every seat by the network, the first strategies by the sink; see
+    `neupl.rollout.Actor`.
+    """
 
     def __init__(
         self,
@@ -159,11 +162,14 @@ class PopulationActor:
         *,
         num_tables: int,
         sink: Sink | DrawnSink | None,
+        num_fixed: int = 1,
     ) -> None:
-        """Without a `sink` the network plays strategy 0 too."""
+        """Without a `sink` the network plays all strategies, else it is asked about the first
+        `num_fixed`; a `DrawnSink` is strategy 0.
+        """
         self._info, self._network = by_player(info), network
         self._distribution = action_distribution(info)
-        self._num_tables, self._sink = num_tables, sink
+        self._num_tables, self._sink, self._num_fixed = num_tables, sink, num_fixed
         self._drawn = isinstance(sink, DrawnSink)
         self._memory_size = getattr(network, "memory_size", None)
         self._sink_memory_size = sink.memory_size if isinstance(sink, RememberingSink) else None
@@ -222,10 +228,14 @@ class PopulationActor:
 
         def of_strategy(strategy: Array) -> Array:
             profile = jnp.broadcast_to(strategy, seen.profile.shape)
-            parameters, _ = self._parameters(params, rows, seen._replace(profile=profile))
-            return self._distribution.played(parameters, jnp.asarray(seen.legal_mask))
+            return self.probabilities(params, rows, seen._replace(profile=profile))
 
         return jax.lax.map(of_strategy, jnp.arange(size))
+
+    def probabilities(self, params: Any, rows: Rows, seen: Seen) -> Float[Array, "N D"]:
+        """What the deciding strategies do, as a `Sink` says it; not of a `DrawnSink`."""
+        parameters, _ = self._parameters(params, rows, seen)
+        return self._distribution.played(parameters, jnp.asarray(seen.legal_mask))
 
     def _parameters(self, params, rows, seen, member=None, sink_remembered=None):
         """Parameters of the action distributions, and values."""
@@ -241,7 +251,7 @@ class PopulationActor:
             else:
                 fixed = self._sink(seen)
             fixed = distribution.of_sink(fixed)
-            parameters = jnp.where(seen.profile[:, :1] == 0, fixed, parameters)
+            parameters = jnp.where(seen.profile[:, :1] < self._num_fixed, fixed, parameters)
         return distribution.silence(parameters, seen.legal_mask), value
 
     @functools.partial(jax.jit, static_argnums=0)

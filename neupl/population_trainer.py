@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from neupl.actors import with_actors
@@ -12,14 +13,14 @@ from neupl.alone import return_certificate, save_return_curve
 from neupl.config import Config
 from neupl.export import CompiledParts, export_population
 from neupl.matrix_pictures import graph_image, payoff_image
-from neupl.payoff_source import method_name
-from neupl.problem import make_problem
+from neupl.payoff_source import method_of
+from neupl.problem import make_mixture_choice, make_problem
 from neupl.progress import Progress
-from neupl.run import CERTIFICATE_FILE, SUMMARY_FILE, Run
+from neupl.run import CERTIFICATE_FILE, RESPONSES_FILE, SUMMARY_FILE, Run
 from neupl.stored_population import load_population
 from neupl.summary_picture import save_summary
 from neupl.trainable import OnEvaluation
-from neupl.training import initial_state, train
+from neupl.training import CHOICE_STREAM, initial_state, train
 from neupl.training_problem import rows_of
 from neupl.training_state import TrainingState
 from neupl.verification import Verification, certify_elsewhere, verify_population
@@ -59,6 +60,23 @@ class PopulationTrainer:
                 on_evaluation=lambda state, _, metrics: on_evaluation(state, metrics),
             )
 
+    def conclude(self, run: Run, state: TrainingState, *, quiet: bool) -> TrainingState:
+        """See `Trainable`: the mixture is chosen against responses, where they are asked for."""
+        config = self.config
+        if config.evaluation.responses == 0:
+            return state
+        key = jax.random.fold_in(jax.random.key(config.seed), CHOICE_STREAM)
+        with Progress(f"choosing the mixture of {config.game}", quiet=quiet) as progress:
+
+            def on_progress(done: int, total: int, gain: float | None) -> None:
+                progress.update(done, total, **({} if gain is None else {"gain": gain}))
+
+            found = make_mixture_choice(config)(state.best, key, on_progress)
+        run.write_json(
+            RESPONSES_FILE, {"gains": found.gains.tolist(), "errors": found.errors.tolist()}
+        )
+        return state._replace(best=state.best._replace(meta_strategy=found.meta_strategy))
+
     def export(self, folder: Path, state: TrainingState) -> None:
         """See `Trainable`."""
         problem, best, compiled = self._problem, state.best, None
@@ -82,7 +100,7 @@ class PopulationTrainer:
         else:
             population = load_population(run.population_path)
             verification = verify_population(population, problem.tables.tree, name=run.path.name)
-        method = method_name(settings.learner.kind, settings.evaluation.payoffs)
+        method = method_of(settings)
         verification = dataclasses.replace(verification, method=method)
         run.write_json(CERTIFICATE_FILE, verification.to_json())
         run.report_path.mkdir(exist_ok=True)
@@ -107,7 +125,7 @@ class PopulationTrainer:
 
     def _certify_alone(self, run: Run, state: TrainingState) -> Verification:
         settings, best = self.config, state.best
-        method = method_name(settings.learner.kind, settings.evaluation.payoffs)
+        method = method_of(settings)
         verification = dataclasses.replace(
             return_certificate(best, game=settings.game, name=run.path.name), method=method
         )

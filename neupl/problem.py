@@ -24,6 +24,7 @@ from neupl.item_play import PlayItem
 from neupl.learners import make_exact_learner, make_mpo_learner, make_ppo_learner
 from neupl.learners.imitation import make_imitation
 from neupl.learners.inherited_parameters import with_inherited_parameters
+from neupl.least_exploitable import ChooseMixture, make_choose_mixture
 from neupl.networks import make_network
 from neupl.payoff_source import payoff_source
 from neupl.population_actor import PopulationActor, Sink
@@ -70,7 +71,19 @@ def make_problem(config: Config, *, quiet: bool = True) -> tuple[Problem, np.nda
                 "read-out tells who one opponent is",
                 hint="leave network.readout_sizes out",
             )
+    _check_responses(config, problem.info)
     return problem, sink
+
+
+def _check_responses(config: Config, info: GameInfo) -> None:
+    """Who answers to the mixture with anything makes it lose as much as it gains."""
+    opposed = info.num_players == 2 and info.utility == "zero_sum"
+    if config.evaluation.responses > 0 and (not opposed or info.continuous):
+        raise UserError(
+            f"evaluation.responses is {config.evaluation.responses}, but {config.game} is not a "
+            "two-player zero-sum game of discrete actions",
+            hint="set evaluation.responses to 0",
+        )
 
 
 def _sampled_problem(config: Config) -> Problem:
@@ -93,6 +106,13 @@ def make_playing_learner(config: Config) -> Learner:
     `make_problem` for errors.
     """
     return _sampled_learner(*_playing(config), config)
+
+
+def make_mixture_choice(config: Config) -> ChooseMixture:
+    """What chooses the mixture of a run that plays once it is done (`evaluation.responses`),
+    likewise.
+    """
+    return make_choose_mixture(*_playing(config), config)
 
 
 def make_profile_play(config: Config) -> PlayItem:

@@ -1,9 +1,9 @@
 """The run folder: everything that a run leaves behind, readable without the program that wrote it.
 
 `config.yaml` (resolved), `provenance.json`, `metrics.jsonl`, `graph.jsonl`, `tensorboard/`,
-`checkpoints/`, `population/`, `certificate.json`, `report/`. A step's metrics are logged before its
-checkpoint is saved, so a checkpoint of step s covers all lines up to s, and a resumed run drops the
-lines after it.
+`checkpoints/`, `population/`, `responses.json`, `certificate.json`, `report/`. A step's metrics are
+logged before its checkpoint is saved, so a checkpoint of step s covers all lines up to s, and a
+resumed run drops the lines after it.
 """
 
 import fcntl
@@ -29,6 +29,8 @@ PROVENANCE_FILE = "provenance.json"
 METRICS_FILE = "metrics.jsonl"
 GRAPH_FILE = "graph.jsonl"
 CERTIFICATE_FILE = "certificate.json"
+# What trained responses gained on the way to the mixture, where it was chosen against them.
+RESPONSES_FILE = "responses.json"
 # The one-page picture, in `report/`.
 SUMMARY_FILE = "summary.png"
 

@@ -37,6 +37,14 @@ class Trainable(Protocol):
         """
         ...
 
+    def conclude(self, run: Run, state: Any, *, quiet: bool) -> Any:
+        """Does what is left when the last step is done, before anything is exported.
+
+        Raises:
+          SolverError: the meta-game could not be solved.
+        """
+        ...
+
     def export(self, folder: Path, state: Any) -> None:
         """Writes the best population so far to `folder`.
 

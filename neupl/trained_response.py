@@ -24,7 +24,6 @@ from games.teams import by_player
 from games.tree_game import TreeGame
 from games.types import Game, GameInfo, HostGame
 from neupl.action_distribution import action_distribution
-from neupl.config import Config, LearnerConfig, NetworkConfig, PopulationConfig, TrainingConfig
 from neupl.errors import UserError
 from neupl.frozen_mixture import frozen_mixture
 from neupl.jpsro.played_population import PlayedJointPopulation
@@ -43,6 +42,12 @@ from neupl.response_gain import (
     pooled,
     seat_response,
 )
+from neupl.response_learning import (
+    SCHEDULE_STEPS,
+    likeliest_actions,
+    response_config,
+    response_temperature,
+)
 from neupl.rollout import Play, make_actor_play
 from neupl.tabular_population import TabularPopulation
 from neupl.types import Learner, LearnerState, Objective, Rows
@@ -51,39 +56,8 @@ from solvers.types import Certificate
 
 # Snapshots of the response, evenly over its training, the last one at the end.
 SNAPSHOTS = 4
-# The learning rate is a function of the step; a budget in seconds has no steps of its own.
-SCHEDULE_STEPS = 1000
-# Entropy weight at the start and at the end, in payoff ranges per nat; falls geometrically. It is
-# that of games of at most so many steps: entropies add up over an episode, payoffs do not, so that
-# longer games get less in proportion.
-FIRST_TEMPERATURE, LAST_TEMPERATURE = 0.03, 0.001
-SHORT_EPISODE = 16
-# Makes the likeliest action all but certain.
-SHARPENING = 1e4
 # Streams of the random key; restarts have keys of their own from the last one on.
 INIT_STREAM, TRAINING_STREAM, CHOICE_STREAM, MEASUREMENT_STREAM, RESTART_STREAM = range(5)
-
-NETWORK = NetworkConfig(hidden_sizes=(256,), embedding_size=4, critic_hidden_size=64)
-LEARNER = LearnerConfig(
-    kind="ppo",
-    learning_rate=8e-3,
-    final_learning_rate=2e-4,
-    episodes=2048,
-    epochs=4,
-    minibatch=512,
-    critic_weight=0.5,
-)
-# A population that remembers is met by a response that does. A batch has fewer lanes, which play on
-# for as many steps as the longest episode may have, and at least so many of them.
-LEAST_LANES = 64
-RECURRENT_MINIBATCH = 4096
-# Where actions are continuous, episodes are long: a batch has as many lanes as a population that
-# remembers has, of so many steps each.
-HORIZON = 128
-CONTINUOUS_LEARNER = dataclasses.replace(
-    LEARNER, learning_rate=3e-4, final_learning_rate=1e-4, episodes=LEAST_LANES,
-    horizon=HORIZON, discount=0.98, critic_weight=1.0, minibatch=1024,
-)  # fmt: skip
 
 
 class Candidate(NamedTuple):
@@ -238,29 +212,17 @@ def _make_trainer(population: AnyPopulation, key: Any) -> _Trainer:
     info = by_player(game.info)
     # One response for all seats only where they are known to be interchangeable.
     symmetric = isinstance(population, Population) and population.symmetric and info.symmetric
-    network, settings = NETWORK, LEARNER
-    if isinstance(population, Population) and population.network.memory != "none":
-        size, encoder = population.network.memory_size, population.network.encoder_sizes
-        network = dataclasses.replace(
-            NETWORK, memory="gru", memory_size=size, encoder_sizes=encoder, hidden_sizes=(64,)
-        )
-        lanes = min(max(LEARNER.episodes * SHORT_EPISODE // info.max_steps, LEAST_LANES), 2048)
-        settings = dataclasses.replace(LEARNER, episodes=lanes, minibatch=RECURRENT_MINIBATCH)
-    if info.continuous:
-        reads = "observation" if network.memory == "none" else "features"
-        network = dataclasses.replace(network, critic_reads=reads, normalise=True)
-        settings = CONTINUOUS_LEARNER
-    num_outputs = action_distribution(info).num_outputs(info.num_actions[0])
-    config = Config(
-        game=population.game,
-        population=PopulationConfig(size=2, symmetric=symmetric),
-        network=network,
-        learner=settings,
-        training=TrainingConfig(steps=SCHEDULE_STEPS),
+    config = response_config(
+        population.game,
+        info,
+        size=2,
+        symmetric=symmetric,
+        met=population.network if isinstance(population, Population) else None,
     )
+    num_outputs = action_distribution(info).num_outputs(info.num_actions[0])
     actor = PopulationActor(
         info,
-        make_network(network, num_outputs, continuous=info.continuous),
+        make_network(config.network, num_outputs, continuous=info.continuous),
         num_tables=1 if symmetric else info.num_players,
         sink=frozen_mixture(population),
     )
@@ -269,7 +231,7 @@ def _make_trainer(population: AnyPopulation, key: Any) -> _Trainer:
     rows = Rows(joint, np.tile(np.arange(2, dtype=np.int32), (info.num_players, 1)))
     learner = make_ppo_learner(game, actor, config)
     play, initial = make_actor_play(game, actor), learner.init(key)
-    return _Trainer(info, learner, play, rows, initial, settings.episodes)
+    return _Trainer(info, learner, play, rows, initial, config.learner.episodes)
 
 
 def _load(population: AnyPopulation) -> Game | HostGame:
@@ -301,11 +263,9 @@ def _train(trainer: _Trainer, work: Work, key: Any) -> tuple[list[Candidate], in
     respond = np.tile(np.array([0.0, 1.0], np.float32), (info.num_players, 1))
     state = trainer.initial
     candidates = [MIXTURE]
-    scale = info.payoff_range * min(1.0, SHORT_EPISODE / info.max_steps)
     progress, batches = 0.0, 0
     while progress < 1:
-        share = FIRST_TEMPERATURE * (LAST_TEMPERATURE / FIRST_TEMPERATURE) ** progress
-        temperature = np.full(shape, share * scale, np.float32)
+        temperature = np.full(shape, response_temperature(info, progress), np.float32)
         objective = Objective(trainer.rows, temperature, respond, nobody, state.params)
         collect_key, update_key = jax.random.split(jax.random.fold_in(key, batches))
         experience: PPOExperience = learner.collect(state.params, objective, collect_key)
@@ -319,7 +279,7 @@ def _train(trainer: _Trainer, work: Work, key: Any) -> tuple[list[Candidate], in
             name = f"{100 * progress:.0f} % trained"
             candidates.append(Candidate(name, state.params))
             if not info.continuous:
-                likeliest = _sharpened(state.params)
+                likeliest = likeliest_actions(state.params)
                 candidates.append(Candidate(f"{name}, likeliest actions", likeliest))
     return candidates, batches
 
@@ -376,12 +336,3 @@ def _play(
     else:
         profile[np.arange(len(seat)), seat] = 1
     return np.asarray(trainer.play(len(seat), key, Playing(params, trainer.rows, profile)).returns)
-
-
-def _sharpened(params: Any) -> Any:
-    """The same policy with its likeliest actions only."""
-
-    def sharper(path: tuple[Any, ...], leaf: Any) -> Any:
-        return SHARPENING * leaf if jax.tree_util.DictKey("policy") in path else leaf
-
-    return jax.tree_util.tree_map_with_path(sharper, params)

@@ -28,9 +28,11 @@ from neupl.training_problem import Problem, objective_of, rows_of
 from neupl.training_state import Snapshot, TrainingState
 from neupl.types import Objective
 
-# The streams of the initial parameters, of the evaluations and of the measurement at the end; the
-# others are numbered by step, but for that of networks that start over (`neupl.admission`).
+# The streams of the initial parameters, of the evaluations, of the measurement at the end and of
+# the choice of the mixture; the others are numbered by step, but for that of networks that start
+# over (`neupl.admission`).
 INIT_STREAM, EVALUATION_STREAM, MEASUREMENT_STREAM = range(2**32 - 1, 2**32 - 4, -1)
+CHOICE_STREAM = 2**32 - 5
 # Of a step, the stream of the mixtures that are asked about.
 MIXTURE_STREAM = 1
 

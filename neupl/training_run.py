@@ -155,6 +155,10 @@ def _train_and_certify(run: Run, trainer: Trainable, state: Any, *, quiet: bool)
         recorder.stop.check()
         recorder.state = state
         recorder.save()
+        concluded = trainer.conclude(run, state, quiet=quiet)
+        if concluded is not state:
+            recorder.state = state = concluded
+            recorder.save()
         recorder.draw(int(state.learner.step))
         verification = trainer.certify(run, state, quiet=quiet)
         write_run_report([run.path], run.report_path / PAGE_FILE, quick=True)

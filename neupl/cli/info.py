@@ -91,7 +91,9 @@ def _method(config: dict[str, Any]) -> str | None:
         concept = config["jpsro"]["concept"].upper()
         source = joint_payoff_source(config["evaluation"].get("payoffs", "auto"))
         return f"NeuPL-JPSRO ({concept}), {method_name(config['learner']['kind'], source)}"
-    return method_name(config["learner"]["kind"], config["evaluation"].get("payoffs", "auto"))
+    evaluation = config["evaluation"]
+    source, responses = evaluation.get("payoffs", "auto"), evaluation.get("responses", 0)
+    return method_name(config["learner"]["kind"], source, responses)
 
 
 def _calibration(population: Path) -> dict[str, Any] | None:

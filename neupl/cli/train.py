@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from neupl.run import Run
     from neupl.verification import Verification
 
-SMOKE = ("training.steps=200", "training.max_steps_per_row=20", "training.closing_steps=0")
+SMOKE = (
+    "training.steps=200", "training.max_steps_per_row=20", "training.closing_steps=0",
+    "evaluation.response_batches=2",
+)  # fmt: skip
 # Where episodes are so long that lanes have a horizon.
 SMOKE_LONG = (
     "training.steps=4", "training.evaluate_every=2", "learner.episodes=16", "learner.horizon=32",

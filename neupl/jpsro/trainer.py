@@ -69,6 +69,10 @@ class JointTrainer:
         with with_actors(self.problem, self._workers) as problem:
             return train(problem, state, on_evaluation=on_evaluation)
 
+    def conclude(self, run: Run, state: JointState, *, quiet: bool) -> JointState:
+        """See `Trainable`: nothing is left."""
+        return state
+
     def export(self, folder: Path, state: JointState) -> None:
         """See `Trainable`."""
         tables, best, solver = self.problem.tables, state.best_so_far, self._solver_of(state)

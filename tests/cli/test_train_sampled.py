@@ -71,6 +71,30 @@ def finished(tiny, tmp_path_factory):
     return path, json.loads(done.stdout)
 
 
+def test_mixture_is_chosen_against_responses_without_a_tree(tiny, tmp_path):
+    """What they gained and how the mixture was chosen is told with the run."""
+    path = tmp_path / "run"
+    changes = {
+        "evaluation.responses": 2,
+        "evaluation.response_batches": 2,
+        "evaluation.final_episodes": 2000,
+    }
+    command = training("kuhn_poker", path, **changes)
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TREES, *command],
+        env=tiny.environment, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stderr.splitlines()[-1]) == {"code": 0, "trees": 0}
+    named = "PPO on episodes, mixture chosen against trained responses"
+    assert json.loads((path / "certificate.json").read_text())["method"] == named
+    assert named in (path / "population" / "MODEL_CARD.md").read_text()
+    told = json.loads((path / "responses.json").read_text())
+    assert len(told["gains"]) == len(told["errors"]) == 2 and min(told["errors"]) > 0
+    population = load_population(path)
+    np.testing.assert_allclose(population.meta_strategy.sum(axis=1), 1)
+
+
 def test_training_makes_no_tree_and_another_process_certifies(tiny, finished):
     path, report = finished
     certificate = report["certificate"]
