@@ -70,6 +70,20 @@ def relative_performance(payoffs: Float[np.ndarray, "n m"]) -> RelativePerforman
     return RelativePerformance(float(first @ payoffs @ second), first, second)
 
 
+def performance_between(
+    payoffs: Float[np.ndarray, "n m"], errors: Float[np.ndarray, "n m"]
+) -> tuple[float, float]:
+    """Relative performance from payoffs that were measured, and its standard error for the two
+    mixtures that were found.
+
+    Args:
+      payoffs: as in `relative_performance`.
+      errors: their standard errors, independent of each other.
+    """
+    found = relative_performance(payoffs)
+    return found.value, float(np.sqrt(found.first**2 @ errors**2 @ found.second**2))
+
+
 def effective_diversity(payoffs: Float[np.ndarray, "n n"]) -> float:
     """Effective diversity (definition 4): `p' max(A, 0) p` for the Nash mixture `p` of greatest
     entropy; 0 where a single strategy is enough.

@@ -79,8 +79,8 @@ class NetworkConfig:
     """Widths of the hidden layers of the policy; with a memory, of those behind it."""
     memory: Literal["none", "gru"] = "none"
     """`gru`: the network remembers the episode so far in a gated recurrent unit, for games whose
-    observations do not tell it; strategies are told apart behind the memory. Conditional networks,
-    PPO, payoffs from episodes.
+    observations do not tell it; one conditional network tells strategies apart behind the memory.
+    PPO, and MPO of a conditional network; payoffs from episodes.
     """
     memory_size: int = 128
     """Width of the memory."""

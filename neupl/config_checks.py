@@ -113,11 +113,11 @@ def _check_network(config: "Config") -> None:
     plays_alone = learner.kind != "exact" and config.evaluation.payoffs != "exact"
     remembers = network.memory != "none"
     _require(
-        not remembers or (conditional and plays_alone and not joint),
+        not remembers or (plays_alone and not joint),
         "network.memory",
         network.memory,
-        "none unless network.kind is conditional, learner.kind ppo or mpo, evaluation.payoffs "
-        f"sampled or learned, and {NOT_JOINT}",
+        "none unless learner.kind is ppo or mpo, evaluation.payoffs sampled or learned, and "
+        f"{NOT_JOINT}",
     )
     evaluation = config.evaluation
     _require(
@@ -229,6 +229,13 @@ def _check_playing_learner(config: "Config") -> None:
         learner.imitate,
         f"empty unless learner.kind is ppo, evaluation.payoffs sampled or learned and {NOT_JOINT}",
     )
+    one_memory = config.network.memory == "none" or conditional
+    _require(
+        not learner.imitate or one_memory,
+        "learner.imitate",
+        learner.imitate,
+        "empty where network.kind is not conditional and network.memory not none",
+    )
     _check_teachers(config, plays_alone=plays_alone)
     for key, value in (("start", learner.start), ("game", learner.game)):
         _require(
@@ -239,10 +246,11 @@ def _check_playing_learner(config: "Config") -> None:
             f"{NOT_JOINT}",
         )
     _require(
-        learner.start_parts == "all" or (bool(learner.start) and config.network.memory != "none"),
+        learner.start_parts == "all"
+        or (bool(learner.start) and conditional and config.network.memory != "none"),
         "learner.start_parts",
         learner.start_parts,
-        "all unless learner.start is given and network.memory is not none",
+        "all unless learner.start is given, network.kind conditional and network.memory not none",
     )
 
 

@@ -122,11 +122,13 @@ class RecurrentMixture(NetworkMixture):
 
     memory_size: int
 
-    def remember(self, seen: Seen, recall: Recall) -> Float[Array, "N G"]:
+    def remember(
+        self, seen: Seen, recall: Recall, member: Int32[Array, "N"]
+    ) -> Float[Array, "N G"]:
         """See `RememberingSink`."""
         num_tables = 1 if self.population.symmetric else self.population.num_players
-        params = self.population.params
-        return remember(self.network, params, seen, recall, num_tables=num_tables)
+        params, own = self.population.params, seen._replace(profile=member[:, None])
+        return remember(self.network, params, own, recall, num_tables=num_tables)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

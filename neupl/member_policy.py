@@ -126,14 +126,15 @@ class MemberMemory(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RecurrentMemberPolicy:
-    """The same of a network with a memory, which all strategies share, and of actions of either
-    kind.
+    """The same of a network with a memory, shared by all strategies or not, and of actions of
+    either kind.
 
     Attributes:
       every: `(observation [B, O], mask [B, A], remembered [B, H]) -> [K, B, A]`, action
         probabilities of all strategies of the seat; of continuous actions `[K, B, 2 A]`, means and
         log standard deviations.
-      remember: `(observation, recall) -> [B, H]` what is remembered after an observation.
+      remember: `(observation, recall, member) -> [B, H]` what a strategy remembers after an
+        observation.
       memory_size: `H`.
       weights: probabilities of the strategies.
       action_length: of continuous actions; `None` of ids.
@@ -141,7 +142,7 @@ class RecurrentMemberPolicy:
     """
 
     every: Callable[[Any, Any, Any], Any]
-    remember: Callable[[Any, Recall], Any]
+    remember: Callable[[Any, Recall, Any], Any]
     memory_size: int
     weights: Float[Array, "K"]
     action_length: int | None = None
@@ -158,7 +159,12 @@ class RecurrentMemberPolicy:
         mask: Bool[Array | np.ndarray, "B A"],
         key: Any,
     ) -> tuple[Array, Array, MemberMemory]:
-        remembered = self.remember(jnp.asarray(observation), memory.recall)
+        # The draw that the chooser makes; without a key there is one strategy.
+        if key is None:
+            member = jnp.full(memory.member.shape, jnp.argmax(self.weights), jnp.int32)
+        else:
+            member = draw_members(self.weights, memory.member, jax.random.split(key)[0])
+        remembered = self.remember(jnp.asarray(observation), memory.recall, member)
 
         def every(*seen: Any) -> Any:
             return self.every(*seen, remembered)

@@ -12,12 +12,14 @@ from neupl.conditional_network import ConditionalNetwork
 from neupl.config import NetworkConfig
 from neupl.recurrent_network import RecurrentNetwork
 from neupl.separate_networks import SeparateNetworks
+from neupl.separate_recurrent_networks import SeparateRecurrentNetworks
 
 # Large enough to silence an illegal action in float32, small enough that differences stay finite.
 ILLEGAL_LOGIT = -1e9
 
 # Called alike: all strategies at every observation, or one strategy at each.
-PopulationNetwork = ConditionalNetwork | RecurrentNetwork | SeparateNetworks
+RememberingNetwork = RecurrentNetwork | SeparateRecurrentNetworks
+PopulationNetwork = ConditionalNetwork | SeparateNetworks | RememberingNetwork
 
 
 def make_network(
@@ -31,6 +33,15 @@ def make_network(
         `neupl.action_distribution` asks for.
       continuous: whether actions are: a memory and a critic of action values are told them then.
     """
+    if config.kind != "conditional" and config.memory == "gru":
+        return SeparateRecurrentNetworks(
+            num_actions=num_actions,
+            encoder_sizes=config.encoder_sizes,
+            memory_size=config.memory_size,
+            hidden_sizes=config.hidden_sizes,
+            critic_hidden_size=config.critic_hidden_size,
+            continuous=continuous,
+        )
     if config.kind != "conditional":
         return SeparateNetworks(
             num_actions=num_actions,
@@ -87,8 +98,11 @@ def observation_size(
     config: NetworkConfig, params: Any, num_tables: int, *, num_actions: int
 ) -> int:
     """Numbers in an observation of a network with these parameters."""
+    first = "encoder_0" if config.encoder_sizes else "core_input"
+    if config.memory == "gru" and config.kind != "conditional":
+        # Each is told its last action, and has one table.
+        return np.shape(params["params"]["networks"][first]["kernel"])[1] - num_actions
     if config.memory == "gru":
-        first = "encoder_0" if config.encoder_sizes else "core_input"
         # The encoder is told the table and the last action too.
         return np.shape(params["params"][first]["kernel"])[0] - num_tables - num_actions
     if config.kind != "conditional":

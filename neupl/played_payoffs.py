@@ -5,6 +5,7 @@ that training went by, and of each other.
 """
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -13,12 +14,13 @@ import numpy as np
 from jaxtyping import Float64
 
 from games.registry import load_simulator
+from games.types import Game, HostGame, Policy
 from neupl.frozen_mixture import strategy_zero
 from neupl.interaction_graph import first_equal_row
 from neupl.networks import make_network
 from neupl.population import Population
 from neupl.population_actor import Playing, PopulationActor
-from neupl.rollout import make_actor_play
+from neupl.rollout import make_actor_play, make_play
 from neupl.types import Rows
 
 
@@ -34,6 +36,45 @@ class PlayedPayoffs(NamedTuple):
     payoffs: Float64[np.ndarray, "K K"]
     errors: Float64[np.ndarray, "K K"]
     steps: Float64[np.ndarray, "K K"]
+
+
+class CrossPayoffs(NamedTuple):
+    """Means over the episodes of each pair of two populations.
+
+    Attributes:
+      payoffs: to the first one's strategy (row), in game points.
+      errors: their standard errors.
+    """
+
+    payoffs: Float64[np.ndarray, "N M"]
+    errors: Float64[np.ndarray, "N M"]
+
+
+def cross_payoffs(
+    game: Game | HostGame,
+    first: Sequence[Policy],
+    second: Sequence[Policy],
+    *,
+    episodes: int,
+    seed: int,
+) -> CrossPayoffs:
+    """Plays all pairs of policies of a two-player game, half of the episodes in either seat.
+
+    Args:
+      game: what is played.
+      first: policies of one population, which play either seat.
+      second: of another one.
+      episodes: of each pair, an even number of at least 4.
+      seed: of the episodes; each pair has its own stream.
+    """
+    payoffs, errors = np.zeros((2, len(first), len(second)))
+    for number, (i, j) in enumerate(np.ndindex(payoffs.shape)):
+        key, pair = jax.random.key(seed + number), (first[i], second[j])
+        home = make_play(game, pair)(episodes // 2, jax.random.fold_in(key, 0))
+        away = make_play(game, pair[::-1])(episodes // 2, jax.random.fold_in(key, 1))
+        earned = np.concatenate([np.asarray(home.returns)[:, 0], np.asarray(away.returns)[:, 1]])
+        payoffs[i, j], errors[i, j] = earned.mean(), earned.std(ddof=1) / np.sqrt(len(earned))
+    return CrossPayoffs(payoffs, errors)
 
 
 def played_payoffs(

@@ -409,10 +409,11 @@ class Population:
         table_of = np.eye(self._num_tables, dtype=np.float32)
 
         @functools.partial(jax.jit, static_argnums=0)
-        def remember(seat: int, observation: Array, recall: Recall) -> Array:
+        def remember(seat: int, observation: Array, recall: Recall, member: Array) -> Array:
             table = table_of[0 if self.symmetric else seat]
             one_hot = jnp.tile(table, (len(observation), 1))
-            return module.apply(self.params, observation, one_hot, recall, method="remember")
+            told = (observation, one_hot, recall, member)
+            return module.apply(self.params, *told, method="remember")
 
         return remember
 

@@ -13,9 +13,10 @@ from games.teams import by_player
 from games.types import GameInfo, TimeStep
 from neupl.action_distribution import CATEGORICAL, ActionDistribution, action_distribution
 from neupl.matches import seat_order, side_by_side
-from neupl.networks import PopulationNetwork
-from neupl.recurrent_network import Recall, RecurrentNetwork, no_action
+from neupl.networks import PopulationNetwork, RememberingNetwork
+from neupl.recurrent_network import Recall, no_action
 from neupl.rollout import Decision
+from neupl.separate_recurrent_networks import SeparateRecurrentNetworks
 from neupl.types import Rows
 
 
@@ -103,8 +104,10 @@ class RememberingSink(DrawnSink, Protocol):
 
     memory_size: int
 
-    def remember(self, seen: Seen, recall: Recall) -> Float[Array, "N G"]:
-        """What its network remembers after the observations."""
+    def remember(
+        self, seen: Seen, recall: Recall, member: Int32[Array, "N"]
+    ) -> Float[Array, "N G"]:
+        """What its network remembers after the observations, as a member of each seat."""
         ...
 
 
@@ -142,12 +145,13 @@ def apply_network(
 
 
 def remember(
-    network: RecurrentNetwork, params: Any, seen: Seen, recall: Recall, *, num_tables: int
+    network: RememberingNetwork, params: Any, seen: Seen, recall: Recall, *, num_tables: int
 ) -> Float[Array, "N H"]:
     """What the network remembers after the observations of decisions."""
+    strategy = jnp.asarray(seen.profile)[:, 0]
     seat = jax.nn.one_hot(seen.seat if num_tables > 1 else jnp.zeros_like(seen.seat), num_tables)
     observation = jnp.asarray(seen.observation)
-    return network.apply(params, observation, seat, recall, method="remember")
+    return network.apply(params, observation, seat, recall, strategy, method="remember")
 
 
 class PopulationActor:
@@ -174,6 +178,11 @@ class PopulationActor:
         self._memory_size = getattr(network, "memory_size", None)
         self._sink_memory_size = sink.memory_size if isinstance(sink, RememberingSink) else None
         self._remembers = not (self._memory_size is None and self._sink_memory_size is None)
+
+    @property
+    def shares_memory(self) -> bool:
+        """Whether all strategies remember alike, or nothing."""
+        return not isinstance(self._network, SeparateRecurrentNetworks)
 
     def begin(self, context: Playing, batch: int) -> ActorMemory:
         """See `Actor`."""
@@ -217,10 +226,13 @@ class PopulationActor:
           recall: what the seats carried to them, for a network with a memory.
 
         Raises:
-          ValueError: strategy 0 is a `DrawnSink`, whose probabilities depend on what it drew.
+          ValueError: strategy 0 is a `DrawnSink`, whose probabilities depend on what it drew; or
+            strategies do not share their memory: what another one would remember is not known.
         """
         if self._drawn:
             raise ValueError("strategy 0 is a mixture: what it does depends on the member drawn")
+        if recall is not None and not self.shares_memory:
+            raise ValueError("strategies have memories of their own")
         size = rows.joint.shape[1]
         if recall is not None:
             known = remember(self._network, params, seen, recall, num_tables=self._num_tables)
@@ -267,7 +279,7 @@ class PopulationActor:
             member = jnp.take_along_axis(memory.member, seat, axis=1).reshape(-1)
         if self._sink_memory_size is not None:
             recall = Recall(_of_seats(memory.sink, seat), _of_seats(memory.action, seat))
-            sink_remembered = self._sink.remember(flat, recall)
+            sink_remembered = self._sink.remember(flat, recall, member)
             memory = memory._replace(sink=_kept(memory.sink, sink_remembered, now))
         if self._memory_size is not None:
             recall = Recall(_of_seats(memory.hidden, seat), _of_seats(memory.action, seat))

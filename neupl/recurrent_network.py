@@ -32,8 +32,8 @@ class Recall(NamedTuple):
     action: Int[Array, "N"] | Float[Array, "N A"]
 
 
-class RecurrentNetwork(nn.Module):
-    """A `ConditionalNetwork` that reads a memory instead of an observation.
+class RecurrentCore(nn.Module):
+    """Encoder and recurrent core: what is remembered of an episode.
 
     The core is a gated recurrent unit (Cho et al. 2014, arXiv 1406.1078, in the form of
     `flax.linen.GRUCell`), its input the encoded observation, seat and last own action.
@@ -42,32 +42,111 @@ class RecurrentNetwork(nn.Module):
       num_actions: number of action ids `A`, or of whatever outputs choose an action.
       encoder_sizes: width of each layer between observation and memory.
       memory_size: width `H` of the memory.
-      hidden_sizes: width of each hidden layer between memory and policy.
-      embedding_size: width `E` of the strategy embedding.
-      use_index: whether the identity of a strategy is embedded beside its row.
-      critic_hidden_size: width of the critic's hidden layer.
-      action_values: whether the critic tells a value of every action.
       continuous: whether actions are vectors of numbers, of which the last is told as it is.
       normalise: whether observations are shifted and scaled, as in `ConditionalNetwork`.
-      privileged_critic: whether the critic also reads what a game shows critics alone, likewise.
     """
 
     num_actions: int
     encoder_sizes: Sequence[int]
     memory_size: int
-    hidden_sizes: Sequence[int]
-    embedding_size: int
-    use_index: bool
-    critic_hidden_size: int
-    action_values: bool = False
-    continuous: bool = False
-    normalise: bool = False
-    privileged_critic: bool = False
+    continuous: bool
+    normalise: bool
 
     def setup(self) -> None:
         self.encoder = [nn.Dense(size) for size in self.encoder_sizes]
         self.core_input = nn.Dense(3 * self.memory_size)
         self.core_state = nn.Dense(3 * self.memory_size, kernel_init=nn.initializers.orthogonal())
+
+    def remember(
+        self,
+        observation: Float[Array, "N O"],
+        seat: Float[Array, "N P"],
+        recall: Recall,
+        strategy: Int[Array, "N"] | None = None,
+    ) -> Float[Array, "N H"]:
+        """What is remembered after another observation, by all strategies alike."""
+        return self._advance(recall.hidden, self._encode(observation, seat, recall.action))
+
+    def unroll(
+        self,
+        observation: Float[Array, "T N O"],
+        seat: Float[Array, "N P"],
+        previous: Int[Array, "T N"] | Float[Array, "T N A"],
+        *,
+        start: Float[Array, "N H"],
+        fresh: Bool[Array, "T N"],
+        moved: Bool[Array, "T N"],
+        strategy: Int[Array, "N"] | None = None,
+    ) -> Float[Array, "T N H"]:
+        """What is remembered after each of `T` steps, by all strategies alike.
+
+        Args:
+          observation: at each step.
+          seat: one-hot seat, the same at all steps.
+          previous: the last own action before each step, as in `Recall`.
+          start: memory before the first step.
+          fresh: where an episode begins; it remembers nothing of what was before.
+          moved: where the seat decides; elsewhere the memory stays as it is.
+          strategy: whose memory it is, of networks where each has its own.
+        """
+        steps = len(observation)
+        encoded = self._encode(observation, jnp.broadcast_to(seat, (steps, *seat.shape)), previous)
+
+        def step(network: RecurrentCore, hidden: Array, at: tuple) -> tuple[Array, Array]:
+            own, is_fresh, has_moved = at
+            hidden = jnp.where(is_fresh[:, None], 0.0, hidden)
+            hidden = jnp.where(has_moved[:, None], network._advance(hidden, own), hidden)
+            return hidden, hidden
+
+        scan = nn.scan(step, variable_broadcast="params", split_rngs={"params": False})
+        return scan(self, start, (encoded, fresh, moved))[1]
+
+    @nn.compact
+    def _encode(self, observation: Array, seat: Array, previous: Array) -> Array:
+        """What the core is told, all of it that does not hang on its state: one product for all
+        steps.
+        """
+        if self.normalise:
+            observation = running_normalised(self, observation)
+        if self.continuous:
+            # What lies beyond is not what was done.
+            last = jnp.clip(previous, -1, 1)
+        else:
+            last = jax.nn.one_hot(previous, self.num_actions)
+        encoded = jnp.concatenate([observation, seat, last], axis=-1)
+        for layer in self.encoder:
+            encoded = nn.relu(layer(encoded))
+        return self.core_input(encoded)
+
+    def _advance(self, hidden: Float[Array, "N H"], told: Float[Array, "N G"]) -> Array:
+        size = self.memory_size
+        held = self.core_state(hidden)
+        reset, update = jnp.split(nn.sigmoid(told[:, : 2 * size] + held[:, : 2 * size]), 2, axis=-1)
+        candidate = nn.tanh(told[:, 2 * size :] + reset * held[:, 2 * size :])
+        return candidate + update * (hidden - candidate)
+
+
+class RecurrentNetwork(RecurrentCore):
+    """A `ConditionalNetwork` that reads a memory instead of an observation.
+
+    Attributes:
+      hidden_sizes: width of each hidden layer between memory and policy.
+      embedding_size: width `E` of the strategy embedding.
+      use_index: whether the identity of a strategy is embedded beside its row.
+      critic_hidden_size: width of the critic's hidden layer.
+      action_values: whether the critic tells a value of every action.
+      privileged_critic: whether the critic also reads what a game shows critics alone, likewise.
+    """
+
+    hidden_sizes: Sequence[int]
+    embedding_size: int
+    use_index: bool
+    critic_hidden_size: int
+    action_values: bool = False
+    privileged_critic: bool = False
+
+    def setup(self) -> None:
+        super().setup()
         self.heads = ConditionalNetwork(
             num_actions=self.num_actions,
             hidden_sizes=self.hidden_sizes,
@@ -104,68 +183,6 @@ class RecurrentNetwork(nn.Module):
         """Remembers and decides; what initialises all parameters."""
         remembered = self.remember(observation, seat, recall)
         return self(remembered, seat, rows, profile=profile, privileged=privileged)
-
-    def remember(
-        self, observation: Float[Array, "N O"], seat: Float[Array, "N P"], recall: Recall
-    ) -> Float[Array, "N H"]:
-        """What is remembered after another observation."""
-        return self._advance(recall.hidden, self._encode(observation, seat, recall.action))
-
-    def unroll(
-        self,
-        observation: Float[Array, "T N O"],
-        seat: Float[Array, "N P"],
-        previous: Int[Array, "T N"] | Float[Array, "T N A"],
-        *,
-        start: Float[Array, "N H"],
-        fresh: Bool[Array, "T N"],
-        moved: Bool[Array, "T N"],
-    ) -> Float[Array, "T N H"]:
-        """What is remembered after each of `T` steps.
-
-        Args:
-          observation: at each step.
-          seat: one-hot seat, the same at all steps.
-          previous: the last own action before each step, as in `Recall`.
-          start: memory before the first step.
-          fresh: where an episode begins; it remembers nothing of what was before.
-          moved: where the seat decides; elsewhere the memory stays as it is.
-        """
-        steps = len(observation)
-        encoded = self._encode(observation, jnp.broadcast_to(seat, (steps, *seat.shape)), previous)
-
-        def step(network: RecurrentNetwork, hidden: Array, at: tuple) -> tuple[Array, Array]:
-            own, is_fresh, has_moved = at
-            hidden = jnp.where(is_fresh[:, None], 0.0, hidden)
-            hidden = jnp.where(has_moved[:, None], network._advance(hidden, own), hidden)
-            return hidden, hidden
-
-        scan = nn.scan(step, variable_broadcast="params", split_rngs={"params": False})
-        return scan(self, start, (encoded, fresh, moved))[1]
-
-    @nn.compact
-    def _encode(self, observation: Array, seat: Array, previous: Array) -> Array:
-        """What the core is told, all of it that does not hang on its state: one product for all
-        steps.
-        """
-        if self.normalise:
-            observation = running_normalised(self, observation)
-        if self.continuous:
-            # What lies beyond is not what was done.
-            last = jnp.clip(previous, -1, 1)
-        else:
-            last = jax.nn.one_hot(previous, self.num_actions)
-        encoded = jnp.concatenate([observation, seat, last], axis=-1)
-        for layer in self.encoder:
-            encoded = nn.relu(layer(encoded))
-        return self.core_input(encoded)
-
-    def _advance(self, hidden: Float[Array, "N H"], told: Float[Array, "N G"]) -> Array:
-        size = self.memory_size
-        held = self.core_state(hidden)
-        reset, update = jnp.split(nn.sigmoid(told[:, : 2 * size] + held[:, : 2 * size]), 2, axis=-1)
-        candidate = nn.tanh(told[:, 2 * size :] + reset * held[:, 2 * size :])
-        return candidate + update * (hidden - candidate)
 
 
 def no_recall(count: int, memory_size: int, *, action_length: int | None = None) -> Recall:

@@ -191,7 +191,10 @@ class SampledEvaluator:
         )  # fmt: skip
         found = self._compare(known, expected, played, num_admitted)
         statistics = add(known, played.profiles, played.returns)
-        every = self._actor.every_strategy(params, rows, played.probes, played.recall)
+        distance = np.nan
+        if self._actor.shares_memory:
+            every = self._actor.every_strategy(params, rows, played.probes, played.recall)
+            distance = member_distance(np.asarray(every)[:num_admitted], self._distance)
         head, payoffs = self._estimate(head, rows, statistics)
         errors = self._errors(statistics)
         everybody = list(range(num_admitted))
@@ -214,7 +217,7 @@ class SampledEvaluator:
             payoffs=payoffs,
             meta_strategy=meta_strategy,
             gains=gains,
-            member_distance=member_distance(np.asarray(every)[:num_admitted], self._distance),
+            member_distance=distance,
             left=float(np.max(asked, initial=-np.inf)) / range_ if asked.size else 0.0,
             ready=sampled_gate.is_open(history, respond, settings.improvement * range_),
             gains_error=gains_error,

@@ -1,4 +1,5 @@
-"""One network per strategy: the baseline that the conditional network is measured against.
+"""One network per strategy: the baseline that the conditional network is measured against; with a
+memory, see `neupl.separate_recurrent_networks`.
 
 This is how PSRO with deep responses keeps its population (Lanctot et al. 2017, arXiv 1711.00832):
 nothing is shared, a strategy that is admitted has a network of its own, and the population grows by
@@ -29,11 +30,13 @@ class PlainNetwork(nn.Module):
       num_actions: number of action ids `A`.
       hidden_sizes: width of each hidden layer of the policy.
       critic_hidden_size: width of the critic's hidden layer.
+      critic_shapes: whether the critic's gradient reaches the layers of the policy.
     """
 
     num_actions: int
     hidden_sizes: Sequence[int]
     critic_hidden_size: int
+    critic_shapes: bool = False
 
     @nn.compact
     def __call__(
@@ -48,7 +51,8 @@ class PlainNetwork(nn.Module):
             kernel_init=nn.initializers.variance_scaling(1e-2, "fan_in", "normal"),
             name="policy",
         )(hidden)
-        features = jnp.concatenate([jax.lax.stop_gradient(hidden), met], axis=-1)
+        shared = hidden if self.critic_shapes else jax.lax.stop_gradient(hidden)
+        features = jnp.concatenate([shared, met], axis=-1)
         features = nn.relu(nn.Dense(self.critic_hidden_size, name="critic_hidden")(features))
         return logits, nn.Dense(1, name="critic")(features)[..., 0]
 
@@ -94,36 +98,58 @@ class SeparateNetworks(nn.Module):
         if profile is not None:
             owner = jnp.argmax(seat, axis=1) * num_strategies + jnp.argmax(profile[:, 0], axis=1)
             met = profile[:, 1:].reshape(len(profile), -1)
-            return _apply_grouped(apply, params, owner, observation, met)
-        met = coplayer_marginals(coplayers).reshape(num_tables * num_strategies, -1)
-        shape = (len(observation), met.shape[-1])
-        logits, value = jax.vmap(
-            lambda own, against: apply(own, observation, jnp.broadcast_to(against, shape))
-        )(params, met)
-        logits = logits.reshape(num_tables, num_strategies, *logits.shape[1:])
-        value = value.reshape(num_tables, num_strategies, -1)
-        return jnp.einsum("st,tksa->ksa", seat, logits), jnp.einsum("st,tks->ks", seat, value)
+            return apply_grouped(apply, params, owner, (observation, met))
+        return apply_to_all(apply, params, observation, seat, coplayer_marginals(coplayers))
 
 
-def _apply_grouped(
+def apply_to_all(
     apply: Any,
     params: Any,
-    owner: Int[Array, "N"],
-    observation: Float[Array, "N O"],
-    met: Float[Array, "N J"],
-) -> tuple[Float[Array, "N A"], Float[Array, "N"]]:
+    observation: Float[Array, "S O"],
+    seat: Float[Array, "S P"],
+    met: Float[Array, "P K J"],
+) -> tuple[Float[Array, "K S A"], Float[Array, "K S"]]:
+    """All strategies at every observation, each by its own network.
+
+    Args:
+      apply: `(parameters of one, observation, met) -> logits, values`.
+      params: of all, in the order of their tables.
+      observation: or what is remembered, the same for all.
+      seat: one-hot table of each observation.
+      met: the co-players of every strategy.
+    """
+    num_tables, num_strategies, _ = met.shape
+    shape = (len(observation), met.shape[-1])
+    logits, value = jax.vmap(
+        lambda own, against: apply(own, observation, jnp.broadcast_to(against, shape))
+    )(params, met.reshape(num_tables * num_strategies, -1))
+    logits = logits.reshape(num_tables, num_strategies, *logits.shape[1:])
+    value = value.reshape(num_tables, num_strategies, -1)
+    return jnp.einsum("st,tksa->ksa", seat, logits), jnp.einsum("st,tks->ks", seat, value)
+
+
+def apply_grouped(
+    apply: Any, params: Any, owner: Int[Array, "N"], told: tuple[Array, ...], *, block: int = BLOCK
+) -> Any:
     """Every decision by the network of its owner: decisions sorted into blocks of one owner each,
     so that the work is that of one network on all decisions, and a block for every owner.
+
+    Args:
+      apply: `(parameters of one, *told) -> arrays`, decisions first.
+      params: of all networks.
+      owner: of each decision.
+      told: arrays `[N, ...]` of what the decisions hang on.
+      block: decisions that one network takes at a time.
     """
     number, num_networks = len(owner), len(jax.tree.leaves(params)[0])
-    num_blocks = -(-number // BLOCK) + num_networks
+    num_blocks = -(-number // block) + num_networks
     order = jnp.argsort(owner)
     count = jnp.bincount(owner, length=num_networks)
-    last_block = jnp.cumsum(-(-count // BLOCK))
+    last_block = jnp.cumsum(-(-count // block))
     first_block = jnp.concatenate([jnp.zeros(1, last_block.dtype), last_block[:-1]])
     first = jnp.cumsum(count) - count
     of_sorted = owner[order]
-    place = first_block[of_sorted] * BLOCK + jnp.arange(number) - first[of_sorted]
+    place = first_block[of_sorted] * block + jnp.arange(number) - first[of_sorted]
     slot = jnp.zeros(number, place.dtype).at[order].set(place)
     block_owner = jnp.searchsorted(last_block, jnp.arange(num_blocks), side="right")
     # A product, not a gather: the backward pass of a gather is a scatter, slower on CPU.
@@ -134,11 +160,12 @@ def _apply_grouped(
     )
 
     def blocks(array: Array) -> Array:
-        padded = jnp.zeros((num_blocks * BLOCK, array.shape[-1])).at[slot].set(array)
-        return padded.reshape(num_blocks, BLOCK, -1)
+        rest = array.shape[1:]
+        padded = jnp.zeros((num_blocks * block, *rest), array.dtype).at[slot].set(array)
+        return padded.reshape(num_blocks, block, *rest)
 
-    logits, value = jax.vmap(apply)(chosen, blocks(observation), blocks(met))
-    return logits.reshape(num_blocks * BLOCK, -1)[slot], value.reshape(-1)[slot]
+    found = jax.vmap(apply)(chosen, *map(blocks, told))
+    return jax.tree.map(lambda part: part.reshape(-1, *part.shape[2:])[slot], found)
 
 
 def per_network(transform: optax.GradientTransformation) -> optax.GradientTransformation:

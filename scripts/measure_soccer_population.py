@@ -23,10 +23,10 @@ import bench_report
 import jax
 import numpy as np
 
-from evaluation.relative_performance import relative_performance
+from evaluation.relative_performance import performance_between
 from games.registry import load_game
 from games.types import HostGame, Policy
-from neupl.played_payoffs import played_payoffs
+from neupl.played_payoffs import cross_payoffs, played_payoffs
 from neupl.population import Population
 from neupl.population_files import find_folder, read_files
 from neupl.rollout import make_play
@@ -117,22 +117,19 @@ def performance(
 ) -> dict[str, Any]:
     """Relative performance of the first population, and its newest strategy against the other's."""
     game, ours, theirs = load_game(own[0].game), trained(*own), trained(*other)
-    payoffs, errors = np.zeros((2, len(ours), len(theirs)))
-    for number, (i, j) in enumerate(np.ndindex(payoffs.shape)):
-        returns = returns_of(
-            game, own[0].policy(ours[i], seat=0), other[0].policy(theirs[j], seat=0),
-            matches=matches, seed=seed + OTHER_STREAM + number,
-        )  # fmt: skip
-        payoffs[i, j], errors[i, j] = returns.mean(), returns.std(ddof=1) / np.sqrt(len(returns))
-    found = relative_performance(payoffs)
-    error = INTERVAL * float(np.sqrt(found.first**2 @ errors**2 @ found.second**2))
+    found = cross_payoffs(
+        game, [own[0].policy(k, seat=0) for k in ours],
+        [other[0].policy(k, seat=0) for k in theirs],
+        episodes=matches, seed=seed + OTHER_STREAM,
+    )  # fmt: skip
+    value, error = performance_between(*found)
     return {
-        "relative_performance": found.value,
-        "low": found.value - error,
-        "high": found.value + error,
-        "newest_against_newest": float(payoffs[-1, -1]),
-        "error": float(errors[-1, -1]),
-        "matches": matches * payoffs.size,
+        "relative_performance": value,
+        "low": value - INTERVAL * error,
+        "high": value + INTERVAL * error,
+        "newest_against_newest": float(found.payoffs[-1, -1]),
+        "error": float(found.errors[-1, -1]),
+        "matches": matches * found.payoffs.size,
     }
 
 

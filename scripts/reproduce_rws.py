@@ -5,6 +5,8 @@ plays all pairs of its strategies and compares them point by point with the popu
 et al. 2022, arXiv 2202.07415): the cycle of the first three, what the fourth earns from them, what
 each strategy earns from the mixture that it responds to, and how the effective size grows. Then
 fresh learners start with encoder and memory of the population, or from scratch (`rws_transfer.py`).
+Only where asked for: a population of sixteen, and PSRO with a network per strategy beside one
+conditional network (`rws_populations.py`).
 Writes `running_with_scissors.md`, `.json` and figures. Exit code 1 if a full run misses what is
 asked for.
 """
@@ -25,6 +27,7 @@ import rws_published as published
 import rws_report as report
 from neupl_command import ROOT, CommandFailed
 from reproduction_report import described
+from rws_populations import ARMS, measure_arms, measure_cap
 from rws_transfer import transfer_curves
 
 from evaluation.relative_performance import effective_diversity, three_cycles
@@ -45,6 +48,8 @@ QUICK = (
     "evaluation.episodes=32", "evaluation.final_episodes=32", "evaluation.response_s=1",
 )  # fmt: skip
 MEASUREMENT_SEED = 1
+# Parts of the report on populations other than the preset's.
+OTHERS = ("cap", "arms")
 # Standard errors by which the cycle must be more than nothing: two-sided 95 %.
 SURE = 1.96
 # Episodes by which a learner is measured.
@@ -59,21 +64,28 @@ def certified(run: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text())["certificate"] if path.exists() else None
 
 
-def train(runs: Path, *, settings: tuple[str, ...], seed: int, limit_s: float | None) -> Path:
+def train(
+    runs: Path,
+    *,
+    settings: tuple[str, ...],
+    seed: int,
+    limit_s: float | None = None,
+    name: str = NAME,
+) -> Path:
     """Trains the preset, or goes on where a run in `runs` stopped; returns the run's folder.
 
     Raises:
       CommandFailed: the command ended with an error.
     """
-    run = runs / NAME
+    run = runs / name
     if (run / "certificate.json").exists() or (limit_s == 0 and run.exists()):
         return run
-    arguments = ["resume", NAME]
+    arguments = ["resume", name]
     if not run.exists():
         # Copied, so that the run's own record names no path of this machine.
         shutil.copy(PRESET, runs / PRESET.name)
         changes = [part for setting in settings for part in ("--set", setting)]
-        arguments = ["train", PRESET.name, "--out", NAME, "--seed", str(seed), *changes]
+        arguments = ["train", PRESET.name, "--out", name, "--seed", str(seed), *changes]
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "NPROC": "1"}
     command = [sys.executable, "-m", "neupl", *arguments]
@@ -144,6 +156,19 @@ def measure_transfer(run: Path, kept: Path, *, seed: int, quick: bool) -> list[d
     with tempfile.TemporaryDirectory(prefix="neupl-") as temporary:
         folder = exported(run, Path(temporary) / "population")
         return transfer_curves(folder, preset, kept=kept, episodes=episodes, seed=seed, quick=quick)
+
+
+def measure_others(options: argparse.Namespace, runs: Path) -> dict[str, Any]:
+    """What other populations come to: `OTHERS`."""
+
+    def train_other(name: str, settings: tuple[str, ...]) -> Path:
+        settings = (*QUICK, *settings) if options.quick else settings
+        return train(runs, settings=settings, seed=options.seed, name=f"{NAME}-{name}")
+
+    asked = {"episodes": options.episodes, "quick": options.quick}
+    if options.only == "cap":
+        return measure_cap(train_other, **asked)
+    return {"arms": measure_arms(options.arms, train_other, kept=runs, **asked)}
 
 
 def against_rows(played: PlayedPayoffs, rows: np.ndarray) -> list[dict[str, Any]]:
@@ -221,9 +246,14 @@ def parse_options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--only",
-        choices=("population", "transfer"),
-        help="one part; transfer is added to the report that is there, of the same run",
+        choices=("population", "transfer", *OTHERS),
+        help="one part; all but the population are added to the report that is there: transfer of\n"
+        "the same run, the cap of sixteen strategies, arms (a network per strategy beside one)",
     )
+    parser.add_argument(
+        "--arms", nargs="+", choices=tuple(ARMS), default=tuple(ARMS),
+        help="of --only arms: which; the first is compared with the others",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results", help="report folder")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument(
@@ -238,11 +268,11 @@ def parse_options() -> argparse.Namespace:
         parser.error(f"--hours is {options.hours}, expected at least 0")
     if options.hours == 0 and not (options.runs and (options.runs / NAME).exists()):
         parser.error("--hours 0 measures a run that is there: name its folder's with --runs")
-    if options.only == "transfer":
-        if not (options.out / f"{NAME}.json").exists():
-            parser.error(f"--only transfer adds to a report: there is none in {options.out}")
-        if not (options.runs and (options.runs / NAME).exists()):
-            parser.error("--only transfer needs the run of the report: name its folder with --runs")
+    adds = options.only not in (None, "population")
+    if adds and not (options.out / f"{NAME}.json").exists():
+        parser.error(f"--only {options.only} adds to a report: there is none in {options.out}")
+    if options.only == "transfer" and not (options.runs and (options.runs / NAME).exists()):
+        parser.error("--only transfer needs the run of the report: name its folder with --runs")
     options.seeds = options.jobs = 1
     return options
 
@@ -252,6 +282,8 @@ def command_of(options: argparse.Namespace) -> str:
     parts = ["python scripts/reproduce_rws.py", *(["--quick"] if options.quick else [])]
     parts += [f"--seed {options.seed} --episodes {options.episodes}"]
     parts += [] if options.only is None else [f"--only {options.only}"]
+    if options.only == "arms" and tuple(options.arms) != tuple(ARMS):
+        parts.append(f"--arms {' '.join(options.arms)}")
     return " ".join([*parts, *([] if options.hours is None else [f"--hours {options.hours:g}"])])
 
 
@@ -262,7 +294,7 @@ def reproduced(options: argparse.Namespace, runs: Path) -> dict[str, Any]:
       CommandFailed: a command ended with an error.
     """
     run, command = runs / NAME, command_of(options)
-    if options.only == "transfer":
+    if options.only not in (None, "population"):
         content = json.loads((options.out / f"{NAME}.json").read_text())
     else:
         limit_s = None if options.hours is None else 3600 * options.hours
@@ -270,7 +302,9 @@ def reproduced(options: argparse.Namespace, runs: Path) -> dict[str, Any]:
         run = train(runs, settings=settings, seed=options.seed, limit_s=limit_s)
         found = measure(run, episodes=options.episodes)
         content = {**described(command, options), "claims": claims_of(found), **found}
-    if options.only != "population":
+    if options.only in OTHERS:
+        content[options.only] = {"command": command, **measure_others(options, runs)}
+    elif options.only != "population":
         curves = measure_transfer(run, runs, seed=options.seed, quick=options.quick)
         content["transfer"] = {"command": command, "curves": curves}
     return content

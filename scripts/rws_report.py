@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import rws_published as published
 from reproduction_report import STYLE, preamble, table
+from rws_populations import ARMS
 from rws_transfer import STARTS
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ def markdown(content: Mapping[str, Any]) -> str:
         f"{content['effective_diversity']:.1f} points; episodes between different strategies last "
         f"{_mean_steps(content):.0f} steps on average (published: 78, of 58 episodes).",
         *_transfer(content),
+        *_cap(content),
+        *_arms(content),
         "## Training",
         "As the run estimates it while it trains, older episodes fading.",
         "![Training](running_with_scissors_training.png)",
@@ -127,6 +130,63 @@ def _transfer(content: Mapping[str, Any]) -> list[str]:
                 (curve["strategies"], STARTS[curve["start"]],
                  *(_value(mean, error) for _, mean, error in curve["returns"]))
                 for curve in curves
+            ],
+        ),
+    ]  # fmt: skip
+
+
+def _cap(content: Mapping[str, Any]) -> list[str]:
+    """The section on a population of more strategies, where there was one."""
+    if "cap" not in content:
+        return []
+    found = content["cap"]
+    lines, size = found["against_row"], len(found["against_row"]) + 1
+    best = sum(k == most for k, _, _, most in lines)
+    return [
+        "## More strategies",
+        f"By `{found['command']}`: one run of {size} strategies, {found['batches']:,} batches, "
+        f"{found['cpu_seconds'] / 3600:.2f} CPU-hours, {found['episodes']:,} episodes of each "
+        "pair. Strategies are admitted one by one and hang on none that comes later, so that its "
+        "first ones are a population of a smaller cap, but for the closing steps, in which all "
+        "learn.",
+        table(
+            ("cap", "effective size", "effective diversity, points"),
+            [(s["cap"], s["effective_size"], f"{s['effective_diversity']:.1f}")
+             for s in found["sizes"]],
+        ),
+        "What each strategy earns from the mixture that it responds to, and which strategy of the "
+        f"population earns most from it; of {size - 1}, {best} are that themselves.",
+        table(
+            ("strategy", "earns", "most from that mixture"),
+            [(k, _value(value, error), "itself" if k == most else most)
+             for k, value, error, most in lines],
+        ),
+    ]  # fmt: skip
+
+
+def _arms(content: Mapping[str, Any]) -> list[str]:
+    """The section on networks of their own, where there were any."""
+    if "arms" not in content:
+        return []
+    first, *others = content["arms"]["arms"]
+    return [
+        "## A network per strategy",
+        f"By `{content['arms']['command']}`. Small populations, four strategies without a "
+        "read-out and without closing steps, that differ in who plays them alone: one conditional "
+        "network, or a network of the same layers for each (PSRO; Lanctot et al. 2017, arXiv "
+        "1711.00832). A batch is 64 episodes for all; those of a conditional network are shared by "
+        "who learns and who is held. One seed. *Relative performance* (Balduzzi et al. 2019, arXiv "
+        f"1901.08106) of {ARMS[first['arm']].words} over the other one, strategies 1 to 3 of both, "
+        f"in points with standard errors, {first['episodes']:,} episodes of each pair.",
+        table(
+            ("population", "batches", "CPU seconds", "1 from 0", "2 from 1", "0 from 2",
+             "3 over 0 to 2", "relative performance"),
+            [
+                (ARMS[a["arm"]].words, f"{a['batches']:,}", f"{a['cpu_seconds']:.0f}",
+                 *(f"{value:.1f}" for value in a["cycle"]),
+                 _value(a["answer"], a["answer_error"]),
+                 _value(a["performance"], a["performance_error"]) if a in others else "")
+                for a in (first, *others)
             ],
         ),
     ]  # fmt: skip

@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Float32, Int, Int32
 
 from neupl.learners.advantages import LaneAdvantages
 from neupl.matches import Matches, seat_order
+from neupl.networks import RememberingNetwork
 from neupl.recurrent_network import RecurrentNetwork
 from neupl.rollout import Trajectory
 
@@ -159,7 +160,7 @@ def previous_actions(
 
 
 def unrolled_memory(
-    network: RecurrentNetwork, params: Any, unrolls: Unrolls, *, num_tables: int
+    network: RememberingNetwork, params: Any, unrolls: Unrolls, *, num_tables: int
 ) -> Float[Array, "L N H"]:
     """What the network remembers after each step of unrolls, differentiable in its parameters.
 
@@ -179,6 +180,7 @@ def unrolled_memory(
         start=jnp.asarray(unrolls.start),
         fresh=by_time(unrolls.fresh),
         moved=by_time(unrolls.moved),
+        strategy=jnp.asarray(unrolls.profile)[:, 0],
         method="unroll",
     )
 

@@ -8,6 +8,7 @@ from evaluation.relative_performance import (
     Cycle,
     effective_diversity,
     effective_number,
+    performance_between,
     relative_performance,
     three_cycles,
     transitivity,
@@ -63,3 +64,11 @@ def test_relative_performance_is_the_value_of_a_linear_program(seed):
 def test_effective_number_counts_equal_shares():
     assert effective_number(np.array([0.25, 0.25, 0, 0.25, 0.25])) == pytest.approx(4)
     assert effective_number(np.array([1.0, 0.0])) == 1
+
+
+def test_error_of_a_performance_is_that_of_the_mixtures_found():
+    """Matching pennies: both mix evenly, so that a quarter of each error adds up in squares."""
+    errors = np.array([[0.1, 0.2], [0.3, 0.4]])
+    value, error = performance_between(np.array([[1.0, -1.0], [-1.0, 1.0]]), errors)
+    assert value == pytest.approx(0, abs=1e-9)
+    assert error == pytest.approx(np.sqrt((errors**2).sum()) / 4)

@@ -7,8 +7,9 @@ import pytest
 
 from games.registry import load_simulator, load_tree
 from neupl.config import NetworkConfig
+from neupl.member_policy import MemberPolicy
 from neupl.networks import make_network
-from neupl.played_payoffs import played_payoffs
+from neupl.played_payoffs import cross_payoffs, played_payoffs
 from neupl.population import Population
 from neupl.training_problem import rows_of
 
@@ -66,3 +67,25 @@ def test_played_payoffs_are_those_of_the_policies(population):
 def test_pairs_are_of_symmetric_populations_that_have_them(population):
     with pytest.raises(ValueError, match="num_strategies is 4"):
         played_payoffs(population, SIZE + 1, episodes=2, seed=0)
+
+
+def always(*probabilities):
+    """A policy of rock-paper-scissors in either seat."""
+    row = jnp.asarray(probabilities, jnp.float32)
+    return MemberPolicy(lambda seen, mask: jnp.tile(row, (1, len(seen), 1)), jnp.ones(1))
+
+
+def test_two_populations_meet_in_either_seat():
+    """Rock and paper against scissors, paper and a coin of both, who then earns 0 from paper or
+    loses 1 to it with a chance of one half.
+    """
+    rock, paper, scissors = (always(*row) for row in np.eye(3))
+    coin = always(0, 0.5, 0.5)
+    game = load_simulator(GAME)
+    found = cross_payoffs(game, [rock, paper], [scissors, paper, coin], episodes=1000, seed=1)
+    np.testing.assert_array_equal(found.payoffs[:, :2], [[1, -1], [-1, 0]])
+    np.testing.assert_array_equal(found.errors[:, :2], 0)
+    # Returns of 1 and -1, and of 0 and -1, alike: within five standard errors.
+    expected, spread = np.array([0, -0.5]), np.array([1, 0.5]) / np.sqrt(1000)
+    assert (np.abs(found.payoffs[:, 2] - expected) < 5 * spread).all()
+    np.testing.assert_allclose(found.errors[:, 2], spread, rtol=0.1)
