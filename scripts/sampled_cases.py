@@ -15,20 +15,24 @@ class Target:
     Attributes:
       preset: a file of `configs/`, or `None` for a game with the defaults of sampled runs.
       game: an OpenSpiel string, where there is no preset.
+      changes: of the configuration.
       must: NashConv that must be reached besides the relative target, in game points.
       aim: NashConv that is hoped for, in game points.
-      limit_s: wall-clock seconds of the whole command in which it must be.
+      limit_s: wall-clock seconds of the whole command in which `must` and `aim` are to be reached.
       beyond_reach: why no population of ours meets the target; such a case is reported, not judged.
     """
 
     preset: str | None = None
     game: str | None = None
+    changes: tuple[str, ...] = ()
     must: float = float("inf")
     aim: float = float("inf")
     limit_s: float = float("inf")
     beyond_reach: str | None = None
 
 
+# The mixture chosen against trained responses, where there is no preset that says so.
+RESPONSES = ("evaluation.responses=10", "evaluation.response_batches=100")
 TARGETS = {
     "kuhn_poker": Target("kuhn_poker_ppo.yaml", must=0.1, aim=0.02, limit_s=60),
     "leduc_poker": Target("leduc_poker_ppo.yaml", must=1.0, aim=0.7, limit_s=60),
@@ -39,6 +43,12 @@ TARGETS = {
     **{
         name: Target(game=CASES[name].game, beyond_reach=CASES[name].beyond_reach)
         for name in ("goofspiel_5", "battleship_2", "liars_dice_3", "dark_hex_2", "blotto_6_3")
+    },
+    **{
+        f"{name}_responses": Target(
+            game=CASES[name].game, changes=RESPONSES, beyond_reach=CASES[name].beyond_reach
+        )
+        for name in ("battleship_2", "blotto_6_3")
     },
 }
 

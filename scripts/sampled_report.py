@@ -105,7 +105,8 @@ def _targets(rows: Sequence[Mapping[str, Any]], anchors: Sequence[Mapping[str, A
         *(f"**{row['name']}**: {row['beyond_reach']}" for row in rows if row["beyond_reach"]),
         "What the time went into, of the first seed: playing episodes of training, updating the "
         "network, and evaluating (playing the payoffs that matter, the gate, and meta-solving, "
-        "which has a column of its own too).",
+        "which has a column of its own too). Choosing the mixture against trained responses "
+        "(`evaluation.responses`), where that is asked for, comes on top.",
         table(
             ("game", "preset", "steps", "episodes per second", "collect", "update", "evaluate",
              "of which meta-solving"),
@@ -238,7 +239,8 @@ def _anchor_of(
 
 
 def _source(row: Mapping[str, Any]) -> str:
-    return f"configs/{row['preset']}" if row["preset"] else f"`--game` {row['game']}"
+    changes = "".join(f" `--set {change}`" for change in row["changes"])
+    return (f"configs/{row['preset']}" if row["preset"] else f"`--game` {row['game']}") + changes
 
 
 def _shares(run: Mapping[str, Any]) -> tuple[str, ...]:
