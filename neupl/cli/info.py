@@ -43,7 +43,7 @@ def summary(path: Path) -> dict[str, Any]:
     """
     from neupl.checkpoint import saved_steps
     from neupl.config_io import read_mapping
-    from neupl.run import CERTIFICATE_FILE, PROVENANCE_FILE, Run
+    from neupl.run import CERTIFICATE_FILE, PROVENANCE_FILE, RESPONSES_FILE, Run
 
     run = Run.open(path)
     config = read_mapping(run.config_path)
@@ -51,6 +51,7 @@ def summary(path: Path) -> dict[str, Any]:
     metrics = run.metrics()
     certified = (path / CERTIFICATE_FILE).is_file()
     certificate = run.read_json(CERTIFICATE_FILE) if certified else {}
+    chosen = (path / RESPONSES_FILE).is_file()
     return {
         "run": str(path),
         "game": config.get("game"),
@@ -70,6 +71,7 @@ def summary(path: Path) -> dict[str, Any]:
         "best_gap_estimate": _last(metrics, _GAP_ESTIMATE),
         "certificate": certificate.get("certificate"),
         "method": _method(config),
+        "responses": run.read_json(RESPONSES_FILE) if chosen else None,
         "payoff_calibration": _calibration(run.population_path),
         "payoffs_against_exact": certificate.get("payoffs"),
         "files": dict(_sizes(path)),
@@ -128,6 +130,7 @@ def _print(found: dict[str, Any]) -> None:
         ("checkpoints", ", ".join(map(str, found["checkpoints"])) or "none"),
         _progress_row(found),
         ("certificate", _certificate_text(found["certificate"])),
+        *_response_rows(found),
         *_payoff_rows(found),
     ]
     if found["method"] is not None:
@@ -159,6 +162,14 @@ def _progress_row(found: dict[str, Any]) -> tuple[str, str]:
     if estimate is not None:
         return "best snapshot", f"gain of its newest response {estimate:.6g} by estimate"
     return "best snapshot", "none yet"
+
+
+def _response_rows(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What trained responses gained on the way to the mixture, where it was chosen so."""
+    if found["responses"] is not None:
+        gains, errors = found["responses"]["gains"], found["responses"]["errors"]
+        first, last = (f"{gains[k]:.4g} ± {errors[k]:.2g}" for k in (0, -1))
+        yield "responses", f"gained {first} in the first of {len(gains)} rounds, {last} in the last"
 
 
 def _payoff_rows(found: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -91,6 +91,8 @@ def test_mixture_is_chosen_against_responses_without_a_tree(tiny, tmp_path):
     assert named in (path / "population" / "MODEL_CARD.md").read_text()
     told = json.loads((path / "responses.json").read_text())
     assert len(told["gains"]) == len(told["errors"]) == 2 and min(told["errors"]) > 0
+    shown = tiny.forked("info", path).stdout
+    assert f"gained {told['gains'][0]:.4g} ± " in shown and "in the first of 2 rounds" in shown
     population = load_population(path)
     np.testing.assert_allclose(population.meta_strategy.sum(axis=1), 1)
 
