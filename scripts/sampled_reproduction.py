@@ -190,7 +190,7 @@ def assess_target(name: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
         "worst": worst,
         "met": {
             # What is asked for relative to exact PSRO alone has no limit of time.
-            "must": (in_time or np.isinf(target.must)) and worst["nash_conv"] <= must,
+            "must": (in_time or target.must == float("inf")) and worst["nash_conv"] <= must,
             "aim": in_time and worst["nash_conv"] <= aim,
         },
         "runs": runs,

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neupl.config import Config, EvaluationConfig, LearnerConfig, NetworkConfig
+from neupl.config import Config, EvaluationConfig, GraphConfig, LearnerConfig, NetworkConfig
 from neupl.networks import make_network, observation_size
 from neupl.recurrent_network import Recall, no_recall
 from neupl.types import Rows
@@ -136,10 +136,7 @@ def test_observation_size_is_found_again(network):
     [
         {"learner": LearnerConfig(kind="exact")},
         {"evaluation": EvaluationConfig(payoffs="exact"), "learner": LearnerConfig(kind="ppo")},
-        {
-            "network": NetworkConfig(memory="gru", kind="separate"),
-            "learner": LearnerConfig(kind="ppo"),
-        },
+        {"graph": GraphConfig(kind="jpsro"), "learner": LearnerConfig(kind="ppo")},
     ],
 )
 def test_memories_that_could_not_be_trained_are_refused(changed):
