@@ -79,6 +79,12 @@ def performance_between(
     Args:
       payoffs: as in `relative_performance`.
       errors: their standard errors, independent of each other.
+
+    Returns:
+      Both in game points.
+
+    Raises:
+      SolverError: no equilibrium was found.
     """
     found = relative_performance(payoffs)
     return found.value, float(np.sqrt(found.first**2 @ errors**2 @ found.second**2))

@@ -54,7 +54,7 @@ def _check_ranges(config: "Config") -> None:
     _require(evaluation.response_s > 0, "evaluation.response_s", evaluation.response_s, "positive")
     for group, keys in {
         "learner": ("horizon", "mirror"),
-        "evaluation": ("improvement",),
+        "evaluation": ("improvement", "responses"),
         "graph": ("temperature",),
         "temperature": ("scale", "floor", "warmth", "cooling"),
         "jpsro": (

@@ -163,12 +163,12 @@ def _model_card(
         )
         worth += f"without it, estimated from episodes {per_seat}"
         selection = "the newest snapshot whose newest response is not shown to gain more"
-        if config.evaluation.responses:
-            selection += f", and the mixture that loses least to {config.evaluation.responses} "
-            selection += "trained responses per seat"
         if not np.isfinite(best.gains).all():
             worth = "Gain of a response | unknown: nobody was trained to respond"
             selection = "the last one of the run"
+        if config.evaluation.responses:
+            selection += f", and the mixture that loses least to {config.evaluation.responses} "
+            selection += "trained responses per seat"
     else:
         size = f"{compiled.tree.num_infosets} information states"
         if config.learner.kind == "exact":

@@ -64,17 +64,41 @@ def cross_payoffs(
       game: what is played.
       first: policies of one population, which play either seat.
       second: of another one.
-      episodes: of each pair, an even number of at least 4.
+      episodes: of each pair, as in `paired_returns`.
       seed: of the episodes; each pair has its own stream.
+
+    Raises:
+      ValueError: see `paired_returns`.
     """
     payoffs, errors = np.zeros((2, len(first), len(second)))
     for number, (i, j) in enumerate(np.ndindex(payoffs.shape)):
-        key, pair = jax.random.key(seed + number), (first[i], second[j])
-        home = make_play(game, pair)(episodes // 2, jax.random.fold_in(key, 0))
-        away = make_play(game, pair[::-1])(episodes // 2, jax.random.fold_in(key, 1))
-        earned = np.concatenate([np.asarray(home.returns)[:, 0], np.asarray(away.returns)[:, 1]])
+        earned = paired_returns(game, first[i], second[j], episodes=episodes, seed=seed + number)
         payoffs[i, j], errors[i, j] = earned.mean(), earned.std(ddof=1) / np.sqrt(len(earned))
     return CrossPayoffs(payoffs, errors)
+
+
+def paired_returns(
+    game: Game | HostGame, first: Policy, second: Policy, *, episodes: int, seed: int
+) -> Float64[np.ndarray, "B"]:
+    """Returns of the first of two policies in game points, half of the episodes in either seat.
+
+    Args:
+      game: what is played, of two players.
+      first: plays either seat.
+      second: likewise.
+      episodes: `B`, an even number of at least 2.
+      seed: of the episodes.
+
+    Raises:
+      ValueError: another number of episodes.
+    """
+    if episodes < 2 or episodes % 2:
+        raise ValueError(f"episodes is {episodes}: it must be an even number of at least 2")
+    key = jax.random.key(seed)
+    home = make_play(game, (first, second))(episodes // 2, jax.random.fold_in(key, 0))
+    away = make_play(game, (second, first))(episodes // 2, jax.random.fold_in(key, 1))
+    earned = [np.asarray(home.returns)[:, 0], np.asarray(away.returns)[:, 1]]
+    return np.concatenate(earned).astype(np.float64)
 
 
 def played_payoffs(

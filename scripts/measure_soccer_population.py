@@ -20,16 +20,13 @@ from typing import Any
 os.environ.setdefault("MUJOCO_GL", "disabled")
 
 import bench_report
-import jax
 import numpy as np
 
 from evaluation.relative_performance import performance_between
 from games.registry import load_game
-from games.types import HostGame, Policy
-from neupl.played_payoffs import cross_payoffs, played_payoffs
+from neupl.played_payoffs import cross_payoffs, paired_returns, played_payoffs
 from neupl.population import Population
 from neupl.population_files import find_folder, read_files
-from neupl.rollout import make_play
 from neupl.stored_population import load_population
 from soccer import bots, boxhead_bots
 from soccer.boxhead import BOXHEAD
@@ -79,16 +76,6 @@ def pairs(population: Population, size: int, *, matches: int, seed: int) -> list
     return lines
 
 
-def returns_of(
-    game: HostGame, first: Policy, second: Policy, *, matches: int, seed: int
-) -> np.ndarray:
-    """Returns of the first policy, half of the matches in either seat."""
-    key = jax.random.key(seed)
-    home = make_play(game, (first, second))(matches // 2, jax.random.fold_in(key, 0))
-    away = make_play(game, (second, first))(matches // 2, jax.random.fold_in(key, 1))
-    return np.concatenate([np.asarray(home.returns)[:, 0], np.asarray(away.returns)[:, 1]])
-
-
 def points(population: Population, size: int, *, matches: int, seed: int) -> list[dict[str, Any]]:
     """Points per match of the trained strategies, and of their mixture, against the scripts."""
     lines = []
@@ -97,10 +84,9 @@ def points(population: Population, size: int, *, matches: int, seed: int) -> lis
         game = load_game(name_of_game)
         robots = boxhead_bots.BOTS if game.task.scenario.body is BOXHEAD else bots.BOTS
         for number, (name, bot) in enumerate(robots.items()):
-            returns = returns_of(
-                game, policy, bot(),
-                matches=matches, seed=seed + BOT_STREAM + number,
-            )  # fmt: skip
+            returns = paired_returns(
+                game, policy, bot(), episodes=matches, seed=seed + BOT_STREAM + number
+            )
             mean = float(np.mean(1 + returns) / 2)
             error = INTERVAL * float(returns.std(ddof=1) / 2 / np.sqrt(len(returns)))
             line = bench_report.row(

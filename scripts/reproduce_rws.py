@@ -264,6 +264,8 @@ def parse_options() -> argparse.Namespace:
         options.episodes = 20 if options.quick else 2000
     if options.episodes < 2:
         parser.error(f"--episodes is {options.episodes}, expected at least 2")
+    if options.only == "arms" and options.episodes % 2:
+        parser.error(f"--episodes is {options.episodes}, expected an even number with --only arms")
     if options.hours is not None and not options.hours >= 0:
         parser.error(f"--hours is {options.hours}, expected at least 0")
     if options.hours == 0 and not (options.runs and (options.runs / NAME).exists()):

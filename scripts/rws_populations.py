@@ -114,7 +114,7 @@ def measure_arms(
     """
     found = []
     for name in names:
-        path = kept / f"arm-{name}.json"
+        path = kept / f"arm-{name}-by-{names[0]}-{episodes}.json"
         if not path.exists():
             own, first = (
                 train(f"arm-{one}", settings_of(ARMS[one], quick=quick)) for one in (name, names[0])

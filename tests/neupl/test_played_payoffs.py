@@ -89,3 +89,10 @@ def test_two_populations_meet_in_either_seat():
     expected, spread = np.array([0, -0.5]), np.array([1, 0.5]) / np.sqrt(1000)
     assert (np.abs(found.payoffs[:, 2] - expected) < 5 * spread).all()
     np.testing.assert_allclose(found.errors[:, 2], spread, rtol=0.1)
+
+
+@pytest.mark.parametrize("episodes", [0, 3])
+def test_pairs_sit_in_either_seat_alike(episodes):
+    rock = always(1, 0, 0)
+    with pytest.raises(ValueError, match=f"episodes is {episodes}: it must be an even number"):
+        cross_payoffs(load_simulator(GAME), [rock], [rock], episodes=episodes, seed=0)

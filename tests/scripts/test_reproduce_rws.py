@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neupl.config import Config
+from neupl.config_io import load_config
 from neupl.played_payoffs import PlayedPayoffs
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+PRESET = "configs/running_with_scissors_8.yaml"
 
 
 @pytest.fixture
@@ -76,6 +80,9 @@ def test_bad_options_are_one_clear_error(tmp_path):
     done = reproduce("--only", "transfer", "--out", tmp_path)
     assert done.returncode == 2
     assert "--only transfer adds to a report: there is none" in done.stderr
+    done = reproduce("--only", "arms", "--episodes", "5", "--out", tmp_path)
+    assert done.returncode == 2
+    assert "--episodes is 5, expected an even number with --only arms" in done.stderr
     assert not list(tmp_path.iterdir())
 
 
@@ -103,3 +110,45 @@ def test_interrupted_run_is_measured_and_goes_on(tmp_path):
     assert again["payoffs"] == content["payoffs"]
     for curve, before in zip(again["transfer"]["curves"], curves, strict=True):
         assert curve["returns"] == before["returns"]
+
+
+def test_arms_differ_in_who_plays_and_in_their_budget_alone(monkeypatch):
+    """Four strategies; all batches are those of the responses."""
+    monkeypatch.syspath_prepend(SCRIPTS)
+    populations = importlib.import_module("rws_populations")
+    config = {}
+    for name, arm in populations.ARMS.items():
+        settings = populations.settings_of(arm, quick=False)
+        config[name] = load_config(Config, SCRIPTS.parent / PRESET, settings)
+    turns = {name: found.training.steps_of_first_rows for name, found in config.items()}
+    assert turns["conditional"] == turns["separate"] == turns["continued"] == (140, 160, 300)
+    assert turns["separate_double"] == turns["continued_double"] == (280, 320, 600)
+    for name, found in config.items():
+        assert found.network.kind == name.removesuffix("_double")
+        assert found.training.all_steps == sum(turns[name])
+        assert found.population.size == 4 and found.network.memory == "gru"
+        assert found.network.readout_sizes == ()
+
+
+@pytest.mark.slow
+def test_other_populations_are_added_to_the_report(tmp_path):
+    """A cap of four and two arms of four batches each, beside the report that is committed."""
+    known = SCRIPTS.parent / "docs" / "results" / "running_with_scissors.json"
+    before = json.loads(known.read_text())
+    shutil.copy(known, tmp_path)
+    options = ("--quick", "--runs", tmp_path / "runs", "--out", tmp_path, "--json")
+    options += ("--episodes", "8")
+    for part in (("arms", "--arms", "conditional", "continued"), ("cap",)):
+        done = reproduce(*options, "--only", *part)
+        assert done.returncode == 0, done.stderr
+    content = json.loads((tmp_path / "running_with_scissors.json").read_text())
+    assert content["payoffs"] == before["payoffs"]
+    first, other = content["arms"]["arms"]
+    assert (first["arm"], other["arm"]) == ("conditional", "continued")
+    assert first["batches"] == other["batches"] == 4
+    assert "performance" not in first and other["performance_error"] > 0
+    assert [size["cap"] for size in content["cap"]["sizes"]] == [2, 4]
+    assert len(content["cap"]["against_row"]) == 3
+    page = (tmp_path / "running_with_scissors.md").read_text()
+    assert "## More strategies" in page and "PSRO, each continued from its predecessor" in page
+    assert str(tmp_path) not in page, "a report belongs into a repository"
