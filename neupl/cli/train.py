@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     from neupl.run import Run
     from neupl.verification import Verification
 
-SMOKE = (
-    "training.steps=200", "training.max_steps_per_row=20", "training.closing_steps=0",
-    "evaluation.response_batches=2",
-)  # fmt: skip
+SMOKE = ("training.steps=200", "training.max_steps_per_row=20", "training.closing_steps=0")
+# Where the mixture is chosen against responses, besides.
+SMOKE_RESPONSES = ("evaluation.responses=1", "evaluation.response_batches=2")
 # Where episodes are so long that lanes have a horizon.
 SMOKE_LONG = (
     "training.steps=4", "training.evaluate_every=2", "learner.episodes=16", "learner.horizon=32",
@@ -84,10 +83,11 @@ def run(command: Train) -> int:
     if command.seed is not None:
         overrides.append(f"seed={command.seed}")
     overrides += command.overrides
-    long = command.smoke and _plays_on(command.config, overrides)
+    long = False
     if command.smoke:
+        long, shorter = _smoke_form(command.config, overrides)
         # What is asked for besides wins.
-        overrides = [*(SMOKE_LONG if long else SMOKE), *overrides]
+        overrides = [*shorter, *overrides]
     if command.seeds is not None or command.sweep:
         from neupl.cli.train_study import run_new_study
 
@@ -118,12 +118,15 @@ def run(command: Train) -> int:
     return 0
 
 
-def _plays_on(path: Path | None, overrides: list[str]) -> bool:
-    """Whether episodes are so long that they are cut into pieces."""
+def _smoke_form(path: Path | None, overrides: list[str]) -> tuple[bool, tuple[str, ...]]:
+    """Whether episodes are so long that they are cut into pieces, and how the run is shortened."""
     from neupl.config import Config
     from neupl.config_io import load_config
 
-    return load_config(Config, path, overrides).learner.horizon > 0
+    config = load_config(Config, path, overrides)
+    long = config.learner.horizon > 0
+    responses = SMOKE_RESPONSES if config.evaluation.responses else ()
+    return long, (SMOKE_LONG if long else SMOKE) + responses
 
 
 def report(

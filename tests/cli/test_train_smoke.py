@@ -1,12 +1,16 @@
 """`neupl train --smoke`: the population must have learned to earn more, not only to end."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from games.normal_form import NormalForm
 from games.payoff_files import write_payoffs
+from neupl.cli.train import _smoke_form
+from neupl.config import Config
+from neupl.config_io import load_config
 
 SHORT = (
     "--set=training.steps=40",
@@ -38,6 +42,16 @@ def test_a_rising_payoff_is_shown(tiny, tmp_path):
     # Strategy 0 earns nothing against itself; the best that a seat can do is 1/2 more.
     rises = [json.loads(line)["eval/payoff_over_first"] for line in text.splitlines()]
     assert len(rises) == 2 and 0.1 < rises[-1] <= 0.5 + 1e-9
+
+
+def test_mixtures_are_chosen_in_one_short_round():
+    """Of the preset that has fifteen; others are not asked for any."""
+    presets = Path(__file__).resolve().parents[2] / "configs"
+    _, changes = _smoke_form(presets / "leduc_poker_ppo_64.yaml", [])
+    found = load_config(Config, presets / "leduc_poker_ppo_64.yaml", changes)
+    assert (found.evaluation.responses, found.evaluation.response_batches) == (1, 2)
+    _, changes = _smoke_form(presets / "leduc_poker.yaml", [])
+    assert not any("responses" in change for change in changes)
 
 
 def test_a_payoff_that_does_not_rise_fails_the_check(tiny, tmp_path):
