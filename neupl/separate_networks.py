@@ -129,7 +129,13 @@ def apply_to_all(
 
 
 def apply_grouped(
-    apply: Any, params: Any, owner: Int[Array, "N"], told: tuple[Array, ...], *, block: int = BLOCK
+    apply: Any,
+    params: Any,
+    owner: Int[Array, "N"],
+    told: tuple[Array, ...],
+    *,
+    block: int = BLOCK,
+    in_turn: bool = False,
 ) -> Any:
     """Every decision by the network of its owner: decisions sorted into blocks of one owner each,
     so that the work is that of one network on all decisions, and a block for every owner.
@@ -140,6 +146,8 @@ def apply_grouped(
       owner: of each decision.
       told: arrays `[N, ...]` of what the decisions hang on.
       block: decisions that one network takes at a time.
+      in_turn: whether blocks take turns, and empty ones none, instead of all at once: for learning
+        along unrolls, where gradients of as many networks as blocks cost more than the work.
     """
     number, num_networks = len(owner), len(jax.tree.leaves(params)[0])
     num_blocks = -(-number // block) + num_networks
@@ -152,20 +160,44 @@ def apply_grouped(
     place = first_block[of_sorted] * block + jnp.arange(number) - first[of_sorted]
     slot = jnp.zeros(number, place.dtype).at[order].set(place)
     block_owner = jnp.searchsorted(last_block, jnp.arange(num_blocks), side="right")
-    # A product, not a gather: the backward pass of a gather is a scatter, slower on CPU.
-    choice = jax.nn.one_hot(jnp.minimum(block_owner, num_networks - 1), num_networks)
-    chosen = jax.tree.map(
-        lambda leaf: (choice @ leaf.reshape(num_networks, -1)).reshape(num_blocks, *leaf.shape[1:]),
-        params,
-    )
 
     def blocks(array: Array) -> Array:
         rest = array.shape[1:]
         padded = jnp.zeros((num_blocks * block, *rest), array.dtype).at[slot].set(array)
         return padded.reshape(num_blocks, block, *rest)
 
-    found = jax.vmap(apply)(chosen, *map(blocks, told))
+    run = _in_turn if in_turn else _at_once
+    found = run(apply, params, block_owner, tuple(map(blocks, told)))
     return jax.tree.map(lambda part: part.reshape(-1, *part.shape[2:])[slot], found)
+
+
+def _at_once(apply: Any, params: Any, owner: Int[Array, "B"], told: tuple[Array, ...]) -> Any:
+    """All blocks side by side, empty ones, whose owner is nobody, with them."""
+    num_networks = len(jax.tree.leaves(params)[0])
+    # A product, not a gather: the backward pass of a gather is a scatter, slower on CPU.
+    choice = jax.nn.one_hot(jnp.minimum(owner, num_networks - 1), num_networks)
+    chosen = jax.tree.map(
+        lambda leaf: (choice @ leaf.reshape(num_networks, -1)).reshape(-1, *leaf.shape[1:]), params
+    )
+    return jax.vmap(apply)(chosen, *told)
+
+
+def _in_turn(apply: Any, params: Any, owner: Int[Array, "B"], told: tuple[Array, ...]) -> Any:
+    """One block after the other, without the empty ones."""
+    num_networks = len(jax.tree.leaves(params)[0])
+
+    def work(number: Int[Array, ""], own_told: tuple[Array, ...]) -> Any:
+        return apply(jax.tree.map(lambda leaf: jnp.asarray(leaf)[number], params), *own_told)
+
+    shapes = jax.eval_shape(work, owner[0], tuple(part[0] for part in told))
+    nothing = jax.tree.map(lambda part: jnp.zeros(part.shape, part.dtype), shapes)
+
+    def turn(_: tuple, block: tuple[Int[Array, ""], tuple[Array, ...]]) -> tuple[tuple, Any]:
+        number, own_told = block
+        found = jax.lax.cond(number < num_networks, work, lambda *_: nothing, number, own_told)
+        return (), found
+
+    return jax.lax.scan(turn, (), (owner, told))[1]
 
 
 def per_network(transform: optax.GradientTransformation) -> optax.GradientTransformation:

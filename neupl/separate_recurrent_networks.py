@@ -20,6 +20,8 @@ from neupl.types import Rows
 
 # Decisions, and unrolls, that one network takes at a time: lanes with a memory are few.
 DECISIONS, UNROLLS = 16, 8
+# As many decisions are learned from, and few strategies own them: they take turns.
+MANY = 512
 
 
 class PlainRecurrentNetwork(RecurrentCore):
@@ -118,7 +120,9 @@ class SeparateRecurrentNetworks(nn.Module):
         if profile is not None:
             owner = self._owner(seat, jnp.argmax(profile[:, 0], axis=1))
             met = profile[:, 1:].reshape(len(profile), -1)
-            return apply_grouped(apply, params, owner, (remembered, met), block=DECISIONS)
+            many = len(owner) >= MANY
+            block = MANY // 2 if many else DECISIONS
+            return apply_grouped(apply, params, owner, (remembered, met), block=block, in_turn=many)
         met = coplayer_marginals(rows.joint if coplayers is None else coplayers)
         return apply_to_all(apply, params, remembered, seat, met)
 
@@ -161,7 +165,7 @@ class SeparateRecurrentNetworks(nn.Module):
 
         by_lane = [jnp.swapaxes(part, 0, 1) for part in (observation, previous, fresh, moved)]
         owner, told = self._owner(seat, strategy), (start, *by_lane)
-        found = apply_grouped(apply, self._networks(), owner, told, block=UNROLLS)
+        found = apply_grouped(apply, self._networks(), owner, told, block=UNROLLS, in_turn=True)
         return jnp.swapaxes(found, 0, 1)
 
     def _networks(self) -> Any:

@@ -72,7 +72,7 @@ def drawn(lanes, rng):
     )
 
 
-@pytest.mark.parametrize("lanes", [1, 37])
+@pytest.mark.parametrize("lanes", [1, 37, 700])
 def test_each_decision_is_by_the_memory_and_the_heads_of_its_owner(params, lanes):
     table, profile, observation, recall = drawn(lanes, np.random.default_rng(lanes))
     seat, strategy = jax.nn.one_hot(table, TABLES), jnp.asarray(profile[:, 0])
