@@ -36,14 +36,23 @@ class GraphConfig:
     """Which mixture of the others every strategy responds to."""
 
     kind: Literal[
-        "psro", "rectified", "fictitious_play", "strategic_cycle", "self_play", "jpsro"
+        "psro",
+        "rectified",
+        "fictitious_play",
+        "first_quarter",
+        "latest",
+        "strategic_cycle",
+        "self_play",
+        "jpsro",
     ] = "psro"
     """`psro`: the meta-solver's mixture of the earlier strategies; `rectified`: that mixture
     restricted to opponents that the strategy before it beats; `fictitious_play`: uniform over the
-    earlier ones; `strategic_cycle`: the next strategy in a circle; `self_play`: uniform over all
-    strategies; `jpsro`: a joint of all seats, as NeuPL-JPSRO does (see the keys `jpsro.*`). Where
-    nothing is said, `neupl train` takes `psro` for two-player zero-sum games, else `jpsro`; of runs
-    that see no game tree, for up to four seats and where no other key speaks against it.
+    earlier ones; `first_quarter`: uniform over the first quarter of them, rounded up, as self-play
+    with early snapshots does (needs a network per strategy, whose rows may be equal); `latest`: the
+    strategy before it; `strategic_cycle`: the next strategy in a circle; `self_play`: uniform over
+    all strategies; `jpsro`: a joint of all seats, as NeuPL-JPSRO does (see the keys `jpsro.*`).
+    Where nothing is said, `neupl train` takes `psro` for two-player zero-sum games, else `jpsro`;
+    of runs that see no game tree, for up to four seats and where no other key speaks against it.
     """
     meta_solver: str = "auto"
     """Solves the payoffs of `psro`, `rectified` and `jpsro`; `auto` is `mgcce` (`mgce`) for

@@ -85,6 +85,13 @@ def _check_population(config: "Config") -> None:
     least, size = 1 if alone else 2, config.population.size
     allowed = f"at least {least}" + ("" if alone else " (1 in self-play without a sink)")
     _require(size >= least, "population.size", size, allowed)
+    _require(
+        config.graph.kind != "first_quarter" or config.network.kind != "conditional",
+        "graph.kind",
+        config.graph.kind,
+        "another one unless network.kind is separate or continued: rows repeat, and strategies of "
+        "equal rows are one to a conditional network",
+    )
     joint, share = config.graph.kind == "jpsro", config.graph.simplex_share
     _require(
         share == 0 or (config.network.kind == "conditional" and not joint),

@@ -16,7 +16,7 @@ from solvers.meta.registry import MetaSolver
 from solvers.types import SolverResult
 
 # Graphs in which a strategy responds to earlier ones only: it can be admitted when those are ready.
-GROUNDED = ("psro", "rectified", "fictitious_play")
+GROUNDED = ("psro", "rectified", "fictitious_play", "first_quarter", "latest")
 
 # Rows that agree to this are one strategy.
 SAME_ROW = 1e-6
@@ -61,15 +61,15 @@ def response_row(
       solver: solves the payoffs of `members`.
     """
     num_players = payoffs.shape[-1]
-    uniform = _uniform_joint(members, num_players)
-    if config.kind == "fictitious_play":
-        return _coplayer_rows(uniform, members, payoffs)
+    pool = _pool(config.kind, members)
+    uniform_rows = _coplayer_rows(_uniform_joint(pool, num_players), pool, payoffs)
+    if config.kind not in ("psro", "rectified"):
+        return uniform_rows
     within = payoffs[np.ix_(*[list(members)] * num_players)]
     solution = solver(within)
     rows = _coplayer_rows(solution.joint, members, payoffs)
     if config.kind == "rectified":
         rows = _rectify(rows, payoffs, solution, members)
-    uniform_rows = _coplayer_rows(uniform, members, payoffs)
     return (1 - config.exploration) * rows + config.exploration * uniform_rows
 
 
@@ -98,6 +98,15 @@ def row_returns(
     """
     own = [np.moveaxis(payoffs[..., p], p, 0).reshape(rows[p].shape) for p in range(len(rows))]
     return np.einsum("pkm,pkm->pk", np.stack(own), rows)
+
+
+def _pool(kind: str, members: Sequence[int]) -> Sequence[int]:
+    """Those of the earlier strategies that are met, if all alike."""
+    if kind == "latest":
+        return members[-1:]
+    if kind == "first_quarter":
+        return members[: -(-len(members) // 4)]
+    return members
 
 
 def _uniform_joint(members: Sequence[int], num_players: int) -> Float64[np.ndarray, "..."]:

@@ -20,6 +20,7 @@ from neupl.demonstrators import load_demonstrators
 from neupl.errors import UserError
 from neupl.exact_evaluation import ExactEvaluator
 from neupl.fixed_strategy import fixed_strategy, is_fixed_strategy
+from neupl.interaction_graph import GROUNDED
 from neupl.item_play import PlayItem
 from neupl.learners import make_exact_learner, make_mpo_learner, make_ppo_learner
 from neupl.learners.imitation import make_imitation
@@ -329,8 +330,7 @@ def solver_for(name: str, info: GameInfo, *, key: str, game: str) -> MetaSolver:
 
 def _check_sink(config: Config) -> None:
     sink = config.population.sink
-    grounded = config.graph.kind in ("psro", "rectified", "fictitious_play")
-    if sink == "none" and grounded:
+    if sink == "none" and config.graph.kind in GROUNDED:
         raise UserError(
             f"population.sink is 'none', but graph.kind {config.graph.kind!r} starts from a fixed "
             "strategy 0",

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from neupl.config import Config, GraphConfig, PopulationConfig
+from neupl.config import Config, GraphConfig, NetworkConfig, PopulationConfig
 from neupl.networks import make_network
 from neupl.population_actor import PopulationActor
 from neupl.problem import make_problem
@@ -157,3 +157,11 @@ def test_one_strategy_is_enough_only_in_self_play():
     ):
         with pytest.raises(ValueError, match=r"population\.size is 1: it must be at least 2"):
             Config(population=population, graph=graph)
+
+
+def test_self_play_with_early_snapshots_needs_a_network_per_strategy():
+    """Its rows repeat; to a conditional network strategies of equal rows are one."""
+    graph = GraphConfig(kind="first_quarter")
+    Config(network=NetworkConfig(kind="continued"), graph=graph)
+    with pytest.raises(ValueError, match=r"graph\.kind is 'first_quarter': it must be another"):
+        Config(graph=graph)

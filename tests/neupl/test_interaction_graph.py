@@ -95,6 +95,21 @@ def test_fictitious_play():
     np.testing.assert_allclose(rows, [expected] * 2)
 
 
+def test_self_play_with_early_snapshots_and_with_the_latest():
+    """Of five earlier strategies the first quarter are two."""
+    payoffs = random_payoffs(3, 6, 0)
+    for kind, met in (
+        ("first_quarter", [[0], [0], [0], [0], [0, 1]]),
+        ("latest", [[0], [1], [2], [3], [4]]),
+    ):
+        rows = graph_rows(graph(kind), payoffs, solver=solve_nash)
+        assert not rows[:, 0].any()
+        for k, members in enumerate(met, start=1):
+            expected = np.zeros((6, 6))
+            expected[np.ix_(members, members)] = len(members) ** -2.0
+            np.testing.assert_allclose(rows[:, k].reshape(3, 6, 6), [expected] * 3)
+
+
 def test_strategic_cycle():
     rows = graph_rows(graph("strategic_cycle"), random_payoffs(2, 3, 0), solver=solve_nash)
     np.testing.assert_array_equal(rows, [[[0, 1, 0], [0, 0, 1], [1, 0, 0]]] * 2)
