@@ -112,14 +112,14 @@ class NetworkConfig:
     remembers, which strategy its opponent plays; none has no such head. Two players.
     """
     critic_reads: Literal["features", "observation", "privileged"] = "features"
-    """Conditional: what the critic reads: the policy's last hidden layer, or the memory where there
-    is one; without a memory also the `observation` itself, which may tell of the value what no
-    action hangs on; or besides all that what the game shows critics alone (`privileged`, PPO),
+    """What the critic reads: the policy's last hidden layer, or the memory where there is one;
+    without a memory also the `observation` itself, which may tell of the value what no action hangs
+    on; or besides all that what the game shows critics alone (`privileged`; PPO, conditional),
     which the policy never needs.
     """
     normalise: bool = False
-    """Conditional: shift and scale observations by their running mean and standard deviation, for
-    those in physical units.
+    """Shift and scale observations by their running mean and standard deviation, for those in
+    physical units; networks per strategy have their own, and no memory then.
     """
 
 

@@ -135,16 +135,17 @@ def _check_network(config: "Config") -> None:
         f"network.memory none, and {NOT_JOINT}",
     )
     _require(
-        not network.normalise or conditional,
+        not network.normalise or conditional or (plays_alone and not remembers),
         "network.normalise",
         network.normalise,
-        "false unless network.kind is conditional",
+        "false unless network.kind is conditional, or network.memory none, learner.kind ppo and "
+        "evaluation.payoffs sampled or learned",
     )
     _require(
-        network.critic_reads != "observation" or (conditional and not remembers),
+        network.critic_reads != "observation" or not remembers,
         "network.critic_reads",
         network.critic_reads,
-        "features, or privileged, unless network.kind is conditional and network.memory none",
+        "features, or privileged, unless network.memory is none",
     )
     _require(
         network.critic_reads != "privileged"

@@ -47,6 +47,8 @@ def make_network(
             num_actions=num_actions,
             hidden_sizes=config.hidden_sizes,
             critic_hidden_size=config.critic_hidden_size,
+            critic_observes=config.critic_reads == "observation",
+            normalise=config.normalise,
         )
     if config.memory == "gru":
         return RecurrentNetwork(

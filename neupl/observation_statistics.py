@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 # Of the variables of a network that normalises: of observations, and of what its critic sees alone.
 COLLECTION = "normalisation"
@@ -30,12 +30,24 @@ def running_normalised(
     """Numbers normalised by statistics that a module keeps among its variables; called where it may
     make variables.
     """
-    mean, variance = (
-        module.variable(collection, name, fill, numbers.shape[-1:]).value
-        for name, fill in (("mean", jnp.zeros), ("variance", jnp.ones))
-    )
-    module.variable(collection, "count", jnp.zeros, ())
-    return normalised(numbers, mean, variance)
+    found = running_statistics(module, numbers.shape[-1:], collection=collection)
+    return normalised(numbers, found["mean"], found["variance"])
+
+
+def running_statistics(
+    module: nn.Module, shape: tuple[int, ...], *, collection: str = COLLECTION
+) -> dict[str, Any]:
+    """Mean, variance and count that a module keeps of numbers of a shape, nothing counted yet where
+    it makes them; of many networks side by side where they come first.
+    """
+    return {
+        name: module.variable(collection, name, fill, size).value
+        for name, fill, size in (
+            ("mean", jnp.zeros, shape),
+            ("variance", jnp.ones, shape),
+            ("count", jnp.zeros, shape[:-1]),
+        )
+    }
 
 
 def normalised(
@@ -52,17 +64,36 @@ def normalised(
 
 
 def updated_statistics(
-    variables: Any, observation: Float[np.ndarray, "N O"], *, collection: str = COLLECTION
+    variables: Any,
+    observation: Float[np.ndarray, "N O"],
+    *,
+    collection: str = COLLECTION,
+    owner: Int[np.ndarray, "N"] | None = None,
 ) -> Any:
     """The variables of a network with more observations counted, or whatever a collection is of; as
     they are where the network does not normalise.
 
     Numbers that have never varied have not been counted: once they vary, in another game, they are
     normalised by what they are there.
+
+    Args:
+      variables: of the network, or of networks side by side.
+      observation: one after the other.
+      collection: where the statistics are.
+      owner: of networks side by side, whose observation each is.
     """
     if collection not in variables or not len(observation):
         return variables
-    return {**variables, collection: _updated(variables[collection], observation)}
+    statistics = variables[collection]
+    if owner is None:
+        return {**variables, collection: _updated(statistics, observation)}
+    for number in np.unique(owner):
+        own = {name: value[number] for name, value in statistics.items()}
+        own = _updated(own, observation[owner == number])
+        statistics = {
+            name: jnp.asarray(value).at[number].set(own[name]) for name, value in statistics.items()
+        }
+    return {**variables, collection: statistics}
 
 
 def _updated(statistics: Any, observation: Float[np.ndarray, "N O"]) -> Any:

@@ -17,6 +17,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from neupl.conditional_network import coplayer_marginals
+from neupl.observation_statistics import COLLECTION, running_normalised, running_statistics
 from neupl.types import Rows
 
 # Decisions that one network takes at a time; a network's last block is padded.
@@ -31,18 +32,24 @@ class PlainNetwork(nn.Module):
       hidden_sizes: width of each hidden layer of the policy.
       critic_hidden_size: width of the critic's hidden layer.
       critic_shapes: whether the critic's gradient reaches the layers of the policy.
+      critic_observes: whether the critic reads the observation too.
+      normalise: as in `ConditionalNetwork`.
     """
 
     num_actions: int
     hidden_sizes: Sequence[int]
     critic_hidden_size: int
     critic_shapes: bool = False
+    critic_observes: bool = False
+    normalise: bool = False
 
     @nn.compact
     def __call__(
         self, observation: Float[Array, "S O"], met: Float[Array, "S J"]
     ) -> tuple[Float[Array, "S A"], Float[Array, "S"]]:
         """Returns unmasked logits, and values in payoff ranges against the co-players `met`."""
+        if self.normalise:
+            observation = running_normalised(self, observation)
         hidden = observation
         for layer, size in enumerate(self.hidden_sizes):
             hidden = nn.relu(nn.Dense(size, name=f"hidden_{layer}")(hidden))
@@ -52,7 +59,8 @@ class PlainNetwork(nn.Module):
             name="policy",
         )(hidden)
         shared = hidden if self.critic_shapes else jax.lax.stop_gradient(hidden)
-        features = jnp.concatenate([shared, met], axis=-1)
+        read = [observation, shared] if self.critic_observes else [shared]
+        features = jnp.concatenate([*read, met], axis=-1)
         features = nn.relu(nn.Dense(self.critic_hidden_size, name="critic_hidden")(features))
         return logits, nn.Dense(1, name="critic")(features)[..., 0]
 
@@ -65,11 +73,14 @@ class SeparateNetworks(nn.Module):
       num_actions: number of action ids `A`.
       hidden_sizes: width of each hidden layer of the policies.
       critic_hidden_size: width of the critics' hidden layer.
+      critic_observes, normalise: as in `PlainNetwork`; each network has statistics of its own.
     """
 
     num_actions: int
     hidden_sizes: Sequence[int]
     critic_hidden_size: int
+    critic_observes: bool = False
+    normalise: bool = False
 
     @nn.compact
     def __call__(
@@ -83,23 +94,32 @@ class SeparateNetworks(nn.Module):
         """See `ConditionalNetwork`."""
         num_tables, num_strategies, _ = rows.joint.shape
         marginals = coplayer_marginals(rows.joint)
-        plain = PlainNetwork(self.num_actions, self.hidden_sizes, self.critic_hidden_size)
+        plain = PlainNetwork(
+            self.num_actions,
+            self.hidden_sizes,
+            self.critic_hidden_size,
+            critic_observes=self.critic_observes,
+            normalise=self.normalise,
+        )
+        number = num_tables * num_strategies
 
         def make(key: Any) -> Any:
             nothing = (jnp.zeros((1, observation.shape[-1])), jnp.zeros((1, marginals.shape[-1])))
-            keys = jax.random.split(key, num_tables * num_strategies)
+            keys = jax.random.split(key, number)
             return jax.vmap(lambda one: plain.init(one, *nothing)["params"])(keys)
 
-        params = self.param("networks", make)
+        networks = {"params": self.param("networks", make)}
+        if self.normalise:
+            networks[COLLECTION] = running_statistics(self, (number, observation.shape[-1]))
 
         def apply(own: Any, seen: Array, met: Array) -> tuple[Array, Array]:
-            return plain.apply({"params": own}, seen, met)
+            return plain.apply(own, seen, met)
 
         if profile is not None:
             owner = jnp.argmax(seat, axis=1) * num_strategies + jnp.argmax(profile[:, 0], axis=1)
             met = profile[:, 1:].reshape(len(profile), -1)
-            return apply_grouped(apply, params, owner, (observation, met))
-        return apply_to_all(apply, params, observation, seat, coplayer_marginals(coplayers))
+            return apply_grouped(apply, networks, owner, (observation, met))
+        return apply_to_all(apply, networks, observation, seat, coplayer_marginals(coplayers))
 
 
 def apply_to_all(
@@ -113,7 +133,7 @@ def apply_to_all(
 
     Args:
       apply: `(parameters of one, observation, met) -> logits, values`.
-      params: of all, in the order of their tables.
+      params: of all, in the order of their tables; or their variables.
       observation: or what is remembered, the same for all.
       seat: one-hot table of each observation.
       met: the co-players of every strategy.
@@ -142,7 +162,7 @@ def apply_grouped(
 
     Args:
       apply: `(parameters of one, *told) -> arrays`, decisions first.
-      params: of all networks.
+      params: of all networks; or their variables.
       owner: of each decision.
       told: arrays `[N, ...]` of what the decisions hang on.
       block: decisions that one network takes at a time.

@@ -39,7 +39,12 @@ from neupl.learners.decisions import (
 from neupl.learners.mirror_image import half_mirrored, mirror_of
 from neupl.learners.optimizer import Optimizer
 from neupl.learners.ppo import PPOExperience
-from neupl.learners.seen_by_network import as_critics_see, make_see, with_statistics_of
+from neupl.learners.seen_by_network import (
+    as_critics_see,
+    make_see,
+    owners_of,
+    with_statistics_of,
+)
 from neupl.learners.unrolls import Unrolls, lane_memory, lane_steps
 from neupl.matches import Matches
 from neupl.networks import make_network
@@ -277,7 +282,10 @@ def make_imitation(
         rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
         decisions, params, opt_state = experience.decisions, state.params, state.optimizer
         if config.network.normalise:
-            params = with_statistics_of(params, decisions, observed=observed, mirror=mirror)
+            owner = owners_of(decisions, config, num_tables=num_tables)
+            params = with_statistics_of(
+                params, decisions, observed=observed, mirror=mirror, owner=owner
+            )
         steps = 0
         # An unroll is as many decisions as it has steps.
         size = max(settings.minibatch // (decisions.action.shape[1] if remembers else 1), 1)

@@ -59,7 +59,12 @@ from neupl.learners.first_parameters import first_parameters
 from neupl.learners.focal_lanes import lane_weights, one_size
 from neupl.learners.mirror_image import half_mirrored, mirror_of
 from neupl.learners.optimizer import Optimizer, make_restart
-from neupl.learners.seen_by_network import as_critics_see, make_see, with_statistics_of
+from neupl.learners.seen_by_network import (
+    as_critics_see,
+    make_see,
+    owners_of,
+    with_statistics_of,
+)
 from neupl.learners.unrolls import Unrolls
 from neupl.matches import Matches, draw_matches
 from neupl.networks import make_network
@@ -296,7 +301,10 @@ def make_ppo_learner(
         metrics["train/advantage_spread"] = float(spread)
         if config.network.normalise:
             # Last: what was played is compared with what the same statistics make of it.
-            params = with_statistics_of(params, decisions, observed=observed, mirror=mirror)
+            owner = owners_of(decisions, config, num_tables=num_tables)
+            params = with_statistics_of(
+                params, decisions, observed=observed, mirror=mirror, owner=owner
+            )
         return LearnerState(params, opt_state, state.step + 1, teaching), metrics
 
     init = jit_once(init)

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from games.critic_view import with_critic_view
 from games.types import Game, HostGame, Mirror
-from neupl.config import NetworkConfig
+from neupl.config import Config, NetworkConfig
 from neupl.errors import UserError
 from neupl.learners.decisions import Decisions, decisions_along
 from neupl.learners.mirror_image import mirrored
@@ -65,17 +65,35 @@ def make_see(
 
 
 def with_statistics_of(
-    params: Any, batch: Decisions | Unrolls, *, observed: int, mirror: Mirror | None
+    params: Any,
+    batch: Decisions | Unrolls,
+    *,
+    observed: int,
+    mirror: Mirror | None,
+    owner: Int[np.ndarray, "N"] | None = None,
 ) -> Any:
     """The variables of a network with the observations of a batch counted, and their mirror images
-    where there is a mirror; as they are where the network does not normalise.
+    where there is a mirror; as they are where the network does not normalise. Of a network per
+    strategy each counts its own, as `owners_of` says.
     """
     numbers = _observations(batch)
     if mirror is not None:
         turned = mirrored(numbers, mirror.observation_order, mirror.observation_sign)
         numbers = np.concatenate([numbers, turned])
-    params = updated_statistics(params, numbers[:, :observed])
+        owner = None if owner is None else np.tile(owner, 2)
+    params = updated_statistics(params, numbers[:, :observed], owner=owner)
     return updated_statistics(params, numbers[:, observed:], collection=PRIVILEGED_COLLECTION)
+
+
+def owners_of(
+    decisions: Decisions, config: Config, *, num_tables: int
+) -> Int[np.ndarray, "N"] | None:
+    """Whose network decided, where every strategy has one."""
+    if config.network.kind == "conditional":
+        return None
+    seen = decisions.seen
+    table = seen.seat if num_tables > 1 else np.zeros_like(seen.seat)
+    return table * config.population.size + seen.profile[:, 0]
 
 
 def _observations(batch: Decisions | Unrolls) -> Float[np.ndarray, "N O"]:

@@ -1,5 +1,9 @@
 """A network per strategy: every decision is its owner's, and only who learns moves."""
 
+import dataclasses
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +18,9 @@ from neupl.config import (
     TrainingConfig,
 )
 from neupl.learners.optimizer import Optimizer, make_restart
-from neupl.separate_networks import BLOCK, SeparateNetworks, per_network
+from neupl.observation_statistics import COLLECTION, updated_statistics
+from neupl.separate_networks import BLOCK, PlainNetwork, SeparateNetworks, per_network
+from neupl.stored_population import load_population
 from neupl.types import LearnerState, Rows
 
 NUM_PLAYERS, NUM_STRATEGIES, NUM_ACTIONS, OBSERVATION_SIZE = 3, 4, 3, 5
@@ -85,6 +91,58 @@ def test_all_strategies_at_every_observation(rows, params):
             expected, worth = plain_forward(params, owner, observation[i], met)
             np.testing.assert_allclose(logits[strategy, i], expected, atol=1e-5)
             np.testing.assert_allclose(value[strategy, i], worth, atol=1e-5)
+
+
+def test_each_network_normalises_by_what_it_has_seen_itself(rows):
+    """And its critic reads what it normalised."""
+    network = dataclasses.replace(NETWORK, critic_observes=True, normalise=True)
+    nothing = (jnp.zeros((1, OBSERVATION_SIZE)), jnp.zeros((1, NUM_PLAYERS)))
+    params = jax.jit(network.init)(jax.random.key(1), *nothing, rows, rows.joint)
+    rng = np.random.default_rng(3)
+    seen = rng.normal(1.0, 3.0, (40, OBSERVATION_SIZE)).astype(np.float32)
+    seat, profile = rng.integers(0, 2, 40), rng.integers(1, 3, (40, NUM_PLAYERS))
+    owner = seat * NUM_STRATEGIES + profile[:, 0]
+    params = updated_statistics(params, seen[:25], owner=owner[:25])
+    params = updated_statistics(params, seen[25:], owner=owner[25:])
+    one_hot = jax.nn.one_hot(profile, NUM_STRATEGIES)
+    logits, value = network.apply(
+        params, jnp.asarray(seen), jax.nn.one_hot(seat, NUM_PLAYERS), rows, profile=one_hot
+    )
+    counts = np.bincount(owner, minlength=NUM_PLAYERS * NUM_STRATEGIES)
+    np.testing.assert_array_equal(params[COLLECTION]["count"], counts)
+    for i in range(40):
+        of_owner = seen[owner == owner[i]]
+        shown = (seen[i] - of_owner.mean(0)) / np.sqrt(of_owner.var(0) + 1e-4)
+        own = jax.tree.map(lambda leaf, k=owner[i]: leaf[k], params["params"]["networks"])
+        plain = PlainNetwork(NUM_ACTIONS, (8, 6), 7, critic_observes=True)
+        expected = plain.apply(
+            {"params": own}, jnp.asarray(shown[None]), one_hot[i, 1:].reshape(1, -1)
+        )
+        np.testing.assert_allclose(logits[i], expected[0][0], atol=1e-5)
+        np.testing.assert_allclose(value[i], expected[1][0], atol=1e-5)
+
+
+def test_self_play_with_early_snapshots_from_the_command_line(tmp_path):
+    """Kuhn poker, four steps of PPO: who never learned has counted nothing."""
+    settings = {
+        "learner.kind": "ppo", "learner.episodes": 32, "learner.minibatch": 64,
+        "graph.kind": "first_quarter", "network.kind": "continued", "network.normalise": "true",
+        "network.critic_reads": "observation", "network.hidden_sizes": "[4]",
+        "network.critic_hidden_size": 4, "population.size": 4, "evaluation.episodes": 32,
+        "evaluation.final_episodes": 100, "evaluation.response_s": 0.1, "training.steps": 4,
+        "training.evaluate_every": 1, "training.max_steps_per_row": 2,
+    }  # fmt: skip
+    path = tmp_path / "run"
+    command = [sys.executable, "-m", "neupl", "train", "--game", "kuhn_poker", "--out", str(path)]
+    command += [f"--set={key}={value}" for key, value in settings.items()]
+    done = subprocess.run([*command, "--quiet"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    population = load_population(path)
+    learned = np.asarray(population.params[COLLECTION]["count"]).reshape(2, 4) > 0
+    np.testing.assert_array_equal(learned, [[False, True, True, False]] * 2)
+    assert np.isfinite(
+        population.policy(2, seat=0).every(np.zeros((1, 11)), np.ones((1, 2), bool))
+    ).all()
 
 
 def test_gradient_reaches_the_owner_alone(rows, params):
