@@ -25,6 +25,8 @@ SHOULDERS_UP = 0.36
 # Being faster than this on the way to a target is worth no more, metres per second; within a step a
 # good walk is at times twice as fast as on average.
 PACE = 1.0
+# Where a ball is struck from, metres behind it, and how near that is near, metres.
+BEHIND_BALL, NEAR_PLACE = 0.2, 0.3
 
 
 class Moment(NamedTuple):
@@ -68,6 +70,17 @@ def velocity_to_ball(now: Moment) -> Float64[np.ndarray, "n P"]:
     """Speed towards the ball on the floor, m/s; negative away from it."""
     way = now.scene.ball[:, None, :2] - now.scene.position[..., :2]
     return (now.scene.velocity[..., :2] * _unit(way)).sum(axis=-1)
+
+
+def velocity_behind_ball(now: Moment) -> Float64[np.ndarray, "n P"]:
+    """Speed towards the place behind the ball from which it can be sent to the goal that the robot
+    attacks, m/s; less near that place, nothing at it.
+    """
+    ball = now.scene.ball[:, None, :2]
+    place = ball - BEHIND_BALL * _unit(_goal(now.attack) - ball)
+    way = place - now.scene.position[..., :2]
+    nearness = np.minimum(np.linalg.norm(way, axis=-1) / NEAR_PLACE, 1.0)
+    return nearness * (now.scene.velocity[..., :2] * _unit(way)).sum(axis=-1)
 
 
 def forward_velocity(now: Moment) -> Float64[np.ndarray, "n P"]:
@@ -143,8 +156,7 @@ def facing_target(now: Moment) -> Float64[np.ndarray, "n P"]:
 
 def ball_to_goal(now: Moment) -> Float64[np.ndarray, "n P"]:
     """Speed of the ball towards the middle of the goal that the robot attacks, m/s."""
-    goal = np.stack([now.attack * HALF_LENGTH, np.zeros_like(now.attack)], axis=-1)
-    way = _unit(goal - now.scene.ball[:, None, :2])
+    way = _unit(_goal(now.attack) - now.scene.ball[:, None, :2])
     return (now.scene.ball_velocity[:, None, :2] * way).sum(axis=-1)
 
 
@@ -166,9 +178,9 @@ def shoulder_height(scene: Scene) -> Float64[np.ndarray, "n P"]:
 TERMS: Mapping[str, Term] = {
     term.__name__: term
     for term in (
-        scoring, conceding, velocity_to_ball, forward_velocity, interference, termination,
-        upright, joint_torque, target_pose, progress, approach, facing_target, ball_to_goal, rise,
-        standing,
+        scoring, conceding, velocity_to_ball, velocity_behind_ball, forward_velocity, interference,
+        termination, upright, joint_torque, target_pose, progress, approach, facing_target,
+        ball_to_goal, rise, standing,
     )
 }  # fmt: skip
 
@@ -191,6 +203,11 @@ def weighted_sum(
             part = np.where(now.foul, np.minimum(part, 0.0), part)
         total += part
     return total
+
+
+def _goal(attack: Float64[np.ndarray, "P"]) -> Float64[np.ndarray, "P 2"]:
+    """Middle of the line of the goal that each robot attacks."""
+    return np.stack([attack * HALF_LENGTH, np.zeros_like(attack)], axis=-1)
 
 
 def _unit(vectors: Float64[np.ndarray, "*n 2"]) -> Float64[np.ndarray, "*n 2"]:

@@ -169,11 +169,13 @@ def score(
             start=_take_penalty_anyhow if falls else _take_penalty,
             start_numbers=5 + _NUMBERS_LYING * bool(falls),
             payoff={"scoring": 1.0},
-            # Standing about earns nothing: else nobody hurries. Where a fall ends nothing, lying is
-            # paid for by every step.
+            # Standing about earns nothing: else nobody hurries.
             shaping={
+                "scoring": 1.0, "ball_to_goal": 0.02, "velocity_to_ball": 0.002,
+                "velocity_behind_ball": 0.006, "termination": 0.0005,
+            } if falls else {
                 "scoring": 1.0, "ball_to_goal": 0.01, "velocity_to_ball": 0.002,
-                "termination": 0.005 if falls else 0.2,
+                "termination": 0.2,
             },
             utility="general_sum",
             returns=(0.0, 1.0),
@@ -345,8 +347,9 @@ def _take_penalty(uniform: Float64[np.ndarray, "n 5"]) -> Start:
 
 
 def _take_penalty_anyhow(uniform: Float64[np.ndarray, "n numbers"]) -> Start:
-    numbers = uniform[:, :5].copy()
-    # Nobody lies on the ball: it is at least 0.66 m away.
-    numbers[:, 2] = 0.3 + 0.7 * numbers[:, 2]
+    numbers, pose = uniform[:, :5].copy(), uniform[:, None, 5:]
+    # Nobody lies on the ball: it is then at least 0.66 m away.
+    lies = pose[:, 0, 0] >= _STANDING_SHARE
+    numbers[lies, 2] = 0.3 + 0.7 * numbers[lies, 2]
     place, heading, ball = rules.penalty_places(numbers)
-    return Start(standing_or_lying(place, heading, uniform[:, None, 5:]), ball)
+    return Start(standing_or_lying(place, heading, pose), ball)

@@ -63,6 +63,20 @@ def test_velocities():
     assert not rewards.interference(moment(scene=far)).any()
 
 
+def test_the_place_behind_the_ball_is_where_robots_are_paid_to_go():
+    """The ball at (1.5, 0) is struck from (1.3, 0); within 0.3 m of that place speed counts less.
+    The away team attacks the other goal and strikes from (1.7, 0): its robot comes from there.
+    """
+    now = moment()
+    scene = now.scene._replace(ball=np.array([[1.5, 0.0, 0.09]]))
+    np.testing.assert_allclose(rewards.velocity_behind_ball(moment(scene=scene)), [[0.5, 0]])
+    position = np.array([[[1.15, 0, 0.25], [1.7, 0, 0.25]]])
+    moving = np.array([[[0.5, 0, 0], [-0.5, 0, 0]]])
+    near = scene._replace(position=position, velocity=moving)
+    found = rewards.velocity_behind_ball(moment(scene=near))
+    np.testing.assert_allclose(found, [[0.25, 0]], atol=1e-12)
+
+
 def test_posture():
     """Leaning by 0.3 rad is half way between 0.2 and 0.4; pi - 0.3 of pi is left of the pose. 0.5
     rad away in two joints are sqrt(0.5) together.
